@@ -1,0 +1,151 @@
+"""`loop.yaml`: what a user may say of a loop. Every field has a default and a sentence."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Task = Literal["object_detection", "image_classification", "image_classification_multilabel", "instance_segmentation"]
+Seconds = Annotated[float, Field(ge=0, le=30 * 24 * 3600)]
+ClassName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class FirstThreshold(_Part):
+    """When the first model is trained."""
+
+    images: int = Field(20, ge=10)
+    """Labelled images needed before the first training run; AutoML refuses fewer than 10."""
+    per_class: int = Field(5, ge=1)
+    """Labelled images needed of every class before the first training run."""
+
+
+class RetrainThreshold(_Part):
+    """When the next model is trained: whichever of the two is reached first."""
+
+    new_images: int = Field(50, ge=1)
+    """Distinct images labelled since the last training run that start the next one."""
+    growth: float | None = Field(0.25, gt=0)
+    """The same as a share of the images of the last training run (0.25: a quarter more); null switches it off."""
+
+
+class Compute(_Part):
+    """The Azure ML cluster that trains."""
+
+    name: str = Field("gpu-cluster", pattern=r"^[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]$")
+    """Name of the cluster; it is created, scaling to zero, if it does not exist."""
+    size: str = Field("Standard_NC4as_T4_v3", min_length=1)
+    """Virtual machine size of a cluster that has to be created."""
+    max_nodes: int = Field(2, ge=1, le=100)
+    """Most machines at once of a cluster that has to be created."""
+    idle_seconds: int = Field(600, ge=60)
+    """How long an idle machine is kept before the cluster scales down to zero."""
+
+
+class Limits(_Part):
+    """What one training run may use."""
+
+    max_trials: int = Field(4, ge=1, le=100)
+    """Most trials (models tried) in one run."""
+    max_concurrent_trials: int = Field(2, ge=1, le=100)
+    """Most trials at the same time."""
+    timeout_minutes: int = Field(240, ge=1)
+    """The run is ended after this long."""
+    trial_timeout_minutes: int = Field(120, ge=1)
+    """One trial is ended after this long."""
+
+
+class EarlyTermination(_Part):
+    """Bandit policy: a trial too far behind the best is stopped."""
+
+    evaluation_interval: int = Field(2, ge=1)
+    """How often, in reported metrics, the policy looks."""
+    slack_factor: float = Field(0.2, gt=0)
+    """How far behind the best, as a ratio, a trial may be."""
+    delay_evaluation: int = Field(6, ge=0)
+    """Reported metrics before the policy looks for the first time."""
+
+
+SearchValue = str | int | float | bool | list[str | int | float]
+
+
+class Training(_Part):
+    """How models are trained."""
+
+    first_threshold: FirstThreshold = FirstThreshold()
+    """When the first model is trained."""
+    retrain_threshold: RetrainThreshold = RetrainThreshold()
+    """When the next model is trained."""
+    cooldown_seconds: Seconds = 3600
+    """Least time between the end of one training run and the start of the next."""
+    max_jobs_per_day: int = Field(4, ge=0)
+    """Most training runs started in 24 hours."""
+    max_gpu_hours_per_month: float = Field(100, ge=0)
+    """No training run is started once runs of the last 30 days have used this many machine hours."""
+    primary_metric: str | None = None
+    """Metric that trials are ranked by; null takes the task's usual one (mean_average_precision, accuracy, iou)."""
+    compute: Compute = Compute()
+    """The cluster that trains."""
+    limits: Limits = Limits()
+    """What one run may use."""
+    early_termination: EarlyTermination | None = EarlyTermination()
+    """When a trial is stopped early; null lets every trial finish."""
+    sampling: Literal["random", "grid", "bayesian"] = "random"
+    """How the search space is sampled."""
+    parameters: dict[str, SearchValue] = Field(default_factory=dict)
+    """Fixed training parameters by AutoML's names, such as number_of_epochs: 15."""
+    search_space: list[dict[str, SearchValue | str]] = Field(default_factory=list)
+    """Parameter spaces to sample; a list is a choice, and text such as uniform(0.001, 0.01) a distribution."""
+
+
+class Promotion(_Part):
+    """When a challenger becomes champion."""
+
+    metric: Literal["mean_average_precision", "map50", "accuracy", "macro_f1", "iou"] | None = None
+    """Metric compared on the holdout; null takes the task's usual one."""
+    margin: float = Field(0.0, ge=0, le=1)
+    """How much better than the champion a challenger must be."""
+    minimum: float = Field(0.0, ge=0, le=1)
+    """The least a first champion must reach."""
+
+
+class Endpoint(_Part):
+    """The managed online endpoint that serves the loop."""
+
+    name: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")
+    """Name of the endpoint; null derives one from the loop's name."""
+    instance_type: str = "Standard_DS3_v2"
+    """Virtual machine size of a slot."""
+    instance_count: int = Field(1, ge=1, le=20)
+    """Machines of a slot."""
+    request_timeout_seconds: int = Field(90, ge=1, le=180)
+    """How long the endpoint may take for one request."""
+    max_concurrent_requests: int = Field(2, ge=1, le=64)
+    """Requests that one machine answers at once."""
+
+
+class LoopConfig(_Part):
+    """A loop's policy, as `<loop>/loop.yaml` in the data container."""
+
+    task: Task | None = None
+    """What is learnt; null infers it from the labels."""
+    classes: list[ClassName] | None = Field(None, max_length=1000)
+    """The classes; null takes those in the labels. Labels of other classes are quarantined."""
+    quiet_period_seconds: Seconds = 60
+    """A dataset version waits until nothing was uploaded for this long, so that a burst makes one version."""
+    max_wait_seconds: Seconds = 900
+    """A dataset version is made after this long even while uploads go on."""
+    validation_share: float = Field(0.2, gt=0, lt=0.9)
+    """Share of labelled images kept for validation."""
+    training: Training = Training()
+    """How models are trained."""
+    promotion: Promotion = Promotion()
+    """When a challenger becomes champion."""
+    endpoint: Endpoint = Endpoint()
+    """The endpoint that serves."""
+    paused: bool = False
+    """A paused loop reads labels but starts no training and no rollout."""

@@ -1,0 +1,70 @@
+"""The app settings: read once from the environment, the same names in Azure and on a laptop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.errors import ConfigError
+
+WAKE_QUEUE = "visionloop-wake"
+DELIVERY_QUEUE = "visionloop-deliveries"
+
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Settings(BaseModel):
+    """One field an app setting; the alias is its name in the environment."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    data_blob_uri: Name = Field(alias="DataStorage__blobServiceUri", description="Account users write to.")
+    system_blob_uri: Name = Field(alias="SystemStorage__blobServiceUri", description="Account only we write to.")
+    system_queue_uri: Name = Field(alias="SystemStorage__queueServiceUri", description="Queues of wakes, deliveries.")
+    data_container: Name = Field("visionloop-data", alias="VISIONLOOP_DATA_CONTAINER")
+    system_container: Name = Field("visionloop-system", alias="VISIONLOOP_SYSTEM_CONTAINER")
+    subscription_id: Name = Field(alias="VISIONLOOP_SUBSCRIPTION_ID")
+    resource_group: Name = Field(alias="VISIONLOOP_RESOURCE_GROUP")
+    workspace: Name = Field(alias="VISIONLOOP_WORKSPACE")
+    data_datastore: Name = Field("visionloop_data", alias="VISIONLOOP_DATA_DATASTORE")
+    system_datastore: Name = Field("visionloop_system", alias="VISIONLOOP_SYSTEM_DATASTORE")
+    max_image_bytes: int = Field(20 * 2**20, alias="VISIONLOOP_MAX_IMAGE_BYTES", gt=0)
+    max_image_pixels: int = Field(50_000_000, alias="VISIONLOOP_MAX_IMAGE_PIXELS", gt=0)
+    max_label_file_bytes: int = Field(1 << 30, alias="VISIONLOOP_MAX_LABEL_FILE_BYTES", gt=0)
+    predict_deadline_seconds: float = Field(60.0, alias="VISIONLOOP_PREDICT_DEADLINE_SECONDS", gt=0)
+    allow_local_webhooks: bool = Field(
+        default=False,
+        alias="VISIONLOOP_ALLOW_LOCAL_WEBHOOKS",
+        description="Webhook receivers on this machine and plain http; for development only.",
+    )
+    wake_delay_seconds: float = Field(
+        1.0, alias="VISIONLOOP_WAKE_DELAY_SECONDS", ge=0, description="An event looks this much later, so a burst looks once."
+    )
+    wake_time_limit_seconds: float = Field(
+        120.0, alias="VISIONLOOP_WAKE_TIME_LIMIT_SECONDS", gt=0, description="A wake yields after this long."
+    )
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings of one environment.
+
+    Raises:
+        ConfigError: naming every setting that is missing or wrong, without their values.
+    """
+    fields = Settings.model_fields.values()
+    known = {str(f.alias): environment[str(f.alias)] for f in fields if environment.get(str(f.alias))}
+    try:
+        return Settings.model_validate(known)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"App settings are wrong: {found}") from None
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return read_settings(os.environ)

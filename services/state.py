@@ -1,0 +1,222 @@
+"""`state/<loop>.json`: the one small document that says where a loop stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.loop_config import LoopConfig, Task
+
+
+class Part(BaseModel):
+    """A part of the state document: changed in place under the loop's lease, unknown fields kept out."""
+
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+
+class Event(Part):
+    """A CloudEvent 1.0: the same object on the timeline, in a webhook and on the status page."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    data: dict[str, Any]
+
+
+class Problem(Part):
+    """One skipped, quarantined or refused thing, as a person reads it."""
+
+    code: str
+    severity: Literal["error", "warning", "note"] = "error"
+    file: str
+    place: str = ""
+    expected: str = ""
+    found: str = ""
+    help: str = ""
+
+
+class ConfigState(Part):
+    """The last good loop.yaml, and what is wrong with the newest where it is bad."""
+
+    etag: str = ""
+    config: LoopConfig = LoopConfig()
+    problems: list[Problem] = Field(default_factory=list)
+
+
+class CatalogueState(Part):
+    """A summary of the catalogue, whose blobs are referred to by content hash."""
+
+    fingerprint: str = ""
+    """Hash over name and ETag of every listed blob: equal means that nothing changed."""
+    blob: str = ""
+    images: int = 0
+    labelled: int = 0
+    negatives: int = 0
+    waiting_labels: int = 0
+    quarantined: int = 0
+    annotations_per_class: dict[str, int] = Field(default_factory=dict)
+    images_per_class: dict[str, int] = Field(default_factory=dict)
+    task: Task | None = None
+    classes: list[str] = Field(default_factory=list)
+    content_hash: str = ""
+    """Hash over what a dataset version would hold now."""
+    first_change: datetime | None = None
+    """When the oldest change that no dataset version holds yet was made."""
+    last_change: datetime | None = None
+    problems: list[Problem] = Field(default_factory=list)
+    """The first hundred; `problem_count` has all."""
+    problem_count: int = 0
+
+
+class DatasetVersion(Part):
+    """An immutable snapshot, registered as two Azure ML data assets (train and validation)."""
+
+    number: int
+    content_hash: str
+    status: Literal["registering", "registered"] = "registering"
+    task: Task
+    classes: list[str]
+    folder: str
+    """Folder in the system container: `datasets/<loop>/<number>-<hash>/`."""
+    train_asset: str
+    """Azure ML data asset as `name:version`."""
+    validation_asset: str
+    train_images: int
+    validation_images: int
+    annotations_per_class: dict[str, int]
+    images_per_class: dict[str, int]
+    new_since_trained: int
+    """Distinct images labelled, or labelled anew, since the version last trained on."""
+    created: datetime
+
+    @property
+    def images(self) -> int:
+        """Images in both splits."""
+        return self.train_images + self.validation_images
+
+
+class ModelRef(Part):
+    """A registered Azure ML model."""
+
+    name: str
+    version: str
+
+
+RunStatus = Literal["intended", "submitted", "completed", "failed", "canceled"]
+FINISHED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
+
+
+class TrainingRun(Part):
+    """One paid job on one dataset version; its name is derived from the hash of both."""
+
+    number: int
+    job: str
+    dataset_version: int
+    config_hash: str
+    status: RunStatus = "intended"
+    phase: str = ""
+    """Azure ML's own word for where the job is."""
+    intended: datetime
+    submitted: datetime | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    reason: str = ""
+    best_child: str = ""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    model: ModelRef | None = None
+    rollout: Literal["", "pending", "promoted", "rejected", "failed", "superseded"] = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether the job is, or may be, costing money."""
+        return self.status not in FINISHED
+
+
+Slot = Literal["blue", "green"]
+
+
+class Champion(Part):
+    """The model that is live."""
+
+    run: int
+    model: ModelRef
+    dataset_version: int
+    task: Task
+    classes: list[str]
+    endpoint: str
+    slot: Slot
+    scoring_uri: str
+    metric: str
+    score: float
+    promoted: datetime
+
+
+RolloutStep = Literal["endpoint", "deploy", "smoke", "evaluate", "decide", "shift", "retire", "abandon", "done"]
+
+
+class Rollout(Part):
+    """The steps that bring one candidate live, or leave the champion as it was."""
+
+    run: int
+    model: ModelRef
+    dataset_version: int
+    endpoint: str
+    slot: Slot
+    step: RolloutStep = "endpoint"
+    scoring_uri: str = ""
+    started: datetime
+    step_started: datetime
+    attempts: int = 0
+    evaluated: dict[str, int] = Field(default_factory=dict)
+    """Holdout images answered so far by slot."""
+    holdout_images: int = 0
+    scores: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Metrics on the same holdout by slot."""
+    decision: str = ""
+    outcome: Literal["", "promoted", "rejected", "failed"] = ""
+
+
+class LoopState(Part):
+    """Everything that must be remembered of a loop; what can be observed is not in here."""
+
+    loop: str
+    schema_version: int = 1
+    sequence: int = 0
+    """Number of the newest event: ids are `<loop>-<sequence>`."""
+    created: datetime
+    config: ConfigState = Field(default_factory=ConfigState)
+    catalogue: CatalogueState = Field(default_factory=CatalogueState)
+    datasets: list[DatasetVersion] = Field(default_factory=list)
+    runs: list[TrainingRun] = Field(default_factory=list)
+    champion: Champion | None = None
+    rollout: Rollout | None = None
+    reasons: dict[str, str] = Field(default_factory=dict)
+    """What each stage decided last, and why: `dataset`, `training`, `rollout`."""
+    outbox: list[Event] = Field(default_factory=list)
+    """Events whose state is durable and that are yet to be told."""
+    next_wake: datetime | None = None
+    """When the wake that is on the queue is due."""
+
+    @property
+    def dataset(self) -> DatasetVersion | None:
+        """The newest dataset version that is registered."""
+        return next((d for d in reversed(self.datasets) if d.status == "registered"), None)
+
+    @property
+    def active_run(self) -> TrainingRun | None:
+        """The run that is under way."""
+        return next((r for r in reversed(self.runs) if r.active), None)
+
+    def run(self, number: int) -> TrainingRun:
+        """The run of this number."""
+        return next(r for r in self.runs if r.number == number)
+
+    def version(self, number: int) -> DatasetVersion:
+        """The dataset version of this number."""
+        return next(d for d in self.datasets if d.number == number)
