@@ -42,7 +42,10 @@ class Settings(BaseModel):
         description="Webhook receivers on this machine and plain http; for development only.",
     )
     wake_delay_seconds: float = Field(
-        1.0, alias="VISIONLOOP_WAKE_DELAY_SECONDS", ge=0, description="An event looks this much later, so a burst looks once."
+        1.0,
+        alias="VISIONLOOP_WAKE_DELAY_SECONDS",
+        ge=0,
+        description="An event looks this much later, so a burst looks once.",
     )
     wake_time_limit_seconds: float = Field(
         120.0, alias="VISIONLOOP_WAKE_TIME_LIMIT_SECONDS", gt=0, description="A wake yields after this long."

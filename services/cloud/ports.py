@@ -42,7 +42,7 @@ class BlobStore(Protocol):
         """Every blob below `prefix`, in order of name."""
         ...
 
-    def folders(self, prefix: str = "") -> list[str]:
+    def folders(self, prefix: str = "") -> Sequence[str]:
         """Names of the folders directly below `prefix`, without it and without a slash."""
         ...
 
@@ -64,7 +64,13 @@ class BlobStore(Protocol):
         ...
 
     def write(
-        self, name: str, data: bytes, *, etag: str | None = None, create: bool = False, lease: str | None = None
+        self,
+        name: str,
+        data: bytes,
+        *,
+        etag: str | None = None,
+        create: bool = False,
+        lease: str | None = None,
     ) -> str:
         """Write a blob and return its ETag; with `etag` only over that one, with `create` only where none is.
 
@@ -269,7 +275,9 @@ class Workspace(Protocol):
 class Scorer(Protocol):
     """Calls one slot of an endpoint."""
 
-    def score(self, scoring_uri: str, slot: str, images: Sequence[bytes], *, deadline: float) -> list[dict[str, object]]:
+    def score(
+        self, scoring_uri: str, slot: str, images: Sequence[bytes], *, deadline: float
+    ) -> list[dict[str, object]]:
         """Azure ML's answer, one object an image; `deadline` in seconds from now.
 
         Raises:
