@@ -1,0 +1,84 @@
+"""Reads loop.yaml: safe, small, and with the line of everything that is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from services.loop_config import LoopConfig
+from services.state import Problem
+
+MOST_BYTES = 64 * 1024
+MOST_DEPTH = 20
+Location = tuple[int | str, ...]
+
+
+def read_config(text: bytes, file: str) -> tuple[LoopConfig | None, list[Problem]]:
+    """The config, or None and every problem with line, field, expected and found. Never raises."""
+    import yaml
+
+    if len(text) > MOST_BYTES:
+        return None, [_problem(file, "", f"at most {MOST_BYTES} bytes", f"{len(text)} bytes")]
+    lines: dict[Location, int] = {}
+    try:
+        root = yaml.compose(text.decode("utf-8-sig"), Loader=yaml.SafeLoader)
+        found = {} if root is None else _plain(root, (), lines)
+        return LoopConfig.model_validate(found), []
+    except UnicodeDecodeError as error:
+        return None, [_problem(file, f"byte {error.start}", "UTF-8 text", "other bytes")]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        return None, [_problem(file, f"line {line}", "YAML", str(error.problem or "something else"))]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, ValidationError):
+            return None, [_validation_problem(file, e, lines) for e in error.errors(include_url=False)]
+        return None, [_problem(file, "line 1", "YAML", str(error)[:200])]
+
+
+def _plain(node: Any, at: Location, lines: dict[Location, int]) -> Any:
+    """Build plain values from the node tree, noting lines; aliases and twofold keys are refused, not expanded."""
+    import yaml
+
+    if len(at) > MOST_DEPTH or (at in lines):
+        raise _refused(node, f"no more than {MOST_DEPTH} levels" if len(at) > MOST_DEPTH else "each key once")
+    lines[at] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        return {_key(k): _plain(v, (*at, _key(k)), lines) for k, v in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(v, (*at, i), lines) for i, v in enumerate(node.value)]
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(node)
+    finally:
+        loader.dispose()
+
+
+def _key(node: Any) -> str:
+    if not isinstance(node.value, str):
+        raise _refused(node, "a text as key")
+    return node.value
+
+
+def _refused(node: Any, expected: str) -> Exception:
+    import yaml
+
+    return yaml.MarkedYAMLError(problem=f"a document with {expected}", problem_mark=node.start_mark)
+
+
+def _validation_problem(file: str, error: Any, lines: dict[Location, int]) -> Problem:
+    at: Location = tuple(error["loc"])
+    known = next(at[:n] for n in range(len(at), -1, -1) if at[:n] in lines or n == 0)
+    place = f"line {lines.get(known, 1)}, {'.'.join(map(str, at)) or 'the document'}"
+    return _problem(file, place, str(error["msg"]), repr(error["input"])[:80])
+
+
+def _problem(file: str, place: str, expected: str, found: str) -> Problem:
+    return Problem(
+        code="config-invalid",
+        file=file,
+        place=place,
+        expected=expected,
+        found=found,
+        help="Mend loop.yaml and upload it again; docs/loop.schema.json lists every field.",
+    )

@@ -1,0 +1,115 @@
+"""Wires the process once, at the edge. Nothing is built, or imported, before something asks for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+from services.settings import DELIVERY_QUEUE, WAKE_QUEUE, settings
+
+if TYPE_CHECKING:
+    from services.cloud.blobs import AzureBlobStore
+    from services.cloud.scoring import EndpointScorer
+    from services.context import Cloud
+    from services.controller import Controller
+    from services.state_store import StateStore
+    from services.sweep import Sweeper
+    from services.timeline import Timeline
+    from services.wake import Waker
+    from services.webhooks.dispatch import Dispatcher
+
+
+def clock() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@cache
+def data_store() -> AzureBlobStore:
+    """The container that users write."""
+    from services.cloud.blobs import AzureBlobStore
+
+    return AzureBlobStore(settings().data_blob_uri, settings().data_container)
+
+
+@cache
+def system_store() -> AzureBlobStore:
+    """The container that only we write."""
+    from services.cloud.blobs import AzureBlobStore
+
+    return AzureBlobStore(settings().system_blob_uri, settings().system_container)
+
+
+@cache
+def scorer() -> EndpointScorer:
+    """Calls slots of endpoints."""
+    from services.cloud.scoring import EndpointScorer
+
+    return EndpointScorer()
+
+
+@cache
+def cloud() -> Cloud:
+    """The outside world of the controller."""
+    from services.cloud.ml import AzureWorkspace
+    from services.context import Cloud
+
+    return Cloud(settings(), data_store(), system_store(), AzureWorkspace(settings()), scorer(), clock)
+
+
+@cache
+def waker() -> Waker:
+    """Puts wakes on the queue."""
+    from services.cloud.queues import AzureQueue
+    from services.wake import Waker
+
+    queue = AzureQueue(settings().system_queue_uri, WAKE_QUEUE)
+    return Waker(queue, clock, settings().wake_delay_seconds)
+
+
+@cache
+def timeline() -> Timeline:
+    """What happened, and why."""
+    from services.timeline import Timeline
+
+    return Timeline(system_store())
+
+
+@cache
+def states() -> StateStore:
+    """Where every loop stands."""
+    from services.state_store import StateStore
+
+    return StateStore(system_store(), clock)
+
+
+@cache
+def dispatcher() -> Dispatcher:
+    """Hands events to webhooks."""
+    from services.cloud.queues import AzureQueue
+    from services.webhooks.dispatch import Dispatcher
+
+    return Dispatcher(system_store(), AzureQueue(settings().system_queue_uri, DELIVERY_QUEUE))
+
+
+@cache
+def controller() -> Controller:
+    """Looks at one loop at a time."""
+    from services.config_stage import ConfigStage
+    from services.controller import Controller
+    from services.datasets.stage import DatasetStage
+    from services.outbox import Outbox
+    from services.rollout.stage import RolloutStage
+    from services.training.stage import TrainingStage
+
+    stages = (ConfigStage(), DatasetStage(), TrainingStage(), RolloutStage())
+    return Controller(cloud(), stages, waker(), Outbox(timeline(), dispatcher()), states())
+
+
+@cache
+def sweeper() -> Sweeper:
+    """Wakes every loop."""
+    from services.sweep import Sweeper
+
+    return Sweeper(data_store(), states(), waker())
