@@ -23,7 +23,7 @@ def read_config(text: bytes, file: str) -> tuple[LoopConfig | None, list[Problem
     lines: dict[Location, int] = {}
     try:
         root = yaml.compose(text.decode("utf-8-sig"), Loader=yaml.SafeLoader)
-        found = {} if root is None else _plain(root, (), lines)
+        found = {} if root is None else _Builder(lines).build(root)
         return LoopConfig.model_validate(found), []
     except UnicodeDecodeError as error:
         return None, [_problem(file, f"byte {error.start}", "UTF-8 text", "other bytes")]
@@ -36,22 +36,34 @@ def read_config(text: bytes, file: str) -> tuple[LoopConfig | None, list[Problem
         return None, [_problem(file, "line 1", "YAML", str(error)[:200])]
 
 
-def _plain(node: Any, at: Location, lines: dict[Location, int]) -> Any:
-    """Build plain values from the node tree, noting lines; aliases and twofold keys are refused, not expanded."""
-    import yaml
+class _Builder:
+    """Builds plain values from the node tree, noting lines; aliases and twofold keys are refused, not expanded."""
 
-    if len(at) > MOST_DEPTH or (at in lines):
-        raise _refused(node, f"no more than {MOST_DEPTH} levels" if len(at) > MOST_DEPTH else "each key once")
-    lines[at] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        return {_key(k): _plain(v, (*at, _key(k)), lines) for k, v in node.value}
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(v, (*at, i), lines) for i, v in enumerate(node.value)]
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.construct_object(node)
-    finally:
-        loader.dispose()
+    def __init__(self, lines: dict[Location, int]) -> None:
+        self._lines = lines
+        self._seen: set[int] = set()
+
+    def build(self, node: Any, at: Location = ()) -> Any:
+        import yaml
+
+        self._check(node, at)
+        if isinstance(node, yaml.MappingNode):
+            return {_key(k): self.build(v, (*at, _key(k))) for k, v in node.value}
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(v, (*at, i)) for i, v in enumerate(node.value)]
+        return yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call]
+
+    def _check(self, node: Any, at: Location) -> None:
+        if len(at) > MOST_DEPTH:
+            raise _refused(node, f"at most {MOST_DEPTH} levels")
+        if at in self._lines:
+            raise _refused(node, "each key once")
+        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
+            raise _refused(node, "no tags")
+        if id(node) in self._seen:
+            raise _refused(node, "no aliases")
+        self._seen.add(id(node))
+        self._lines[at] = node.start_mark.line + 1
 
 
 def _key(node: Any) -> str:
@@ -63,7 +75,7 @@ def _key(node: Any) -> str:
 def _refused(node: Any, expected: str) -> Exception:
     import yaml
 
-    return yaml.MarkedYAMLError(problem=f"a document with {expected}", problem_mark=node.start_mark)
+    return yaml.MarkedYAMLError(problem=f"expected {expected}", problem_mark=node.start_mark)
 
 
 def _validation_problem(file: str, error: Any, lines: dict[Location, int]) -> Problem:
