@@ -12,6 +12,7 @@ VisionloopError
 ├── LoopBusy (409)              another process holds the loop's lease
 ├── ConfigError (422)           loop.yaml or an app setting is wrong
 ├── Upstream (502)              Azure answered with an error
+│   ├── UpstreamRefused (502)   Azure refuses the request as it is, and would again
 │   ├── UpstreamBusy (503)      Azure asks to come again later
 │   └── UpstreamTimeout (504)   no answer before the deadline
 """
@@ -99,6 +100,12 @@ class Upstream(VisionloopError):
     """Azure answered with an error (502)."""
 
     status, title, retryable = 502, "Upstream error", True
+
+
+class UpstreamRefused(Upstream):
+    """Azure refuses the request as it is, and would again (502)."""
+
+    title, retryable = "Upstream refused", False
 
 
 class UpstreamBusy(Upstream):

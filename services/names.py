@@ -52,6 +52,11 @@ def loop_of_job(run_id: str) -> str | None:
     return match["loop"] if match else None
 
 
+def model_name(loop: str) -> str:
+    """The registered model of a loop; its versions are numbers of training runs."""
+    return f"vl-{loop}"
+
+
 def endpoint_name(loop: str, subscription_id: str, workspace: str) -> str:
     """At most 32 characters and, as endpoint names must be, unique in the region."""
     return f"vl-{loop[:20].rstrip('-')}-{digest(subscription_id, workspace, loop, length=6)}"

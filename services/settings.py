@@ -47,6 +47,12 @@ class Settings(BaseModel):
         ge=0,
         description="An event looks this much later, so a burst looks once.",
     )
+    poll_seconds: float = Field(
+        30.0,
+        alias="VISIONLOOP_POLL_SECONDS",
+        gt=0,
+        description="A job, an endpoint or a slot under way is looked at this often, where no event comes sooner.",
+    )
     wake_time_limit_seconds: float = Field(
         120.0, alias="VISIONLOOP_WAKE_TIME_LIMIT_SECONDS", gt=0, description="A wake yields after this long."
     )

@@ -120,6 +120,8 @@ class TrainingRun(Part):
     dataset_version: int
     config_hash: str
     status: RunStatus = "intended"
+    machines: int = 1
+    """Machines that the run may use at once: its machine hours are its duration times these."""
     phase: str = ""
     """Azure ML's own word for where the job is."""
     intended: datetime
@@ -179,6 +181,8 @@ class Rollout(Part):
     scores: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Metrics on the same holdout by slot."""
     decision: str = ""
+    replaced: Champion | None = None
+    """The champion that was live before, until its slot is deleted."""
     outcome: Literal["", "promoted", "rejected", "failed"] = ""
 
 

@@ -159,6 +159,31 @@ class BanditSpec:
     delay_evaluation: int
 
 
+DistributionKind = Literal[
+    "choice",
+    "randint",
+    "uniform",
+    "quniform",
+    "loguniform",
+    "qloguniform",
+    "normal",
+    "qnormal",
+    "lognormal",
+    "qlognormal",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """One parameter's distribution in a sweep, as Azure ML writes it: `uniform(0.001,0.01)`."""
+
+    kind: DistributionKind
+    arguments: tuple[str | int | float | bool, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join(map(str, self.arguments))})"
+
+
 @dataclass(frozen=True, slots=True)
 class AutoMLJobSpec:
     """An AutoML-for-Images job; `train` and `validation` are data assets as `name:version`."""
@@ -176,7 +201,7 @@ class AutoMLJobSpec:
     trial_timeout_minutes: int
     sampling: str
     parameters: Mapping[str, object] = field(default_factory=dict)
-    search_space: Sequence[Mapping[str, object]] = ()
+    search_space: Sequence[Mapping[str, Distribution]] = ()
     early_termination: BanditSpec | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
