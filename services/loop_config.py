@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 Task = Literal["object_detection", "image_classification", "image_classification_multilabel", "instance_segmentation"]
 Seconds = Annotated[float, Field(ge=0, le=30 * 24 * 3600)]
@@ -100,6 +101,17 @@ class Training(_Part):
     """Fixed training parameters by AutoML's names, such as number_of_epochs: 15."""
     search_space: list[dict[str, SearchValue | str]] = Field(default_factory=list)
     """Parameter spaces to sample; a list is a choice, and text such as uniform(0.001, 0.01) a distribution."""
+
+    @model_validator(mode="after")
+    def _fits_automl(self) -> Self:
+        from services.errors import ConfigError
+        from services.training.checks import check_training
+
+        try:
+            check_training(self)
+        except ConfigError as error:
+            raise PydanticCustomError("training", "{detail}", {"detail": error.detail}) from None
+        return self
 
 
 class Promotion(_Part):

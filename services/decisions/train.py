@@ -1,0 +1,224 @@
+"""When a training run is started. Each rule either holds the run back, with its numbers, or lets it pass.
+
+The rules are asked in their order and the first that holds is the answer, so what a person reads is the nearest thing
+to do. Times in reasons are points in time, not durations, so that an unchanged situation reads the same at every look.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.decisions.decision import Decision
+from services.loop_config import Training
+from services.state import DatasetVersion, LoopState, TrainingRun
+
+DAY = timedelta(days=1)
+MONTH = timedelta(days=30)
+LONGEST_WAIT = 6 * 3600.0
+"""However far away the time is that a rule waits for, it is asked again after this many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules are asked about."""
+
+    state: LoopState
+    config_hash: str
+    """Hash of all that changes the trained model on the newest dataset version; empty where there is none."""
+    now: datetime
+
+    @property
+    def policy(self) -> Training:
+        """The loop's training settings."""
+        return self.state.config.config.training
+
+    @property
+    def version(self) -> DatasetVersion | None:
+        """The newest registered dataset version."""
+        return self.state.dataset
+
+    @property
+    def trained(self) -> TrainingRun | None:
+        """The last completed run of the same task; a model of another task cannot be retrained, only replaced."""
+        version = self.version
+        return next((r for r in reversed(self.state.runs) if version and self._same_task(r, version)), None)
+
+    def _same_task(self, run: TrainingRun, version: DatasetVersion) -> bool:
+        trained_on = self.version_of(run)
+        return run.status == "completed" and trained_on is not None and trained_on.task == version.task
+
+    def version_of(self, run: TrainingRun) -> DatasetVersion | None:
+        """The dataset version that a run was trained on, while it is remembered."""
+        return next((d for d in self.state.datasets if d.number == run.dataset_version), None)
+
+
+Rule = Callable[[Facts], Decision | None]
+
+
+def decide(facts: Facts) -> Decision:
+    """Train the newest dataset version, or hold, with the reason."""
+    for rule in RULES:
+        if held := rule(facts):
+            return held
+    return _start(facts)
+
+
+def _paused(facts: Facts) -> Decision | None:
+    return _hold("paused", "The loop is paused in loop.yaml") if facts.state.config.config.paused else None
+
+
+def _one_at_a_time(facts: Facts) -> Decision | None:
+    run = facts.state.active_run
+    return _hold("active", f"Training run {run.number} is under way") if run else None
+
+
+def _has_version(facts: Facts) -> Decision | None:
+    if facts.version is not None:
+        return None
+    found, needed = facts.state.catalogue.labelled, facts.policy.first_threshold.images
+    return _hold("no_version", f"No dataset version is registered yet; {found} of {needed} labelled images")
+
+
+def _first_threshold(facts: Facts) -> Decision | None:
+    version, policy = facts.version, facts.policy.first_threshold
+    if version is None or facts.trained is not None:
+        return None
+    missing = [f"{version.images} of {policy.images} labelled images"] if version.images < policy.images else []
+    counts = {name: version.images_per_class.get(name, 0) for name in version.classes}
+    missing += [f"class `{name}` has {n} of {policy.per_class}" for name, n in counts.items() if n < policy.per_class]
+    return _hold("first_threshold", "; ".join(missing)) if missing else None
+
+
+def _retrain_threshold(facts: Facts) -> Decision | None:
+    version, trained = facts.version, facts.trained
+    if version is None or trained is None:
+        return None
+    new, needed = version.new_since_trained, needed_for_retrain(facts)
+    if new >= needed:
+        return None
+    since = f"since run {trained.number} (dataset version {trained.dataset_version})"
+    reason = f"{new} of {needed} newly labelled images {since}"
+    return _hold("retrain_threshold" if new else "nothing_new", reason, new=new, needed=needed)
+
+
+def needed_for_retrain(facts: Facts) -> int:
+    """Newly labelled images that start the next run: the smaller of the count and of the growth of the last version."""
+    policy, trained = facts.policy.retrain_threshold, facts.trained
+    if policy.growth is None or trained is None:
+        return policy.new_images
+    version = facts.version_of(trained)
+    grown = math.ceil(round(policy.growth * version.images, 6)) if version else policy.new_images
+    return max(1, min(policy.new_images, grown))
+
+
+def _never_twice(facts: Facts) -> Decision | None:
+    """Counts failed and canceled runs too: the same job on the same data would fail again, and be paid again."""
+    version = facts.version
+    if version is None:
+        return None
+    run = next((r for r in facts.state.runs if _is_same(facts, r, version)), None)
+    if run is None:
+        return None
+    outcome = f"{run.status}: {run.reason}" if run.reason else run.status
+    reason = f"Dataset version {version.number} was trained with these settings by run {run.number} ({outcome})"
+    return _hold("never_twice", f"{reason}; it takes new labels or other training settings", run=run.number)
+
+
+def _is_same(facts: Facts, run: TrainingRun, version: DatasetVersion) -> bool:
+    trained_on = facts.version_of(run)
+    same_data = trained_on is not None and trained_on.content_hash == version.content_hash
+    return same_data and run.config_hash == facts.config_hash
+
+
+def _cooldown(facts: Facts) -> Decision | None:
+    ends = [r.finished for r in facts.state.runs if r.finished]
+    over = max(ends, default=facts.now) + timedelta(seconds=facts.policy.cooldown_seconds)
+    if not ends or over <= facts.now:
+        return None
+    return _wait("cooldown", f"The cooldown after the last run lasts until {_time(over)}", over, facts.now)
+
+
+def _daily_cap(facts: Facts) -> Decision | None:
+    cap = facts.policy.max_jobs_per_day
+    begun = sorted(r.intended for r in facts.state.runs if r.intended > facts.now - DAY and not _never_began(r))
+    if len(begun) < cap:
+        return None
+    said = f"{len(begun)} of {cap} training runs were started in the last 24 hours"
+    if not cap:
+        return _hold("daily_cap", f"{said}: max_jobs_per_day is 0")
+    free = begun[len(begun) - cap] + DAY
+    return _wait("daily_cap", f"{said}; the next may start at {_time(free)}", free, facts.now)
+
+
+def _never_began(run: TrainingRun) -> bool:
+    """A run that was given up before a job was made cost nothing."""
+    return run.submitted is None and not run.active
+
+
+def _budget(facts: Facts) -> Decision | None:
+    cap, runs = facts.policy.max_gpu_hours_per_month, facts.state.runs
+    used = machine_hours(runs, facts.now)
+    if used < cap:
+        return None
+    said = f"{used:.1f} of {cap:g} machine hours were used in the last 30 days"
+    leaves = [end + MONTH for r in runs if (end := r.finished) and end + MONTH > facts.now]
+    again = min((min(leaves) - facts.now).total_seconds(), LONGEST_WAIT) if leaves else None
+    return Decision(False, said, again, {"rule": "budget", "used": used, "cap": cap})
+
+
+def machine_hours(runs: Sequence[TrainingRun], now: datetime) -> float:
+    """Machine hours of the last 30 days: the part of each run's duration that lies in them, times its machines."""
+    return sum(_hours(run, now) * run.machines for run in runs)
+
+
+def _hours(run: TrainingRun, now: datetime) -> float:
+    start = run.started or run.submitted
+    if start is None:
+        return 0.0
+    inside = (run.finished or now) - max(start, now - MONTH)
+    return max(inside.total_seconds(), 0.0) / 3600
+
+
+RULES: tuple[Rule, ...] = (
+    _paused,
+    _one_at_a_time,
+    _has_version,
+    _first_threshold,
+    _retrain_threshold,
+    _never_twice,
+    _cooldown,
+    _daily_cap,
+    _budget,
+)
+
+QUIET = frozenset({"active", "no_version", "nothing_new"})
+"""Rules whose holding is the ordinary course of things: shown on the status page, not told as an event."""
+
+
+def _start(facts: Facts) -> Decision:
+    version, trained = facts.version, facts.trained
+    if version is None:
+        raise ValueError("a rule holds a loop without a dataset version")
+    if trained is None:
+        policy = facts.policy.first_threshold
+        why = f"{version.images} labelled images ({policy.images} needed), at least {policy.per_class} of every class"
+    else:
+        needed = needed_for_retrain(facts)
+        why = f"{version.new_since_trained} newly labelled images since run {trained.number} ({needed} needed)"
+    return Decision(True, f"{why}: dataset version {version.number} is trained", facts={"version": version.number})
+
+
+def _hold(rule: str, reason: str, **facts: object) -> Decision:
+    return Decision(False, reason, facts={"rule": rule, **facts})
+
+
+def _wait(rule: str, reason: str, until: datetime, now: datetime) -> Decision:
+    again = max(1.0, min((until - now).total_seconds(), LONGEST_WAIT))
+    return Decision(False, reason, again, {"rule": rule})
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

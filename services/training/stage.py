@@ -1,0 +1,183 @@
+"""Starts training runs and follows them to a registered model. At most one paid job for one dataset and config.
+
+    decide ─▶ record the run as intended ─▶ save ─▶ submit under its name ─▶ record as submitted ─▶ save
+                                                 ▲ a crash here or after meets the same name again and adopts the job
+
+A run stays active until its model is registered, so a crash between the two only repeats calls that are safe to repeat.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.cloud.ports import BestChild, JobView
+from services.context import LoopContext
+from services.decisions import train
+from services.errors import ConfigError, VisionloopError
+from services.names import job_name, model_name
+from services.state import DatasetVersion, ModelRef, TrainingRun
+from services.training.job import compute_spec, config_hash, job_spec, machines, primary_metric
+
+READ_LAG = timedelta(minutes=5)
+"""A job that was submitted this recently, and is not found, may only be not visible yet."""
+TAG_LAG = timedelta(minutes=1)
+"""A job that ended this recently, and names no best trial, may only not have been told of it yet."""
+SUBMIT_PATIENCE = timedelta(hours=1)
+"""A job that Azure ML could not take for this long is given up."""
+REFUSAL_PATIENCE = timedelta(minutes=10)
+"""The same where it refuses the job: a cluster still being created, or a role just assigned, refuses for minutes."""
+
+
+class TrainingStage:
+    """At most one run at a time: from the decision to the registered model."""
+
+    name = "training"
+
+    def step(self, context: LoopContext) -> float | None:
+        """Make one step: start a run, submit it, or look at its job.
+
+        Raises:
+            Upstream: Azure ML fails in a way that may pass.
+        """
+        run = context.state.active_run
+        if run is None:
+            return self._consider(context)
+        return self._submit(context, run) if run.status == "intended" else self._follow(context, run)
+
+    def _consider(self, context: LoopContext) -> float | None:
+        version = context.state.dataset
+        try:
+            hashed = config_hash(context.config, version) if version else ""
+        except ConfigError as error:
+            self._hold(context, f"loop.yaml, training.{error.detail}", "config")
+            return None
+        decision = train.decide(train.Facts(context.state, hashed, context.now))
+        if not decision.act or version is None:
+            self._hold(context, decision.reason, str(decision.facts.get("rule", "")))
+            return decision.again_in
+        self._intend(context, version, hashed, decision.reason)
+        return 0.0
+
+    def _hold(self, context: LoopContext, reason: str, rule: str) -> None:
+        """Told once a reason: the reason of an unchanged situation reads the same at every look."""
+        if context.state.reasons.get(self.name) == reason:
+            return
+        context.state.reasons[self.name] = reason
+        if rule not in train.QUIET:
+            context.tell("training.held", reason, rule=rule)
+        context.save()
+
+    def _intend(self, context: LoopContext, version: DatasetVersion, hashed: str, reason: str) -> None:
+        number = max((r.number for r in context.state.runs), default=0) + 1
+        run = TrainingRun(
+            number=number,
+            job=job_name(context.loop, version.content_hash, hashed),
+            dataset_version=version.number,
+            config_hash=hashed,
+            machines=machines(context.config.training),
+            intended=context.now,
+            reason=reason,
+        )
+        context.state.runs.append(run)
+        context.state.reasons[self.name] = reason
+        context.save()
+
+    def _submit(self, context: LoopContext, run: TrainingRun) -> float:
+        workspace = context.cloud.workspace
+        version = context.state.version(run.dataset_version)
+        try:
+            if config_hash(context.config, version) == run.config_hash:
+                workspace.ensure_compute(compute_spec(context.config.training))
+                workspace.submit(job_spec(context.loop, context.config, version, run))
+            elif workspace.job(run.job) is None:
+                return self._withdraw(context, run)
+        except VisionloopError as error:
+            return self._refused(context, run, error)
+        run.status, run.submitted = "submitted", context.now
+        context.state.reasons[self.name] = f"Training run {run.number} is under way: {run.reason}"
+        context.tell("training.started", run.reason, run=run.number, job=run.job, dataset_version=version.number)
+        context.save()
+        return context.cloud.settings.poll_seconds
+
+    def _withdraw(self, context: LoopContext, run: TrainingRun) -> float:
+        """loop.yaml changed before a job was made: the run's name promises settings that a job would not have."""
+        context.state.runs.remove(run)
+        context.save()
+        return 0.0
+
+    def _refused(self, context: LoopContext, run: TrainingRun, error: VisionloopError) -> float:
+        """Give up on what fails again, or fails for too long; let the rest be tried again."""
+        patience = SUBMIT_PATIENCE if error.retryable else REFUSAL_PATIENCE
+        passing = not isinstance(error, ConfigError) and context.now - run.intended < patience
+        if passing or context.cloud.workspace.job(run.job) is not None:
+            raise error
+        return self._fail(context, run, f"Azure ML did not take the job: {error.detail}")
+
+    def _follow(self, context: LoopContext, run: TrainingRun) -> float:
+        view = context.cloud.workspace.job(run.job)
+        if view is None:
+            return self._vanished(context, run)
+        if view.phase in ("failed", "canceled"):
+            said = view.error or "Azure ML gives no reason"
+            return self._fail(context, run, f"The job ended as {view.status}: {said}", view)
+        if view.phase == "completed":
+            return self._complete(context, run, view)
+        if (run.phase, run.started) != (view.status, view.started):
+            run.phase, run.started = view.status, view.started
+            context.save()
+        return context.cloud.settings.poll_seconds
+
+    def _vanished(self, context: LoopContext, run: TrainingRun) -> float:
+        if run.submitted is not None and context.now - run.submitted < READ_LAG and not run.phase:
+            return context.cloud.settings.poll_seconds
+        return self._fail(context, run, f"The job {run.job} is no longer in Azure ML")
+
+    def _complete(self, context: LoopContext, run: TrainingRun, view: JobView) -> float:
+        child = context.cloud.workspace.best_child(run.job)
+        if child is not None:
+            return self._register(context, run, view, child)
+        if view.ended is not None and context.now - view.ended < TAG_LAG:
+            return context.cloud.settings.poll_seconds
+        return self._fail(context, run, f"The job says {view.status}, but no trial of it did", view)
+
+    def _register(self, context: LoopContext, run: TrainingRun, view: JobView, child: BestChild) -> float:
+        model = ModelRef(name=model_name(context.loop), version=str(run.number))
+        tags = {
+            "visionloop_loop": context.loop,
+            "visionloop_job": run.job,
+            "visionloop_dataset": str(run.dataset_version),
+        }
+        try:
+            context.cloud.workspace.register_model(model.name, model.version, child.run_id, tags)
+        except VisionloopError as error:
+            if error.retryable:
+                raise
+            return self._fail(context, run, f"The model could not be registered: {error.detail}", view)
+        self._record(context, run, view)
+        run.status, run.best_child, run.metrics = "completed", child.run_id, dict(child.metrics)
+        run.model, run.rollout = model, "pending"
+        self._tell_completed(context, run, model)
+        return 0.0
+
+    def _tell_completed(self, context: LoopContext, run: TrainingRun, model: ModelRef) -> None:
+        metric = primary_metric(context.config.training, context.state.version(run.dataset_version).task)
+        score = f", {metric} {run.metrics[metric]:.3f}" if metric in run.metrics else ""
+        reason = f"Training run {run.number} completed: best trial {run.best_child}{score}"
+        run.reason = context.state.reasons[self.name] = reason
+        context.tell("training.completed", reason, run=run.number, job=run.job, metrics=run.metrics)
+        registered = f"Model {model.name}:{model.version} is registered from trial {run.best_child}"
+        context.tell("model.registered", registered, run=run.number, model=model.name, version=model.version)
+        context.save()
+
+    def _fail(self, context: LoopContext, run: TrainingRun, reason: str, view: JobView | None = None) -> float:
+        self._record(context, run, view)
+        run.status = "canceled" if view is not None and view.phase == "canceled" else "failed"
+        run.reason = context.state.reasons[self.name] = reason
+        context.tell("training.failed", reason, run=run.number, job=run.job, dataset_version=run.dataset_version)
+        context.save()
+        return 0.0
+
+    def _record(self, context: LoopContext, run: TrainingRun, view: JobView | None) -> None:
+        run.finished = (view.ended if view else None) or context.now
+        if view is not None:
+            run.phase, run.started = view.status, view.started or run.started
