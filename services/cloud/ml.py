@@ -1,0 +1,384 @@
+"""The `Workspace` port over azure-ai-ml.
+
+Nothing waits here: operations that take long are begun through the SDK's generated clients with `polling=False`, as
+the public `begin_…` methods each start a thread that polls for as long as the operation takes.
+Known ways of azure-ai-ml 1.35.2 that are met here: an endpoint's update sends its whole traffic, so it is read first;
+registering an MLTable would read the blob and fetch a schema from the internet; models and data are immutable.
+"""
+# ruff: noqa: SLF001 - see above: the generated clients are private members of the public ones
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from services.cloud.ml_client import build_client, mlflow_run, translated
+from services.cloud.ml_jobs import automl_job
+from services.cloud.ports import (
+    AutoMLJobSpec,
+    BestChild,
+    ComputeSpec,
+    DeploymentSpec,
+    DeploymentView,
+    EndpointView,
+    JobPhase,
+    JobView,
+    Provisioning,
+    TableAsset,
+)
+from services.cloud.upstream import clean
+from services.errors import Conflict, NotFound, UpstreamBusy, VisionloopError
+from services.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+BEST_CHILD_TAG = "automl_best_child_run_id"
+TRIAL_TAG = "visionloop_trial"
+
+_PHASES: dict[str, JobPhase] = {
+    "NotStarted": "waiting",
+    "Starting": "waiting",
+    "Provisioning": "waiting",
+    "Preparing": "waiting",
+    "Queued": "waiting",
+    "Paused": "waiting",
+    "Completed": "completed",
+    "Failed": "failed",
+    "Canceled": "canceled",
+}
+_STATES: dict[str, Provisioning] = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "canceled": "failed",
+    "deleting": "deleting",
+}
+
+
+class AzureWorkspace:
+    """One workspace, by the app's identity; safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is imported or called before the first use."""
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._built: MLClient | None = None
+
+    @property
+    def _client(self) -> MLClient:
+        with self._lock:
+            if self._built is None:
+                self._built = build_client(self._settings)
+            return self._built
+
+    @cached_property
+    def _workspace(self) -> Any:
+        return self._client.workspaces.get(self._settings.workspace)
+
+    @property
+    def _location(self) -> str:
+        return str(self._workspace.location)
+
+    @property
+    def _scope(self) -> dict[str, str]:
+        return {"resource_group_name": self._settings.resource_group, "workspace_name": self._settings.workspace}
+
+    def _arm_id(self, kind: str, name: str, version: str) -> str:
+        settings = self._settings
+        return (
+            f"/subscriptions/{settings.subscription_id}/resourceGroups/{settings.resource_group}/providers"
+            f"/Microsoft.MachineLearningServices/workspaces/{settings.workspace}/{kind}/{name}/versions/{version}"
+        )
+
+    def register_table(self, asset: TableAsset) -> None:
+        """See `Workspace`."""
+        what = f"Registering data asset {asset.name}:{asset.version}"
+        path = f"azureml://datastores/{self._settings.system_datastore}/paths/{asset.folder.strip('/')}/"
+        try:
+            with translated(what):
+                self._put_table(asset, path)
+        except Conflict:
+            with translated(what):
+                existing = str(self._client.data.get(asset.name, asset.version).path)
+            if _folder(existing) != _folder(path):
+                raise Conflict(f"{what}: it exists with another folder") from None
+
+    def _put_table(self, asset: TableAsset, path: str) -> None:
+        from azure.ai.ml.entities import Data
+
+        data: Any = Data(
+            name=asset.name,
+            version=asset.version,
+            type="mltable",
+            path=path,
+            description=asset.description or None,
+            tags=dict(asset.tags),
+        )
+        operations = self._client.data
+        operations._operation.create_or_update(
+            name=asset.name,
+            version=asset.version,
+            body=data._to_rest_object(),
+            **self._scope,
+        )
+
+    def ensure_compute(self, spec: ComputeSpec) -> None:
+        """See `Workspace`."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with translated(f"Looking for compute {spec.name}"):
+            try:
+                self._client.compute.get(spec.name)
+            except ResourceNotFoundError:
+                pass
+            else:
+                return
+        with translated(f"Creating compute {spec.name}"):
+            self._create_compute(spec)
+
+    def _create_compute(self, spec: ComputeSpec) -> None:
+        from azure.ai.ml.entities import AmlCompute
+
+        cluster = AmlCompute(
+            name=spec.name,
+            size=spec.size,
+            min_instances=0,
+            max_instances=spec.max_nodes,
+            idle_time_before_scale_down=spec.idle_seconds,
+            location=self._location,
+        )
+        self._client.compute._operation.begin_create_or_update(
+            self._settings.resource_group,
+            self._settings.workspace,
+            compute_name=spec.name,
+            parameters=cluster._to_rest_object(),
+            polling=False,
+        )
+
+    def job(self, name: str) -> JobView | None:
+        """See `Workspace`."""
+        try:
+            with translated(f"Looking at job {name}"):
+                job = self._client.jobs.get(name)
+        except NotFound:
+            return None
+        status = str(job.status or "Unknown")
+        phase = _PHASES.get(status, "running")
+        started, ended = self._times(name) if phase != "waiting" else (None, None)
+        error = self._job_error(name) if phase in ("failed", "canceled") else ""
+        studio = (job.services or {}).get("Studio")
+        return JobView(name, status, phase, error, str(getattr(studio, "endpoint", "") or ""), started, ended)
+
+    def _times(self, name: str) -> tuple[datetime | None, datetime | None]:
+        """When the job began and ended; a job is not less finished where MLflow's API does not say."""
+        with suppress(VisionloopError):
+            info = self._run(name).get("info", {})
+            return _time(info.get("start_time")), _time(info.get("end_time"))
+        return None, None
+
+    def _job_error(self, name: str) -> str:
+        """What Azure ML's studio shows as the error; a job is not less failed where that cannot be read."""
+        with suppress(VisionloopError), translated(f"Reading why job {name} failed"):
+            details = self._client.jobs._runs_operations.get_run_details(name)
+            error = getattr(details.error, "error", None)
+            return clean(str(getattr(error, "message", "") or ""))
+        return ""
+
+    def submit(self, spec: AutoMLJobSpec) -> None:
+        """See `Workspace`."""
+        if self.job(spec.name) is not None:
+            return
+        what = f"Submitting job {spec.name}"
+        with suppress(Conflict), translated(what):  # somebody else's submission under this name is ours too
+            self._client.jobs.create_or_update(automl_job(spec), skip_validation=True)
+
+    def best_child(self, job: str) -> BestChild | None:
+        """See `Workspace`."""
+        tags = {t.get("key"): t.get("value") for t in self._run(job).get("data", {}).get("tags", [])}
+        child = str(tags.get(BEST_CHILD_TAG) or "")
+        if not child:
+            return None
+        metrics = self._run(child).get("data", {}).get("metrics", [])
+        return BestChild(child, {str(m["key"]): float(m["value"]) for m in metrics if _is_number(m.get("value"))})
+
+    def _run(self, run_id: str) -> dict[str, Any]:
+        with translated(f"Reading run {run_id}"):
+            return mlflow_run(str(self._workspace.mlflow_tracking_uri), run_id)
+
+    def register_model(self, name: str, version: str, child: str, tags: Mapping[str, str]) -> None:
+        """See `Workspace`.
+
+        Raises:
+            Conflict: the name and version exist from another trial.
+        """
+        what = f"Registering model {name}:{version}"
+        if self._is_registered(name, version, child, what):
+            return
+        try:
+            with translated(what):
+                self._create_model(name, version, child, tags)
+        except Conflict:
+            if not self._is_registered(name, version, child, what):
+                raise
+
+    def _create_model(self, name: str, version: str, child: str, tags: Mapping[str, str]) -> None:
+        from azure.ai.ml.entities import Model
+
+        path = f"azureml://jobs/{child}/outputs/artifacts/outputs/mlflow-model/"
+        model = Model(name=name, version=version, type="mlflow_model", path=path, tags={**tags, TRIAL_TAG: child})
+        self._client.models.create_or_update(model)
+
+    def _is_registered(self, name: str, version: str, child: str, what: str) -> bool:
+        try:
+            with translated(what):
+                model = self._client.models.get(name, version=version)
+        except NotFound:
+            return False
+        if (model.tags or {}).get(TRIAL_TAG) != child and f"/{child}/" not in f"{model.path}/":
+            raise Conflict(f"{what}: it exists from another trial")
+        return True
+
+    def endpoint(self, name: str) -> EndpointView | None:
+        """See `Workspace`."""
+        try:
+            with translated(f"Looking at endpoint {name}"):
+                found = self._client.online_endpoints.get(name)
+        except NotFound:
+            return None
+        traffic = {str(slot): int(percent) for slot, percent in (found.traffic or {}).items() if percent}
+        state = _state(found.provisioning_state)
+        error = "Azure ML says that provisioning failed" if state == "failed" else ""
+        return EndpointView(name, state, str(found.scoring_uri or ""), traffic, error)
+
+    def begin_endpoint(self, name: str, tags: Mapping[str, str]) -> None:
+        """See `Workspace`. An endpoint that exists is left alone: creating it again would take its traffic away."""
+        from azure.ai.ml.entities import ManagedOnlineEndpoint
+
+        if self.endpoint(name) is not None:
+            return
+        with _one_at_a_time(), translated(f"Creating endpoint {name}"):
+            self._put_endpoint(ManagedOnlineEndpoint(name=name, auth_mode="aad_token", tags=dict(tags)))
+
+    def _put_endpoint(self, endpoint: Any) -> None:
+        operations = self._client.online_endpoints
+        operations._online_operation.begin_create_or_update(
+            endpoint_name=endpoint.name,
+            body=endpoint._to_rest_online_endpoint(self._location),
+            polling=False,
+            **self._scope,
+        )
+
+    def deployment(self, endpoint: str, slot: str) -> DeploymentView | None:
+        """See `Workspace`."""
+        try:
+            with translated(f"Looking at slot {slot} of {endpoint}"):
+                found = self._client.online_deployments.get(slot, endpoint)
+        except NotFound:
+            return None
+        state = _state(found.provisioning_state)
+        error = self._last_words(endpoint, slot) if state == "failed" else ""
+        return DeploymentView(slot, state, _name_and_version(str(found.model or "")), error)
+
+    def _last_words(self, endpoint: str, slot: str) -> str:
+        with suppress(VisionloopError), translated(f"Reading the log of slot {slot}"):
+            logs = self._client.online_deployments.get_logs(slot, endpoint, lines=5)
+            return clean(f"provisioning failed; its log ends: {logs}")
+        return "provisioning failed"
+
+    def begin_deployment(self, spec: DeploymentSpec) -> None:
+        """See `Workspace`."""
+        if self.deployment(spec.endpoint, spec.slot) is not None:
+            return
+        with _one_at_a_time(), translated(f"Deploying {spec.model} to slot {spec.slot} of {spec.endpoint}"):
+            self._create_deployment(spec)
+
+    def _create_deployment(self, spec: DeploymentSpec) -> None:
+        from azure.ai.ml.entities import ManagedOnlineDeployment, OnlineRequestSettings, ProbeSettings
+
+        name, _, version = spec.model.rpartition(":")
+        deployment = ManagedOnlineDeployment(
+            name=spec.slot,
+            endpoint_name=spec.endpoint,
+            model=self._arm_id("models", name, version),
+            instance_type=spec.instance_type,
+            instance_count=spec.instance_count,
+            request_settings=OnlineRequestSettings(
+                max_concurrent_requests_per_instance=spec.max_concurrent_requests,
+                request_timeout_ms=spec.request_timeout_seconds * 1000,
+            ),
+            # An image model takes minutes to load; the defaults restart it before it is ready.
+            liveness_probe=ProbeSettings(failure_threshold=30, timeout=10, period=10, initial_delay=600),
+            readiness_probe=ProbeSettings(failure_threshold=30, timeout=10, period=10, initial_delay=10),
+            tags=dict(spec.tags),
+        )
+        self._client.online_deployments._online_deployment.begin_create_or_update(
+            endpoint_name=spec.endpoint,
+            deployment_name=spec.slot,
+            body=deployment._to_rest_object(location=self._location),
+            polling=False,
+            **self._scope,
+        )
+
+    def begin_traffic(self, endpoint: str, traffic: Mapping[str, int]) -> None:
+        """See `Workspace`."""
+        share = {slot: percent for slot, percent in traffic.items() if percent}
+        with _one_at_a_time(), translated(f"Setting the traffic of {endpoint}"):
+            found = self._client.online_endpoints.get(endpoint)
+            unknown = [slot for slot in share if slot not in (found.traffic or {})]
+            if unknown or sum(share.values()) not in (0, 100):
+                raise _NoSuchTraffic(f"Traffic {share} of {endpoint} is refused: its slots are {sorted(found.traffic)}")
+            found.traffic = share
+            self._put_endpoint(found)
+
+    def begin_delete_deployment(self, endpoint: str, slot: str) -> None:
+        """See `Workspace`."""
+        with _one_at_a_time(), suppress(NotFound), translated(f"Deleting slot {slot} of {endpoint}"):
+            self._client.online_deployments._online_deployment.begin_delete(
+                endpoint_name=endpoint, deployment_name=slot, polling=False, **self._scope
+            )
+
+
+class _NoSuchTraffic(Conflict):
+    """A conflict of ours, not of Azure's: it does not pass by waiting."""
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Azure's 409 for an endpoint that another operation is changing means: come again later."""
+    try:
+        yield
+    except _NoSuchTraffic:
+        raise
+    except Conflict as error:
+        raise UpstreamBusy(error.detail) from error
+
+
+def _state(text: object) -> Provisioning:
+    return _STATES.get(str(text).lower(), "creating")
+
+
+def _name_and_version(model: str) -> str:
+    """`name:version` of an ARM id, or of `azureml:name:version`."""
+    if "/versions/" in model:
+        head, _, version = model.rpartition("/versions/")
+        return f"{head.rpartition('/')[2]}:{version}"
+    return model.removeprefix("azureml:")
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/datastores/")[2].strip("/")
+
+
+def _time(milliseconds: object) -> datetime | None:
+    if not isinstance(milliseconds, int | float | str) or not str(milliseconds).isdecimal() or int(milliseconds) == 0:
+        return None
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,0 +1,80 @@
+"""Makes azure-ai-ml's job of our description of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.cloud.ports import AutoMLJobSpec, Distribution
+
+LABEL_COLUMN = "label"
+
+
+def automl_job(spec: AutoMLJobSpec) -> Any:
+    """An AutoML image job of azure-ai-ml. Azure ML knows no time-out for a single trial of an image job."""
+    from azure.ai.ml import Input, automl
+
+    factory = {
+        "object_detection": automl.image_object_detection,
+        "image_classification": automl.image_classification,
+        "image_classification_multilabel": automl.image_classification_multilabel,
+        "instance_segmentation": automl.image_instance_segmentation,
+    }[spec.task]
+    job = factory(
+        name=spec.name,
+        display_name=spec.name,
+        experiment_name=spec.experiment,
+        compute=spec.compute,
+        training_data=Input(type="mltable", path=f"azureml:{spec.train}"),
+        validation_data=Input(type="mltable", path=f"azureml:{spec.validation}"),
+        target_column_name=LABEL_COLUMN,
+        primary_metric=spec.primary_metric,
+        tags=dict(spec.tags),
+    )
+    _settings(job, spec)
+    return job
+
+
+def _settings(job: Any, spec: AutoMLJobSpec) -> None:
+    job.set_limits(
+        max_trials=spec.max_trials,
+        max_concurrent_trials=spec.max_concurrent_trials,
+        timeout_minutes=spec.timeout_minutes,
+    )
+    if spec.parameters:
+        job.set_training_parameters(**spec.parameters)
+    if spec.search_space:
+        _sweep(job, spec)
+
+
+def _sweep(job: Any, spec: AutoMLJobSpec) -> None:
+    from azure.ai.ml.automl import SearchSpace
+    from azure.ai.ml.sweep import BanditPolicy
+
+    spaces = [SearchSpace(**{n: _distribution(d) for n, d in space.items()}) for space in spec.search_space]
+    job.extend_search_space(spaces)
+    stop = spec.early_termination
+    policy = stop and BanditPolicy(
+        evaluation_interval=stop.evaluation_interval,
+        slack_factor=stop.slack_factor,
+        delay_evaluation=stop.delay_evaluation,
+    )
+    job.set_sweep(sampling_algorithm=spec.sampling.capitalize(), early_termination=policy)
+
+
+def _distribution(distribution: Distribution) -> Any:
+    from azure.ai.ml import sweep
+
+    if distribution.kind == "choice":
+        return sweep.Choice(list(distribution.arguments))
+    kinds = {
+        "randint": sweep.Randint,
+        "uniform": sweep.Uniform,
+        "quniform": sweep.QUniform,
+        "loguniform": sweep.LogUniform,
+        "qloguniform": sweep.QLogUniform,
+        "normal": sweep.Normal,
+        "qnormal": sweep.QNormal,
+        "lognormal": sweep.LogNormal,
+        "qlognormal": sweep.QLogNormal,
+    }
+    return kinds[distribution.kind](*distribution.arguments)
