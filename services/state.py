@@ -180,6 +180,8 @@ class Rollout(Part):
     holdout_images: int = 0
     scores: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Metrics on the same holdout by slot."""
+    unopposed: str = ""
+    """Why no champion was measured beside the challenger, where none was."""
     decision: str = ""
     replaced: Champion | None = None
     """The champion that was live before, until its slot is deleted."""

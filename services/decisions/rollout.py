@@ -1,0 +1,100 @@
+"""The steps of a rollout as a table, what each may take, and which candidate is rolled out next.
+
+docs/rollout.md draws this table; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from services.state import LoopState, Rollout, RolloutStep, Slot, TrainingRun
+
+Outcome = Literal["ready", "deployed", "answered", "measured", "better", "not better", "shifted", "failed", "cleaned"]
+
+TRANSITIONS: Mapping[RolloutStep, Mapping[Outcome, RolloutStep]] = {
+    "endpoint": {"ready": "deploy", "failed": "abandon"},
+    "deploy": {"deployed": "smoke", "failed": "abandon"},
+    "smoke": {"answered": "evaluate", "failed": "abandon"},
+    "evaluate": {"measured": "decide", "failed": "abandon"},
+    "decide": {"better": "shift", "not better": "abandon", "failed": "abandon"},
+    "shift": {"shifted": "retire", "failed": "abandon"},
+    "retire": {"cleaned": "done"},
+    "abandon": {"cleaned": "done"},
+    "done": {},
+}
+"""Only `decide` leads to `shift`, and only `smoke` to `evaluate`: no traffic reaches a slot that never answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a step may take: the time it may last, and how often its call is begun or may fail in a row."""
+
+    lasts: timedelta
+    attempts: int | None = None
+
+
+LIMITS: Mapping[RolloutStep, Limit] = {
+    "endpoint": Limit(timedelta(minutes=30), 3),
+    "deploy": Limit(timedelta(minutes=90), 2),
+    "smoke": Limit(timedelta(minutes=20), 10),
+    "evaluate": Limit(timedelta(hours=6), 10),
+    "decide": Limit(timedelta(hours=1)),
+    "shift": Limit(timedelta(minutes=20), 3),
+    "retire": Limit(timedelta(hours=2)),
+    "abandon": Limit(timedelta(hours=2)),
+}
+
+SLOTS: tuple[Slot, Slot] = ("blue", "green")
+
+
+def next_step(step: RolloutStep, outcome: Outcome) -> RolloutStep:
+    """Where an outcome leads.
+
+    Raises:
+        ValueError: the step has no such outcome.
+    """
+    if outcome not in TRANSITIONS[step]:
+        raise ValueError(f"{step} has no outcome {outcome}")
+    return TRANSITIONS[step][outcome]
+
+
+def overdue(rollout: Rollout, now: datetime) -> str:
+    """Why the step has to end, where it has lasted too long; empty while it may go on."""
+    lasts = LIMITS[rollout.step].lasts
+    late = now - rollout.step_started > lasts
+    return f"step {rollout.step} has lasted more than {lasts.total_seconds() / 60:.0f} minutes" if late else ""
+
+
+def may_try(rollout: Rollout) -> bool:
+    """Whether the step's call may be made once more."""
+    limit = LIMITS[rollout.step].attempts
+    return limit is None or rollout.attempts < limit
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The run whose model is rolled out next, and older ones that it supersedes."""
+
+    next: TrainingRun | None
+    superseded: Sequence[TrainingRun]
+
+
+def candidates(state: LoopState) -> Candidates:
+    """The newest waiting candidate goes; older waiting ones are superseded.
+
+    A rollout under way is never superseded: were it, trainings that are faster than rollouts would keep every model
+    from going live. Its own run is no candidate, nor is any while the loop is paused.
+    """
+    current = state.rollout.run if state.rollout and state.rollout.step != "done" else None
+    waiting = [r for r in state.runs if r.rollout == "pending" and r.number != current]
+    free = current is None and not state.config.config.paused
+    newest = max(waiting, key=lambda r: r.number, default=None)
+    return Candidates(newest if free else None, [r for r in waiting if r is not newest])
+
+
+def free_slot(live: Slot | None, traffic: Mapping[str, int]) -> Slot | None:
+    """The slot for a challenger: not the champion's, and without traffic. None where there is none."""
+    return next((s for s in SLOTS if s != live and not traffic.get(s)), None)

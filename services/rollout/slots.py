@@ -1,0 +1,171 @@
+"""The steps that change an endpoint: making it, filling a slot, moving traffic, cleaning up. Each only begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.cloud.ports import DeploymentSpec, DeploymentView
+from services.context import LoopContext
+from services.decisions.promote import metric_of
+from services.decisions.rollout import free_slot, may_try, overdue
+from services.rollout.course import give_up, go, poll, try_again
+from services.state import Champion, Rollout, Slot
+
+
+def endpoint(context: LoopContext, rollout: Rollout) -> float:
+    """Have the endpoint made if there is none, and choose the slot by what has traffic on it."""
+    view = context.cloud.workspace.endpoint(rollout.endpoint)
+    if view is None:
+        return _make_endpoint(context, rollout)
+    if view.state == "failed" and not view.traffic:
+        said = f"Endpoint {rollout.endpoint} is not usable: {view.error}; once deleted, the next rollout makes it anew"
+        return give_up(context, rollout, said)
+    if view.state in ("creating", "deleting"):
+        return poll(context)
+    champion = context.state.champion
+    slot = free_slot(champion.slot if champion else None, view.traffic)
+    if slot is None:
+        said = f"Endpoint {rollout.endpoint} has no slot without traffic for a challenger: {dict(view.traffic)}"
+        return give_up(context, rollout, said)
+    rollout.slot, rollout.scoring_uri = slot, view.scoring_uri
+    return go(context, rollout, "ready")
+
+
+def _make_endpoint(context: LoopContext, rollout: Rollout) -> float:
+    if not may_try(rollout):
+        return give_up(
+            context, rollout, f"Endpoint {rollout.endpoint} did not come to be in {rollout.attempts} attempts"
+        )
+    try_again(context, rollout)
+    context.cloud.workspace.begin_endpoint(rollout.endpoint, {"visionloop_loop": context.loop})
+    return poll(context)
+
+
+def deploy(context: LoopContext, rollout: Rollout) -> float:
+    """Have the challenger in its slot, without traffic; what an earlier rollout left there is deleted first."""
+    view = context.cloud.workspace.deployment(rollout.endpoint, rollout.slot)
+    if view is None:
+        return _make_deployment(context, rollout)
+    if view.state in ("creating", "deleting"):
+        return poll(context)
+    if view.model != _model(rollout):
+        return _delete_slot(context, rollout)
+    return go(context, rollout, "deployed") if view.state == "succeeded" else _deployment_failed(context, rollout, view)
+
+
+def _make_deployment(context: LoopContext, rollout: Rollout) -> float:
+    if not may_try(rollout):
+        return give_up(context, rollout, f"Slot {rollout.slot} did not come to be in {rollout.attempts} attempts")
+    try_again(context, rollout)
+    settings = context.config.endpoint
+    spec = DeploymentSpec(
+        endpoint=rollout.endpoint,
+        slot=rollout.slot,
+        model=_model(rollout),
+        instance_type=settings.instance_type,
+        instance_count=settings.instance_count,
+        request_timeout_seconds=settings.request_timeout_seconds,
+        max_concurrent_requests=settings.max_concurrent_requests,
+        tags={"visionloop_loop": context.loop, "visionloop_run": str(rollout.run)},
+    )
+    context.cloud.workspace.begin_deployment(spec)
+    return poll(context)
+
+
+def _deployment_failed(context: LoopContext, rollout: Rollout, view: DeploymentView) -> float:
+    if may_try(rollout):
+        return _delete_slot(context, rollout)
+    said = (
+        f"{_model(rollout)} could not be deployed to slot {rollout.slot} in {rollout.attempts} attempts: {view.error}"
+    )
+    return give_up(context, rollout, said)
+
+
+def _delete_slot(context: LoopContext, rollout: Rollout) -> float:
+    context.cloud.workspace.begin_delete_deployment(rollout.endpoint, rollout.slot)
+    return poll(context)
+
+
+def shift(context: LoopContext, rollout: Rollout) -> float:
+    """All traffic to the challenger; it is champion only once Azure ML shows that traffic."""
+    view = context.cloud.workspace.endpoint(rollout.endpoint)
+    if view is None:
+        return give_up(context, rollout, f"Endpoint {rollout.endpoint} is gone")
+    if view.state in ("creating", "deleting"):
+        return poll(context)
+    if dict(view.traffic) == {rollout.slot: 100}:
+        return _promote(context, rollout)
+    if not may_try(rollout):
+        said = f"Traffic of {rollout.endpoint} is {dict(view.traffic)} after {rollout.attempts} attempts to shift it"
+        return give_up(context, rollout, said)
+    try_again(context, rollout)
+    context.cloud.workspace.begin_traffic(rollout.endpoint, {rollout.slot: 100})
+    return 0.0 if rollout.attempts == 1 else poll(context)
+
+
+def _promote(context: LoopContext, rollout: Rollout) -> float:
+    state, version = context.state, context.state.version(rollout.dataset_version)
+    metric = metric_of(context.config.promotion, version.task)
+    rollout.replaced, rollout.outcome = state.champion, "promoted"
+    state.champion = Champion(
+        run=rollout.run,
+        model=rollout.model,
+        dataset_version=version.number,
+        task=version.task,
+        classes=version.classes,
+        endpoint=rollout.endpoint,
+        slot=rollout.slot,
+        scoring_uri=rollout.scoring_uri,
+        metric=metric,
+        score=rollout.scores.get(rollout.slot, {}).get(metric, 0.0),
+        promoted=context.now,
+    )
+    state.run(rollout.run).rollout = "promoted"
+    said = f"{_model(rollout)} is live on slot {rollout.slot} of {rollout.endpoint}: {rollout.decision}"
+    context.tell("rollout.promoted", said, run=rollout.run, slot=rollout.slot, metric=metric, scores=rollout.scores)
+    return go(context, rollout, "shifted", said)
+
+
+def retire(context: LoopContext, rollout: Rollout) -> float:
+    """Delete the slot of the champion that was replaced; on another endpoint its traffic is taken away first."""
+    old = rollout.replaced
+    if old is None:
+        return _over(context, rollout)
+    return _clean(context, rollout, old.endpoint, old.slot, {})
+
+
+def abandon(context: LoopContext, rollout: Rollout) -> float:
+    """Give the traffic back to the champion where the challenger has any, then delete the challenger's slot."""
+    champion = context.state.champion
+    here = champion is not None and champion.endpoint == rollout.endpoint
+    back = {champion.slot: 100} if champion is not None and here else {}
+    return _clean(context, rollout, rollout.endpoint, rollout.slot, back)
+
+
+def _clean(context: LoopContext, rollout: Rollout, name: str, slot: str, back: Mapping[Slot, int]) -> float:
+    """Traffic first, then the slot. Overdue, the slot is left behind, but never traffic on it."""
+    workspace, live = context.cloud.workspace, context.state.champion
+    view = workspace.endpoint(name)
+    if view is None or (live is not None and (live.endpoint, live.slot) == (name, slot)):
+        return _over(context, rollout)
+    if view.traffic.get(slot):
+        workspace.begin_traffic(name, {str(s): percent for s, percent in back.items()})
+        return poll(context)
+    deployment = workspace.deployment(name, slot)
+    if deployment is None:
+        return _over(context, rollout)
+    if late := overdue(rollout, context.now):
+        rollout.decision = f"{rollout.decision}; slot {slot} is left behind: {late}"
+        return _over(context, rollout)
+    if deployment.state not in ("creating", "deleting"):
+        workspace.begin_delete_deployment(name, slot)
+    return poll(context)
+
+
+def _over(context: LoopContext, rollout: Rollout) -> float:
+    rollout.replaced = None
+    return go(context, rollout, "cleaned")
+
+
+def _model(rollout: Rollout) -> str:
+    return f"{rollout.model.name}:{rollout.model.version}"

@@ -1,0 +1,104 @@
+"""Brings one candidate at a time live, or leaves the champion as it was. The steps are a table: decisions/rollout.py.
+
+Every step only looks and begins: what takes long is looked at again on a later wake. A crash anywhere repeats the step,
+and every call in it is safe to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from services.context import LoopContext
+from services.datasets.reading import holdout as read_holdout
+from services.decisions.rollout import SLOTS, candidates, free_slot, overdue
+from services.errors import Conflict, NotFound, UpstreamRefused
+from services.names import endpoint_name
+from services.rollout import slots, trial
+from services.rollout.course import enter, give_up
+from services.state import Rollout, RolloutStep, TrainingRun
+
+Step = Callable[[LoopContext, Rollout], float]
+
+CLEANING: frozenset[RolloutStep] = frozenset({"retire", "abandon"})
+"""Steps after the outcome: nothing can fail them, they are tried until they are done or given up by themselves."""
+
+
+class RolloutStage:
+    """At most one rollout at a time: from the candidate to the champion, or back."""
+
+    name = "rollout"
+
+    def __init__(self, holdout: trial.Holdout = read_holdout) -> None:
+        """`holdout` reads a dataset version's validation split."""
+        self._steps: Mapping[RolloutStep, Step] = {
+            "endpoint": slots.endpoint,
+            "deploy": slots.deploy,
+            "smoke": lambda context, rollout: trial.smoke(context, rollout, holdout),
+            "evaluate": lambda context, rollout: trial.evaluate(context, rollout, holdout),
+            "decide": trial.decide,
+            "shift": slots.shift,
+            "retire": slots.retire,
+            "abandon": slots.abandon,
+        }
+
+    def step(self, context: LoopContext) -> float | None:
+        """Make one step of the rollout under way, or begin one for the newest candidate.
+
+        Raises:
+            Upstream: Azure ML fails in a way that may pass.
+        """
+        rollout = context.state.rollout
+        if rollout is None or rollout.step == "done":
+            return self._begin(context)
+        self._supersede(context)
+        return self._advance(context, rollout)
+
+    def _begin(self, context: LoopContext) -> float | None:
+        self._supersede(context)
+        run = candidates(context.state).next
+        if run is None:
+            return None
+        rollout = _rollout(context, run)
+        context.state.rollout = rollout
+        enter(context, rollout, "endpoint")
+        champion = context.state.champion
+        beside = f"beside the champion of run {champion.run}" if champion else "as the first model"
+        said = f"{rollout.model.name}:{rollout.model.version} of run {run.number} goes to {rollout.endpoint} {beside}"
+        context.tell("rollout.started", said, run=run.number, endpoint=rollout.endpoint)
+        context.save()
+        return 0.0
+
+    def _supersede(self, context: LoopContext) -> None:
+        for run in candidates(context.state).superseded:
+            run.rollout = "superseded"
+            newest = max(r.number for r in context.state.runs if r.rollout == "pending")
+            said = f"The candidate of run {run.number} is superseded by run {newest} before its rollout began"
+            context.tell("rollout.rejected", said, run=run.number, superseded_by=newest)
+            context.save()
+
+    def _advance(self, context: LoopContext, rollout: Rollout) -> float:
+        late = overdue(rollout, context.now)
+        if late and rollout.step not in CLEANING:
+            return give_up(context, rollout, f"Given up: {late}")
+        try:
+            return self._steps[rollout.step](context, rollout)
+        except (UpstreamRefused, Conflict, NotFound) as error:
+            if error.retryable or rollout.step in CLEANING:
+                raise
+            return give_up(context, rollout, f"Step {rollout.step} failed: {error.detail}")
+
+
+def _rollout(context: LoopContext, run: TrainingRun) -> Rollout:
+    if run.model is None:
+        raise ValueError(f"run {run.number} is a candidate without a model")
+    settings, champion = context.cloud.settings, context.state.champion
+    derived = endpoint_name(context.loop, settings.subscription_id, settings.workspace)
+    return Rollout(
+        run=run.number,
+        model=run.model,
+        dataset_version=run.dataset_version,
+        endpoint=context.config.endpoint.name or derived,
+        slot=free_slot(champion.slot if champion else None, {}) or SLOTS[0],
+        started=context.now,
+        step_started=context.now,
+    )

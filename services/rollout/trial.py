@@ -1,0 +1,187 @@
+"""The steps that try the challenger: one real image, then the whole holdout beside the champion, then the decision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from services.cloud.ports import BlobStore
+from services.context import LoopContext
+from services.datasets.reading import HoldoutImage
+from services.decisions import promote
+from services.decisions.rollout import may_try
+from services.errors import NotFound, Upstream, UpstreamRefused, VisionloopError
+from services.rollout.answers import read_answer
+from services.rollout.course import give_up, go, poll, try_again
+from services.rollout.evaluation import Answer, Evaluation, Target
+from services.rollout.metrics import Measures, measure
+from services.state import DatasetVersion, Rollout
+
+Holdout = Callable[[BlobStore, DatasetVersion], Sequence[HoldoutImage]]
+
+SMOKE_IMAGES = 5
+"""So many images are looked for until one is still there."""
+MOST_MISSING = 0.5
+"""With a larger share of the holdout deleted, a comparison would say little of it."""
+MOST_CLASSES_TOLD = 50
+
+
+def smoke(context: LoopContext, rollout: Rollout, holdout: Holdout) -> float:
+    """Ask for one real image: a slot that does not answer it in the right shape gets no further."""
+    version = context.state.version(rollout.dataset_version)
+    image = _readable(context, holdout(context.cloud.system, version))
+    if image is None:
+        return give_up(context, rollout, f"No validation image of dataset version {version.number} can be read")
+    deadline = float(context.config.endpoint.request_timeout_seconds)
+    try:
+        found = context.cloud.scorer.score(rollout.scoring_uri, rollout.slot, [image], deadline=deadline)
+        read_answer(version.task, found[0])
+    except (Upstream, NotFound) as error:
+        return _failing(context, rollout, error, "The smoke request failed")
+    return go(context, rollout, "answered")
+
+
+def _readable(context: LoopContext, images: Sequence[HoldoutImage]) -> bytes | None:
+    for image in images[:SMOKE_IMAGES]:
+        try:
+            return context.cloud.data.read(image.blob).data
+        except NotFound:
+            continue
+    return None
+
+
+def _failing(context: LoopContext, rollout: Rollout, error: VisionloopError, what: str) -> float:
+    """A slot may need a moment after its deployment; what is refused would be refused again."""
+    if isinstance(error, UpstreamRefused) or not may_try(rollout):
+        return give_up(context, rollout, f"{what} after {rollout.attempts + 1} attempts: {error.detail}")
+    try_again(context, rollout)
+    asked = error.extra.get("retry_after")
+    return max(float(asked), 1.0) if isinstance(asked, int | float) else poll(context)
+
+
+def evaluate(context: LoopContext, rollout: Rollout, holdout: Holdout) -> float:
+    """Have challenger and champion answer the same holdout through their slots, then measure both by the same code."""
+    version = context.state.version(rollout.dataset_version)
+    images = holdout(context.cloud.system, version)
+    rollout.holdout_images = len(images)
+    targets = _targets(context, rollout, version)
+    evaluations = [Evaluation(context, rollout.run, target).load() for target in targets]
+    try:
+        answered = all(_advance(rollout, evaluation, images) for evaluation in evaluations)
+    except (Upstream, NotFound) as error:
+        return _failing(context, rollout, error, "The evaluation failed")
+    if not answered:
+        context.save()
+        return 0.0
+    return _measured(context, rollout, version, images, evaluations)
+
+
+def _advance(rollout: Rollout, evaluation: Evaluation, images: Sequence[HoldoutImage]) -> bool:
+    before, slot = len(evaluation.answers), evaluation.target.slot
+    try:
+        return evaluation.advance(images)
+    finally:
+        rollout.evaluated[slot] = len(evaluation.answers)
+        if len(evaluation.answers) > before:
+            rollout.attempts = 0
+
+
+def _targets(context: LoopContext, rollout: Rollout, version: DatasetVersion) -> list[Target]:
+    """The challenger, and the champion where there is one to compare with; why not is kept for the reason."""
+    challenger = _target(rollout.slot, rollout.scoring_uri, rollout.model.name, rollout.model.version, version)
+    champion = context.state.champion
+    rollout.unopposed = _no_opponent(context, version)
+    if champion is None or rollout.unopposed:
+        return [challenger]
+    model = champion.model
+    return [challenger, _target(champion.slot, champion.scoring_uri, model.name, model.version, version)]
+
+
+def _target(slot: str, uri: str, name: str, model_version: str, version: DatasetVersion) -> Target:
+    return Target(slot, uri, f"{name}:{model_version}", version.task)
+
+
+def _no_opponent(context: LoopContext, version: DatasetVersion) -> str:
+    champion = context.state.champion
+    if champion is None:
+        return "there is no champion yet"
+    if champion.task != version.task:
+        return f"the champion (run {champion.run}) is of another task, {champion.task}"
+    view = context.cloud.workspace.deployment(champion.endpoint, champion.slot)
+    if view is None or view.state in ("failed", "deleting"):
+        return f"the champion's slot {champion.slot} of {champion.endpoint} is gone"
+    return ""
+
+
+def _measured(
+    context: LoopContext,
+    rollout: Rollout,
+    version: DatasetVersion,
+    images: Sequence[HoldoutImage],
+    evaluations: Sequence[Evaluation],
+) -> float:
+    """Only images that every slot was asked for count, so that both are measured on the same."""
+    common = [i for i in images if all(e.answers.get(i.blob) is not None for e in evaluations)]
+    if not common or len(common) < len(images) * MOST_MISSING:
+        said = f"Only {len(common)} of {len(images)} validation images are still there"
+        return give_up(context, rollout, f"{said}: too few to compare models by")
+    measures = {e.target.slot: _measure(version, common, e.answers) for e in evaluations}
+    rollout.scores = {slot: dict(found.overall) for slot, found in measures.items()}
+    blob = _keep(context, rollout, version, len(common), measures)
+    _tell(context, rollout, len(common), measures, blob)
+    return go(context, rollout, "measured")
+
+
+def _measure(version: DatasetVersion, images: Sequence[HoldoutImage], answers: Mapping[str, Answer]) -> Measures:
+    return measure(version.task, version.classes, images, [answers[i.blob] or [] for i in images])
+
+
+def _keep(
+    context: LoopContext, rollout: Rollout, version: DatasetVersion, images: int, measures: Mapping[str, Measures]
+) -> str:
+    champion = context.state.champion
+    slots = {
+        slot: {"champion": champion is not None and slot != rollout.slot, **_plain(found)}
+        for slot, found in measures.items()
+    }
+    result = {"run": rollout.run, "task": version.task, "dataset_version": version.number, "images": images}
+    blob = f"evaluations/{context.loop}/run-{rollout.run}/result.json"
+    context.cloud.system.write(blob, json.dumps({**result, "slots": slots}, indent=1).encode())
+    return blob
+
+
+def _plain(found: Measures) -> dict[str, object]:
+    return {"metrics": dict(found.overall), "per_class": {name: dict(m) for name, m in found.per_class.items()}}
+
+
+def _tell(context: LoopContext, rollout: Rollout, images: int, measures: Mapping[str, Measures], blob: str) -> None:
+    said = "; ".join(f"{slot} {_text(found.overall)}" for slot, found in measures.items())
+    alone = f"; {rollout.unopposed}" if rollout.unopposed else ""
+    challenger = measures[rollout.slot].per_class
+    told = {name: dict(m) for name, m in list(challenger.items())[:MOST_CLASSES_TOLD]}
+    context.tell(
+        "rollout.evaluated",
+        f"{images} validation images of dataset version {rollout.dataset_version}: {said}{alone}",
+        run=rollout.run,
+        challenger=rollout.slot,
+        scores=rollout.scores,
+        per_class=told,
+        result=blob,
+    )
+
+
+def _text(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()) or "not measurable"
+
+
+def decide(context: LoopContext, rollout: Rollout) -> float:
+    """Promote the challenger if it beats the champion."""
+    version, champion = context.state.version(rollout.dataset_version), context.state.champion
+    best = rollout.scores.get(champion.slot) if champion is not None and not rollout.unopposed else None
+    decision = promote.decide(
+        context.config.promotion, version.task, rollout.scores.get(rollout.slot, {}), best, rollout.unopposed
+    )
+    if not decision.act:
+        return give_up(context, rollout, decision.reason, "rejected")
+    rollout.decision = decision.reason
+    return go(context, rollout, "better", decision.reason)
