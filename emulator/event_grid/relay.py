@@ -1,0 +1,154 @@
+"""Takes events in, lets chaos have its way, and delivers with Event Grid's handshake, batches and retries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from emulator.event_grid.events import Event, event_grid_schema
+from emulator.event_grid.settings import (
+    MOST_AGE_SECONDS,
+    MOST_ATTEMPTS,
+    NEVER_RETRIED,
+    RETRY_SECONDS,
+    Chaos,
+    Subscription,
+)
+from emulator.event_grid.store import Pending, Store
+
+RESPONSE_SECONDS = 30
+IDLE_SECONDS = 0.05
+PARALLEL = 16
+"""Requests of one subscription under way at once."""
+log = logging.getLogger("event_grid")
+
+
+class Relay:
+    """Everything between a topic and its subscribers."""
+
+    def __init__(self, store: Store, subscriptions: Iterable[Subscription], chaos: Chaos, dead_letters: Path) -> None:
+        """`dead_letters` is the folder where what could not be delivered is kept."""
+        self.store, self.subscriptions = store, list(subscriptions)
+        self.retry_scale = 1.0
+        self._dead_letters = dead_letters
+        self.validated: set[str] = set()
+        self.set_chaos(chaos)
+
+    def set_chaos(self, chaos: Chaos) -> None:
+        """Change what goes wrong, from the next event on."""
+        self.chaos, self._random = chaos, random.Random(chaos.seed)
+
+    def take(self, topic: str, events: Iterable[Event], numbers: dict[str, int] | None = None) -> None:
+        """Accept events durably; `numbers` is remembered in the same transaction."""
+        rows: list[tuple[str, Event, float]] = []
+        lost: list[tuple[Any, ...]] = []
+        for event in events:
+            for subscription in (s for s in self.subscriptions if s.wants(topic, event)):
+                if self._random.random() < self.chaos.drop:
+                    lost.append((subscription.name, event["id"], event["type"], "dropped by chaos", 0, time.time()))
+                else:
+                    rows += [(subscription.name, event, self._due()) for _ in range(self.chaos.copies)]
+        self.store.add(rows, numbers or {})
+        self.store.note(lost)
+
+    def _due(self) -> float:
+        return time.time() + self.chaos.delay + self._random.uniform(0, self.chaos.shuffle)
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with httpx.AsyncClient(timeout=RESPONSE_SECONDS, limits=httpx.Limits(max_connections=64)) as client:
+            await asyncio.gather(*(self._serve(s, client) for s in self.subscriptions))
+
+    async def _serve(self, subscription: Subscription, client: httpx.AsyncClient) -> None:
+        while not await self._validate(subscription, client):  # noqa: ASYNC110  # the other side cannot signal
+            await asyncio.sleep(0.3)
+        while True:
+            pending = self.store.due(subscription.name, subscription.events_per_batch * PARALLEL)
+            if not pending:
+                await asyncio.sleep(IDLE_SECONDS)
+                continue
+            size = subscription.events_per_batch
+            batches = [pending[i : i + size] for i in range(0, len(pending), size)]
+            await asyncio.gather(*(self._deliver(subscription, batch, client) for batch in batches))
+
+    async def _validate(self, subscription: Subscription, client: httpx.AsyncClient) -> bool:
+        """The handshake of the schema; an endpoint that is not there yet is asked again."""
+        try:
+            good = await _handshake(subscription, client)
+        except (httpx.HTTPError, ValueError, KeyError):
+            return False
+        if good:
+            self.validated.add(subscription.name)
+            log.info("%s is validated", subscription.name)
+        return good
+
+    async def _deliver(self, subscription: Subscription, batch: list[Pending], client: httpx.AsyncClient) -> None:
+        status = await _post(subscription, [p.event for p in batch], client)
+        if 200 <= status < 300:
+            self.store.settle(subscription.name, batch, "delivered")
+            return
+        oldest, attempts = min(p.created for p in batch), max(p.attempts for p in batch) + 1
+        if status in NEVER_RETRIED or attempts >= MOST_ATTEMPTS or time.time() - oldest > MOST_AGE_SECONDS:
+            self._give_up(subscription, batch, status)
+            return
+        wait = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1] * self.retry_scale
+        log.warning("%s answered %s; again in %.0f s", subscription.name, status or "nothing", wait)
+        self.store.retry(batch, time.time() + wait)
+
+    def _give_up(self, subscription: Subscription, batch: list[Pending], status: int) -> None:
+        self._dead_letters.mkdir(parents=True, exist_ok=True)
+        for pending in batch:
+            reason = {"deadLetterReason": f"status {status}", "deliveryAttempts": pending.attempts + 1}
+            text = json.dumps([{**pending.event, **reason}])
+            (self._dead_letters / f"{subscription.name}-{pending.event['id']}.json").write_text(text)
+        log.error("%s: %d events are dead letters (status %s)", subscription.name, len(batch), status)
+        self.store.settle(subscription.name, batch, f"dead letter after status {status}")
+
+
+async def _post(subscription: Subscription, events: list[Event], client: httpx.AsyncClient) -> int:
+    """The status of one delivery; 0 where there was no answer."""
+    headers = {"aeg-event-type": "Notification", "aeg-subscription-name": subscription.name.upper()}
+    if subscription.schema == "cloudevents":
+        single = subscription.events_per_batch == 1
+        kind = "application/cloudevents+json" if single else "application/cloudevents-batch+json"
+        body: Any = events[0] if single else events
+    else:
+        kind, body = "application/json", [event_grid_schema(e) for e in events]
+    content = {"content-type": f"{kind}; charset=utf-8"}
+    try:
+        answer = await client.post(subscription.endpoint, content=json.dumps(body), headers=headers | content)
+    except httpx.HTTPError:
+        return 0
+    return answer.status_code
+
+
+async def _handshake(subscription: Subscription, client: httpx.AsyncClient) -> bool:
+    if subscription.schema == "cloudevents":
+        answer = await client.options(subscription.endpoint, headers={"WebHook-Request-Origin": "eventgrid.azure.net"})
+        return answer.status_code == 200 and answer.headers.get("WebHook-Allowed-Origin") in {
+            "*",
+            "eventgrid.azure.net",
+        }
+    code = str(uuid.uuid4())
+    event = {
+        "id": str(uuid.uuid4()),
+        "topic": subscription.topic,
+        "subject": "",
+        "data": {"validationCode": code},
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "eventTime": "2026-01-01T00:00:00Z",
+        "metadataVersion": "1",
+        "dataVersion": "2",
+    }
+    headers = {"aeg-event-type": "SubscriptionValidation"}
+    answer = await client.post(subscription.endpoint, json=[event], headers=headers)
+    return answer.status_code == 200 and answer.json()["validationResponse"] == code

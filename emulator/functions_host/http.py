@@ -1,0 +1,123 @@
+"""HTTP triggers: routes, keys, limits and answers as the real host gives them."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import re
+from collections.abc import Iterable
+from http.cookies import SimpleCookie
+
+import azure.functions as func
+from azure.functions.meta import Datum
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from emulator.functions_host.bindings import Function, Invoker
+
+MOST_BODY_BYTES = 100 * 2**20
+METHODS = ["GET", "POST", "DELETE", "HEAD", "PATCH", "PUT", "OPTIONS"]
+log = logging.getLogger("host")
+
+
+class Keys:
+    """Which key opens what. The header wins over `code`; a system key opens webhooks only."""
+
+    def __init__(self, keys: dict[str, str]) -> None:
+        """`keys` by name: master, default, and a system key for each extension."""
+        self._keys = keys
+
+    def open(self, request: Request, names: Iterable[str]) -> bool:
+        """Whether the request carries one of these keys."""
+        given = request.headers.get("x-functions-key") or request.query_params.get("code") or ""
+        known = [self._keys[name] for name in names if self._keys.get(name)]
+        return any(hmac.compare_digest(given.encode(), key.encode()) for key in known)
+
+
+_LEVELS = {"ANONYMOUS": None, "FUNCTION": ("default", "master"), "ADMIN": ("master",)}
+
+
+def routes(functions: Iterable[Function], invoker: Invoker, keys: Keys) -> list[Route]:
+    """Routes under /api; a path without placeholders is tried first, a method that a route lacks is 404."""
+    found = [f for f in functions if f.kind == "httpTrigger"]
+    found.sort(key=lambda f: str(f.trigger.get("route") or f.name).count("{"))
+    return [_route(f, invoker, keys) for f in found]
+
+
+def _route(function: Function, invoker: Invoker, keys: Keys) -> Route:
+    path = "/api/" + str(function.trigger.get("route") or function.name).strip("/")
+    path = re.sub(r"\{(\*?)(\w+)[^}]*\}", lambda m: f"{{{m[2]}{':path' if m[1] else ''}}}", path)
+    level = _LEVELS[str(function.trigger.get("authLevel") or "FUNCTION").upper()]
+    methods = [str(m).upper() for m in function.trigger.get("methods") or METHODS]
+
+    async def endpoint(request: Request) -> Response:
+        if level is not None and not keys.open(request, level):
+            return Response(status_code=401)
+        return await _serve(function, invoker, request)
+
+    route = Route(path, endpoint, methods=methods)
+    route.methods = set(methods)  # without the HEAD that Starlette adds to GET
+    return route
+
+
+async def _serve(function: Function, invoker: Invoker, request: Request) -> Response:
+    body = await _body(request)
+    if body is None:
+        return Response(status_code=413)
+    try:
+        result = await invoker.invoke(function, _datum(request, body))
+    except Exception:
+        log.exception("%s raised", function.name)
+        return Response(status_code=500)
+    return _response(result)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body; empty where it is chunked, as it is for a Python function; None where it is too long."""
+    length = request.headers.get("content-length")
+    if length is None:
+        return b""
+    if int(length) > MOST_BODY_BYTES:
+        return None
+    try:
+        return await request.body()
+    except ClientDisconnect:
+        return b""
+
+
+def _datum(request: Request, body: bytes) -> Datum:
+    def texts(items: Iterable[tuple[str, str]]) -> dict[str, Datum]:
+        return {name: Datum(value, "string") for name, value in items}
+
+    return Datum(
+        {
+            "method": Datum(request.method, "string"),
+            "url": Datum(str(request.url), "string"),
+            "headers": texts((k.lower(), v) for k, v in request.headers.items()),
+            "query": texts(request.query_params.items()),
+            "params": texts((k, str(v)) for k, v in request.path_params.items()),
+            "body": Datum(body, "bytes"),
+        },
+        "http",
+    )
+
+
+def _response(result: object) -> Response:
+    if result is None:
+        return Response(status_code=204)
+    registry = func.get_binding_registry()  # type: ignore[no-untyped-call]
+    datum = registry.get("http").encode(result, expected_type=None)
+    if datum.type == "string":
+        return Response(datum.value, media_type="text/plain")
+    value = datum.value
+    headers = {name: header.value for name, header in value["headers"].items()}
+    answer = Response(value["body"].value, int(value["status_code"].value), headers)
+    for cookie in value["cookies"] or ():
+        _set_cookies(answer, cookie)
+    return answer
+
+
+def _set_cookies(answer: Response, cookie: SimpleCookie) -> None:
+    for morsel in cookie.values():
+        answer.headers.append("set-cookie", morsel.OutputString())

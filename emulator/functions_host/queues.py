@@ -1,0 +1,186 @@
+"""Queue triggers: polling, lease renewal, retries and the poison queue as the Storage Queues extension does them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from azure.functions.meta import Datum
+
+from emulator.functions_host.bindings import Function, Invoker, resolve
+
+if TYPE_CHECKING:
+    from azure.storage.queue import QueueClient, QueueMessage
+
+HOLD_SECONDS = 30
+"""A message is hidden this long and renewed while its function runs; the real host takes ten minutes, which would
+make a killed process' message wait longer than anybody watches a laptop."""
+SHORTEST_POLL_SECONDS = 0.1
+log = logging.getLogger("host")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """host.json, `extensions.queues`; times in seconds."""
+
+    batch_size: int = 16
+    new_batch_threshold: int = 8
+    max_dequeue_count: int = 5
+    visibility_timeout: float = 0
+    max_polling_interval: float = 60
+
+    @classmethod
+    def read(cls, host: dict[str, Any]) -> QueueOptions:
+        """From a parsed host.json, with the extension's defaults."""
+        found = host.get("extensions", {}).get("queues", {})
+        batch = min(32, int(found.get("batchSize", 16)))
+        return cls(
+            batch_size=batch,
+            new_batch_threshold=int(found.get("newBatchThreshold", batch // 2 * (os.cpu_count() or 1))),
+            max_dequeue_count=int(found.get("maxDequeueCount", 5)),
+            visibility_timeout=seconds(found.get("visibilityTimeout", "00:00:00")),
+            max_polling_interval=seconds(found.get("maxPollingInterval", "00:01:00")),
+        )
+
+
+def seconds(text: str) -> float:
+    """`hh:mm:ss` (with an optional fraction) in seconds."""
+    hours, minutes, rest = text.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+
+
+def connection(name: str) -> str:
+    """The queue service's address of an identity-based connection.
+
+    Raises:
+        KeyError: `<name>__queueServiceUri` is not set.
+    """
+    return os.environ[f"{name}__queueServiceUri"]
+
+
+class QueueListener:
+    """Runs one queue-triggered function."""
+
+    def __init__(self, function: Function, invoker: Invoker, options: QueueOptions) -> None:
+        """Connect as the app's identity."""
+        from azure.identity import DefaultAzureCredential
+        from azure.storage.queue import QueueClient
+
+        queue = resolve(str(function.trigger["queueName"]))
+        account = connection(str(function.trigger.get("connection") or "AzureWebJobsStorage"))
+        credential = DefaultAzureCredential()
+        self._queue: QueueClient = QueueClient(account, queue, credential)
+        self._poison: QueueClient = QueueClient(account, f"{queue}-poison", credential)
+        self._function, self._invoker, self._options = function, invoker, options
+        self._busy: set[asyncio.Task[None]] = set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Poll until told to stop, then let what runs finish."""
+        pause = SHORTEST_POLL_SECONDS
+        while not stopping.is_set():
+            found = await self._receive()
+            for message in found:
+                task = asyncio.create_task(self._handle(message))
+                self._busy.add(task)
+                task.add_done_callback(self._busy.discard)
+            longest = self._options.max_polling_interval
+            pause = SHORTEST_POLL_SECONDS if found else min(pause * 1.5, longest)
+            await _wait(stopping, pause)
+            while len(self._busy) > self._options.new_batch_threshold:
+                await asyncio.wait(self._busy, return_when=asyncio.FIRST_COMPLETED)
+        if self._busy:
+            await asyncio.wait(self._busy)
+
+    async def _receive(self) -> list[QueueMessage]:
+        def receive() -> list[QueueMessage]:
+            batch = self._options.batch_size
+            pages = self._queue.receive_messages(
+                messages_per_page=batch, max_messages=batch, visibility_timeout=HOLD_SECONDS
+            )
+            return list(pages)
+
+        try:
+            return await asyncio.to_thread(receive)
+        except Exception as error:  # noqa: BLE001  # storage that is away for a moment is polled again
+            log.warning("Queue %s cannot be read: %s", self._queue.queue_name, type(error).__name__)
+            return []
+
+    async def _handle(self, message: QueueMessage) -> None:
+        held = _Held(self._queue, message)
+        renewing = asyncio.create_task(held.keep())
+        try:
+            await self._invoker.invoke(self._function, _body(message), _metadata(message))
+        except Exception as error:
+            log.exception("%s raised", self._function.name)
+            unreadable = isinstance(error, binascii.Error | UnicodeDecodeError)
+            await self._quietly(partial(self._failed, held, unreadable=unreadable))
+        else:
+            await self._quietly(held.delete)
+        finally:
+            renewing.cancel()
+
+    async def _quietly(self, act: Callable[[], Any]) -> None:
+        try:
+            await asyncio.to_thread(act)
+        except Exception as error:  # noqa: BLE001  # the message comes again, as at-least-once means
+            log.warning("Message of %s not settled: %s", self._queue.queue_name, type(error).__name__)
+
+    def _failed(self, held: _Held, *, unreadable: bool) -> None:
+        if unreadable or int(held.message.dequeue_count or 0) >= self._options.max_dequeue_count:
+            log.error("Message of %s goes to %s", self._queue.queue_name, self._poison.queue_name)
+            self._poison.send_message(held.message.content)
+            held.delete()
+        else:
+            held.release(self._options.visibility_timeout)
+
+
+class _Held:
+    """A received message, whose pop receipt changes with each renewal."""
+
+    def __init__(self, queue: QueueClient, message: QueueMessage) -> None:
+        self._queue, self.message = queue, message
+
+    async def keep(self) -> None:
+        while True:
+            await asyncio.sleep(HOLD_SECONDS / 2)
+            await asyncio.to_thread(self.release, HOLD_SECONDS)
+
+    def release(self, hidden: float) -> None:
+        changed = self._queue.update_message(self.message, visibility_timeout=int(hidden))
+        self.message.pop_receipt = changed.pop_receipt
+
+    def delete(self) -> None:
+        self._queue.delete_message(self.message)
+
+
+def _body(message: QueueMessage) -> Datum:
+    return Datum(base64.b64decode(str(message.content), validate=True).decode("utf-8"), "string")
+
+
+def _metadata(message: QueueMessage) -> dict[str, Datum]:
+    def text(value: object) -> Datum:
+        return Datum(f'"{value.isoformat()}"' if isinstance(value, datetime) else f'"{value}"', "json")
+
+    return {
+        "Id": text(message.id),
+        "DequeueCount": Datum(str(message.dequeue_count), "json"),
+        "ExpirationTime": text(message.expires_on),
+        "InsertionTime": text(message.inserted_on),
+        "NextVisibleTime": text(message.next_visible_on),
+        "PopReceipt": text(message.pop_receipt),
+    }
+
+
+async def _wait(stopping: asyncio.Event, pause: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), pause)
+    except TimeoutError:
+        return

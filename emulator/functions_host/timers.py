@@ -1,0 +1,114 @@
+"""Timer triggers: NCRONTAB schedules, one run at a time, and whether the last one was missed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from azure.functions.meta import Datum
+
+from emulator.functions_host.bindings import Function, Invoker, resolve
+
+log = logging.getLogger("host")
+_RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+
+
+class Schedule:
+    """Six fields, seconds first: numbers, `*`, ranges, lists and steps, in UTC.
+
+    https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer#ncrontab-expressions
+    """
+
+    def __init__(self, text: str) -> None:
+        """Read an expression.
+
+        Raises:
+            ValueError: it is none.
+        """
+        fields = text.split()
+        if len(fields) != len(_RANGES):
+            raise ValueError(f"{text!r} has not six fields")
+        self._allowed = [_values(field, *bounds) for field, bounds in zip(fields, _RANGES, strict=True)]
+
+    def after(self, moment: datetime) -> datetime:
+        """The first time later than `moment`.
+
+        Raises:
+            ValueError: none within four years.
+        """
+        seconds, minutes, hours, days, months, weekdays = self._allowed
+        found = moment.replace(microsecond=0) + timedelta(seconds=1)
+        ends = moment + timedelta(days=1462)
+        while found < ends:
+            if found.month not in months or found.day not in days or (found.weekday() + 1) % 7 not in weekdays:
+                found = found.replace(hour=0, minute=0, second=0) + timedelta(days=1)
+            elif found.hour not in hours:
+                found = found.replace(minute=0, second=0) + timedelta(hours=1)
+            elif found.minute not in minutes:
+                found = found.replace(second=0) + timedelta(minutes=1)
+            elif found.second not in seconds:
+                found += timedelta(seconds=1)
+            else:
+                return found
+        raise ValueError("the schedule never comes")
+
+
+def _values(field: str, low: int, high: int) -> frozenset[int]:
+    found: set[int] = set()
+    for part in field.split(","):
+        span, _, step = part.partition("/")
+        first, _, last = span.partition("-")
+        start = low if first == "*" else int(first)
+        end = high if first == "*" or (step and not last) else int(last or first)
+        if not low <= start <= end <= high:
+            raise ValueError(f"{part!r} is not within {low} to {high}")
+        found.update(range(start, end + 1, int(step or 1)))
+    return frozenset(found)
+
+
+class Timer:
+    """Runs one timer-triggered function."""
+
+    def __init__(self, function: Function, invoker: Invoker, folder: Path) -> None:
+        """`folder` keeps when the timer ran last."""
+        self._function, self._invoker = function, invoker
+        self._schedule = Schedule(resolve(str(function.trigger["schedule"])))
+        self._file = folder / f"{function.name}.json"
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Wait for each time in turn; a time that was missed while the host was down runs at once, as past due."""
+        due = self._next_due()
+        while not stopping.is_set():
+            now = datetime.now(UTC)
+            if now < due:
+                await _sleep(stopping, (due - now).total_seconds())
+                continue
+            await self._tick(past_due=now - due > timedelta(seconds=5))
+            due = self._schedule.after(datetime.now(UTC))
+            self._remember(due)
+
+    def _next_due(self) -> datetime:
+        if self._file.exists():
+            return datetime.fromisoformat(json.loads(self._file.read_text())["next"])
+        return self._schedule.after(datetime.now(UTC))
+
+    def _remember(self, due: datetime) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps({"next": due.isoformat()}))
+
+    async def _tick(self, *, past_due: bool) -> None:
+        information = {"IsPastDue": past_due, "Schedule": {"AdjustForDST": True}, "ScheduleStatus": {}}
+        try:
+            await self._invoker.invoke(self._function, Datum(json.dumps(information), "json"))
+        except Exception:
+            log.exception("%s raised", self._function.name)
+
+
+async def _sleep(stopping: asyncio.Event, pause: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), min(pause, 3600))
+    except TimeoutError:
+        return

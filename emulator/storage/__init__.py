@@ -1,0 +1,1 @@
+"""Azurite: Microsoft's storage emulator, installed from packages and run beside the rest."""
