@@ -1,0 +1,1 @@
+"""Starts the local cloud's processes, keeps them running, and leaves none behind."""
