@@ -57,7 +57,11 @@ class CatalogueState(Part):
     blob: str = ""
     images: int = 0
     labelled: int = 0
+    """Images of the dataset, negatives included."""
     negatives: int = 0
+    """Images that are labelled as holding no object."""
+    train_images: int = 0
+    validation_images: int = 0
     waiting_labels: int = 0
     quarantined: int = 0
     annotations_per_class: dict[str, int] = Field(default_factory=dict)

@@ -1,0 +1,133 @@
+"""The catalogue as it is stored: an index, and buckets that hold the images and labels of some stems.
+
+An image and every label that may be about it share a stem, hence a bucket, so a bucket is understood by itself and a
+change dirties only the buckets that it is in. Every document is immutable and named by the hash of its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from services.catalogue.images import ImageFacts
+from services.labels.check import Rules
+from services.labels.record import ImageRecord
+from services.state import Problem
+
+FORMAT = 1
+"""Raised when documents, readers or checks change in a way that needs everything to be read again."""
+MOST_PROBLEMS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """An image that was looked at; `content` is the MD5 of its bytes, `facts` None where it is unreadable."""
+
+    path: str
+    etag: str
+    content: str
+    facts: ImageFacts | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEntry:
+    """A label file that was read, or a file that is neither image nor label; `modified` in seconds since 1970."""
+
+    path: str
+    etag: str
+    modified: float
+    format: str = ""
+    per_image: bool = True
+    problems: tuple[Problem, ...] = ()
+    problem_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FiledRecord:
+    """What a label file says of one image, with what decides between files."""
+
+    file: str
+    modified: float
+    per_image: bool
+    record: ImageRecord
+
+    @property
+    def reference(self) -> str:
+        """The image as it is looked for: a sidecar's own path, or the name in a bulk file."""
+        return self.file if self.per_image else self.record.image
+
+
+@dataclass(slots=True)
+class Bucket:
+    """The files of some stems, and the records about images of these stems, whatever file they are from."""
+
+    images: dict[str, ImageEntry] = field(default_factory=dict)
+    labels: dict[str, LabelEntry] = field(default_factory=dict)
+    records: list[FiledRecord] = field(default_factory=list)
+
+    def etags(self) -> dict[str, str]:
+        """The files as they were when they were read."""
+        entries: tuple[ImageEntry | LabelEntry, ...] = (*self.images.values(), *self.labels.values())
+        return {e.path: e.etag for e in entries}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How labels are looked at; `rules` is None while nothing tells the task, `by_folder` where folders are classes."""
+
+    rules: Rules | None
+    by_folder: bool = False
+
+
+@dataclass(slots=True)
+class Summary:
+    """What the whole catalogue needs to know of one bucket."""
+
+    images: int = 0
+    labelled: int = 0
+    negatives: int = 0
+    waiting: int = 0
+    annotations: dict[str, int] = field(default_factory=dict)
+    sides: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Images by class and side."""
+    totals: dict[str, int] = field(default_factory=dict)
+    """Images by side."""
+    content: str = "0"
+    """Sum of the hashes of the dataset's images, hexadecimal: it does not depend on their order or bucket."""
+    problems: list[Problem] = field(default_factory=list)
+    problem_count: int = 0
+    quarantined: int = 0
+    boxes: int = 0
+    """Boxes in label files, matched or not."""
+    label_files: int = 0
+    folders: dict[str, int] = field(default_factory=dict)
+    """Images by the class that their folder names."""
+
+
+@dataclass(slots=True)
+class BucketRef:
+    """Where a bucket is, the digest of its files as they were listed, and its summary."""
+
+    blob: str = ""
+    listed: str = ""
+    summary: Summary = field(default_factory=Summary)
+
+
+@dataclass(slots=True)
+class Index:
+    """The catalogue's root, to which the state refers."""
+
+    format: int = FORMAT
+    view: View | None = None
+    """What the summaries hold for; None where some are yet to be made."""
+    splits: str = ""
+    """Blob of the sides by content."""
+    buckets: list[BucketRef] = field(default_factory=lambda: [BucketRef(listed=listing_digest({}.items()))])
+
+
+def listing_digest(files: Iterable[tuple[str, str]]) -> str:
+    """A hash over paths and ETags, in any order."""
+    text = "\n".join(f"{path}\0{etag}" for path, etag in sorted(files))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,42 @@
+"""What a loop learns, where loop.yaml does not say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.catalogue.documents import Summary, View
+from services.labels.check import Rules
+from services.loop_config import LoopConfig, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """How labels are looked at, and why."""
+
+    view: View
+    reason: str
+
+
+def infer(config: LoopConfig, summaries: Iterable[Summary]) -> Inference:
+    """The task of loop.yaml, else boxes mean detection, else folders of images mean classification."""
+    found = list(summaries)
+    boxes, files = sum(s.boxes for s in found), sum(s.label_files for s in found)
+    folders = sorted({name for s in found for name in s.folders})
+    if config.task:
+        return _inference(config, config.task, "loop.yaml says so", by_folder=config.task in _CLASSIFICATION)
+    if boxes:
+        return _inference(config, "object_detection", f"{boxes} boxes in {files} label files")
+    if not files and len(folders) > 1:
+        names = ", ".join(folders[:10])
+        reason = f"images lie in {len(folders)} folders ({names}) and there is no label file"
+        return _inference(config, "image_classification", reason, by_folder=True)
+    return Inference(View(None), "There are neither boxes nor two folders that could be classes")
+
+
+_CLASSIFICATION = {"image_classification", "image_classification_multilabel"}
+
+
+def _inference(config: LoopConfig, task: Task, reason: str, *, by_folder: bool = False) -> Inference:
+    classes = None if config.classes is None else frozenset(config.classes)
+    return Inference(View(Rules(task, classes), by_folder), reason)

@@ -1,0 +1,53 @@
+"""Which image a label is about.
+
+Images and labels that belong together share a stem. Of several images with that stem the one is meant whose name fits
+better (exactly, but for case, by stem alone), then whose folders do; two that fit alike are ambiguous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import takewhile
+
+from services.catalogue.paths import below, stem
+
+
+class Matcher:
+    """Finds images by the references of label files."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """`paths` of images, below the loop's folder."""
+        self._by_stem: dict[str, list[str]] = {}
+        for path in paths:
+            self._by_stem.setdefault(stem(path), []).append(path)
+
+    def find(self, reference: str, *, with_extension: bool) -> list[str]:
+        """Every image that fits best: none, one, or several where the reference is ambiguous.
+
+        `reference` is a path or name with its extension, or without a meaningful one (a sidecar's own path).
+        """
+        wanted = _parts(reference, with_extension=with_extension)
+        found = [(_fit(wanted, path, with_extension=with_extension), path) for path in self._candidates(reference)]
+        best = max(found, default=None)
+        return [path for fit, path in found if best and fit == best[0]]
+
+    def _candidates(self, reference: str) -> list[str]:
+        return self._by_stem.get(stem(reference.replace("\\", "/")), [])
+
+
+def _parts(path: str, *, with_extension: bool) -> list[str]:
+    """The path's parts, last first."""
+    parts = [p for p in path.replace("\\", "/").split("/") if p not in {"", "."}][::-1]
+    return parts if with_extension else [_without_extension(parts[0]), *parts[1:]]
+
+
+def _without_extension(name: str) -> str:
+    return name.rpartition(".")[0] or name
+
+
+def _fit(wanted: list[str], path: str, *, with_extension: bool) -> tuple[int, int]:
+    """How well the name fits (3: exactly), and how many folders do, from the last one up."""
+    found = _parts(below(path), with_extension=with_extension)
+    same = wanted[0].casefold() == found[0].casefold()
+    name = 3 if wanted[0] == found[0] else 2 if same else 1
+    return name, sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(wanted[1:], found[1:], strict=False)))

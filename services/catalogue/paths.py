@@ -1,0 +1,55 @@
+"""What a file below a loop's folder is, by its name, and which bucket of the catalogue it belongs to."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Literal
+
+from services.labels.values import MOST_NAME, UNSAFE
+from services.names import CONFIG_FILE
+
+Kind = Literal["image", "label", "unknown", "misplaced", "unusable", "ignored"]
+IMAGES, LABELS = "images/", "labels/"
+_IMAGE = {"jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"}
+_LABEL = {"json", "xml"}
+_IGNORED = {"thumbs.db", "desktop.ini", ".ds_store", ".gitkeep", ".amlignore", "license", "readme", "readme.md"}
+
+
+def kind_of(path: str, size: int) -> Kind:
+    """What to do with a file; `path` is below the loop's folder, `size` in bytes."""
+    base = path.rpartition("/")[2]
+    extension = base.rpartition(".")[2].lower() if "." in base else ""
+    if path == CONFIG_FILE or base.lower() in _IGNORED or base.startswith("._") or (not size and not extension):
+        return "ignored"
+    if len(path) > MOST_NAME or UNSAFE.search(path) or {"..", "."} & set(path.split("/")):
+        return "unusable"
+    if not path.startswith((IMAGES, LABELS)):
+        return "misplaced"
+    if extension in _IMAGE:
+        return "image" if path.startswith(IMAGES) else "misplaced"
+    return "label" if extension in _LABEL else "unknown"
+
+
+def below(path: str) -> str:
+    """The path below images/ or labels/."""
+    return path.partition("/")[2]
+
+
+def class_folder(path: str) -> str:
+    """The class that an image's folder names, as in `images/<class>/x.jpg`; empty where it names none."""
+    parts = path.split("/")
+    return parts[1] if len(parts) == 3 and parts[1].lower() not in _NO_CLASS else ""
+
+
+_NO_CLASS = {"train", "training", "test", "testing", "val", "valid", "validation", "images", "jpegimages", "data"}
+
+
+def stem(path: str) -> str:
+    """What an image and its labels share: the last part without extension, whatever the case."""
+    base = path.rpartition("/")[2]
+    return (base.rpartition(".")[0] or base).casefold()
+
+
+def bucket_of(path: str, count: int) -> int:
+    """The bucket of a file, or of a record by the image that it names."""
+    return zlib.crc32(stem(path).encode("utf-8", "replace")) % count

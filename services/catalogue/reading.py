@@ -1,0 +1,125 @@
+"""Reads single files of the data container for the catalogue: image headers by range, label files by stream."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.catalogue.documents import MOST_PROBLEMS, ImageEntry, LabelEntry
+from services.catalogue.images import ImageFacts, Unreadable, read_facts
+from services.catalogue.paths import kind_of
+from services.cloud.ports import BlobInfo, BlobStore
+from services.errors import ChangedMeanwhile, NotFound
+from services.labels.formats import OpenLabels, open_labels
+from services.labels.problems import problem, worst_first
+from services.labels.record import ImageRecord
+from services.settings import Settings
+from services.state import Problem
+
+Read = ImageEntry | tuple[LabelEntry, list[ImageRecord]]
+
+
+@dataclass(frozen=True, slots=True)
+class FileReader:
+    """Reads what was listed. A file that changed or vanished since is None: the next listing shows it as it is."""
+
+    data: BlobStore
+    settings: Settings
+
+    def read(self, path: str, blob: BlobInfo) -> Read | None:
+        """Read one file, whatever it is; its content raises nothing."""
+        kind = kind_of(path, blob.size)
+        try:
+            if kind == "image":
+                return self._image(path, blob)
+            return self._labels(path, blob) if kind == "label" else self._other(path, blob)
+        except (NotFound, ChangedMeanwhile):
+            return None
+
+    def _image(self, path: str, blob: BlobInfo) -> ImageEntry:
+        content = blob.md5 or self._md5(blob)
+        if blob.size > self.settings.max_image_bytes:
+            limit = f"at most {self.settings.max_image_bytes} bytes (setting VISIONLOOP_MAX_IMAGE_BYTES)"
+            return self._bad_image(path, blob, content, "image-too-large", limit, f"{blob.size} bytes")
+        try:
+            facts = read_facts(lambda offset, length: self._range(blob, offset, length), blob.size)
+        except Unreadable as error:
+            expected = "a JPEG, PNG, BMP, WebP or TIFF image"
+            return self._bad_image(path, blob, content, "image-unreadable", expected, str(error))
+        if facts.width * facts.height > self.settings.max_image_pixels:
+            limit = f"at most {self.settings.max_image_pixels} pixels (setting VISIONLOOP_MAX_IMAGE_PIXELS)"
+            return self._bad_image(path, blob, content, "image-too-many-pixels", limit, _size(facts))
+        return ImageEntry(path, blob.etag, content, facts)
+
+    def _bad_image(self, path: str, blob: BlobInfo, content: str, code: str, expected: str, found: str) -> ImageEntry:
+        trouble = problem(code, path, expected=expected, found=found)
+        return ImageEntry(path, blob.etag, content, problem=trouble)
+
+    def _range(self, blob: BlobInfo, offset: int, length: int) -> bytes:
+        if not length:
+            return b""
+        found = self.data.read(blob.name, offset=offset, length=length)
+        if _quoted(found.etag) != _quoted(blob.etag):
+            raise ChangedMeanwhile(f"{blob.name} has changed")
+        return found.data
+
+    def _md5(self, blob: BlobInfo) -> str:
+        """Blobs that were uploaded in blocks may have no MD5 in the listing."""
+        digest = hashlib.md5(usedforsecurity=False)
+        for chunk in self.data.stream(blob.name, etag=_quoted(blob.etag)):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def _labels(self, path: str, blob: BlobInfo) -> tuple[LabelEntry, list[ImageRecord]]:
+        chunks = self._stream(blob)
+        opened = open_labels(path, blob.size, self.settings.max_label_file_bytes, chunks)
+        found = _Collected()
+        for reading in opened.readings:
+            found.take(reading)
+        return found.entry(path, blob, opened), found.records
+
+    def _stream(self, blob: BlobInfo) -> Iterator[bytes]:
+        yield from self.data.stream(blob.name, etag=_quoted(blob.etag))
+
+    def _other(self, path: str, blob: BlobInfo) -> tuple[LabelEntry, list[ImageRecord]]:
+        kind = kind_of(path, blob.size)
+        if kind == "unusable":
+            trouble = problem("name-unusable", path, expected="a plain name of at most 1024 characters", found=path)
+        elif kind == "misplaced":
+            trouble = problem("file-misplaced", path, expected="images/ or labels/", found=path)
+        else:
+            trouble = problem("label-file-unknown", path, expected="an image, COCO or Pascal VOC", found=path)
+        modified = blob.modified.timestamp()
+        return LabelEntry(path, blob.etag, modified, problems=(trouble,), problem_count=1), []
+
+
+class _Collected:
+    """What a label file yields; of its problems the worst are kept."""
+
+    def __init__(self) -> None:
+        self.records: list[ImageRecord] = []
+        self._problems: list[Problem] = []
+        self._count = 0
+
+    def take(self, reading: ImageRecord | Problem) -> None:
+        if isinstance(reading, ImageRecord):
+            self.records.append(reading)
+            return
+        self._count += 1
+        if len(self._problems) < MOST_PROBLEMS:
+            self._problems.append(reading)
+
+    def entry(self, path: str, blob: BlobInfo, opened: OpenLabels) -> LabelEntry:
+        problems = tuple(worst_first(self._problems, MOST_PROBLEMS))
+        modified = blob.modified.timestamp()
+        return LabelEntry(path, blob.etag, modified, opened.format, opened.per_image, problems, self._count)
+
+
+def _quoted(etag: str) -> str:
+    """Listings have ETags without quotes, headers with them."""
+    return '"{}"'.format(etag.strip('"'))
+
+
+def _size(facts: ImageFacts) -> str:
+    return f"{facts.width} x {facts.height} pixels"

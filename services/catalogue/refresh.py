@@ -1,0 +1,116 @@
+"""Brings a loop's catalogue to a listing: reads what changed, looks at it, and gives new images their side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from services.catalogue.documents import Index
+from services.catalogue.infer import Inference, infer
+from services.catalogue.listing import Listing
+from services.catalogue.reading import FileReader
+from services.catalogue.resolve import Resolved, facts_of, resolve, summarise
+from services.catalogue.store import CatalogueStore, Splits
+from services.catalogue.working import THREADS, Changes, Working
+from services.cloud.ports import BlobInfo
+from services.datasets.splits import NEGATIVE, assign
+from services.loop_config import LoopConfig
+
+BATCH = 256
+"""Files read between two looks at the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A catalogue that was written; the state is yet to refer to it."""
+
+    blob: str
+    index: Index
+    inference: Inference
+    changes: Changes
+    unread: int
+    """Files that time did not suffice for, or that changed while they were read: to be read at the next look."""
+    out_of_time: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """One loop's catalogue; every dependency is replaceable."""
+
+    store: CatalogueStore
+    reader: FileReader
+    more_time: Callable[[], bool]
+    recover_splits: Callable[[], Splits]
+    """The sides that dataset versions remember, asked for where the catalogue was lost or is of an older format."""
+
+    def refresh(self, listing: Listing, blob: str, config: LoopConfig) -> Refreshed:
+        """Read what changed since the index in `blob`, as long as there is time; nothing of `blob` is overwritten."""
+        working = self._open(blob)
+        working.grow(len(listing.files))
+        changes = working.changes(listing)
+        working.forget(changes)
+        done, in_time = self._read(working, changes.fresh)
+        inference = look(working, config, finished=in_time)
+        return Refreshed(working.commit(), working.index, inference, changes, len(changes.fresh) - done, not in_time)
+
+    def _open(self, blob: str) -> Working:
+        index = self.store.index(blob)
+        if index is None:
+            return Working(self.store, Index(), self.recover_splits())
+        return Working(self.store, index, self.store.splits(index.splits))
+
+    def _read(self, working: Working, fresh: Mapping[str, BlobInfo]) -> tuple[int, bool]:
+        """How many files were read, and whether time sufficed for all."""
+        done, waiting = 0, iter(sorted(fresh.items()))
+        with ThreadPoolExecutor(THREADS) as pool:
+            for batch in _batches(waiting):
+                read = [r for r in pool.map(lambda item: self.reader.read(*item), batch) if r is not None]
+                done += len(read)
+                for each in read:
+                    working.put(each)
+                if not self.more_time():
+                    return done, next(waiting, None) is None
+        return done, True
+
+
+def _batches(items: Iterator[tuple[str, BlobInfo]]) -> Iterator[list[tuple[str, BlobInfo]]]:
+    while batch := list(islice(items, BATCH)):
+        yield batch
+
+
+def look(working: Working, config: LoopConfig, *, finished: bool) -> Inference:
+    """Summarise what changed, or everything where task or classes did; unfinished work is summarised later."""
+    facts = {number: facts_of(bucket) for number, bucket in working.loaded.items()}
+    summaries = [facts.get(number, ref.summary) for number, ref in enumerate(working.index.buckets)]
+    inference = infer(config, summaries)
+    if not finished:
+        working.index.view = None
+        return inference
+    if working.index.view != inference.view:
+        working.load(range(working.count))
+        working.index.view = inference.view
+    resolved = {number: resolve(bucket, inference.view) for number, bucket in working.loaded.items()}
+    _split(working, resolved, config.validation_share)
+    for number, found in resolved.items():
+        working.index.buckets[number].summary = summarise(working.bucket(number), found, working.splits)
+    return inference
+
+
+def _split(working: Working, resolved: Mapping[int, Resolved], share: float) -> None:
+    """Give a side to every content that has none."""
+    new: dict[str, frozenset[str]] = {}
+    known: dict[str, Counter[str]] = {}
+    for number, ref in enumerate(working.index.buckets):
+        for name, sides in ref.summary.sides.items() if number not in resolved else ():
+            known.setdefault(name, Counter()).update(sides)
+    for member in (m for found in resolved.values() for m in found.members):
+        side = working.splits.get(member.content)
+        if side is None:
+            new[member.content] = new.get(member.content, frozenset()) | member.classes
+            continue
+        for name in member.classes or {NEGATIVE}:
+            known.setdefault(name, Counter())[side] += 1
+    working.splits.update(assign(new, known, share))

@@ -1,0 +1,180 @@
+"""From a bucket's images and records to the images of the dataset, and the reasons why others are not in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from services.catalogue.documents import MOST_PROBLEMS, Bucket, FiledRecord, ImageEntry, LabelEntry, Summary, View
+from services.catalogue.images import ImageFacts
+from services.catalogue.match import Matcher
+from services.catalogue.paths import below, class_folder, kind_of
+from services.datasets.splits import NEGATIVE, Side
+from services.labels.annotation import Annotation
+from services.labels.check import Rules, check, without_duplicates
+from services.labels.problems import problem, worst_first
+from services.names import digest
+from services.state import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One image of the dataset."""
+
+    path: str
+    content: str
+    facts: ImageFacts
+    annotations: tuple[Annotation, ...]
+
+    @property
+    def classes(self) -> frozenset[str]:
+        return frozenset(a.label for a in self.annotations)
+
+    @property
+    def label_digest(self) -> str:
+        """Equal for equal annotations."""
+        return digest(*(repr((a.label, a.box, a.is_crowd)) for a in self.annotations), length=16)
+
+    @property
+    def hash(self) -> int:
+        """Of all that a dataset version says of the image."""
+        said = f"{self.path}\0{self.content}\0{self.facts.width}\0{self.facts.height}\0{self.label_digest}"
+        return int.from_bytes(hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()[:16], "big")
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What a bucket comes to."""
+
+    members: list[Member] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    waiting: int = 0
+
+
+def resolve(bucket: Bucket, view: View) -> Resolved:
+    """Match, choose and check; pure."""
+    found = Resolved()
+    found.problems += (e.problem for e in bucket.images.values() if e.problem)
+    claims = _claims(bucket, found)
+    if view.rules is None:
+        return found
+    for path in sorted(bucket.images):
+        entry = bucket.images[path]
+        annotations = _annotations(entry, claims.get(path, []), view, found.problems)
+        if annotations is not None and entry.facts is not None:
+            found.members.append(Member(path, entry.content, entry.facts, annotations))
+    return found
+
+
+def _claims(bucket: Bucket, found: Resolved) -> dict[str, list[FiledRecord]]:
+    """Records by the image that they are about."""
+    matcher = Matcher(bucket.images)
+    claims: dict[str, list[FiledRecord]] = {}
+    for filed in bucket.records:
+        images = matcher.find(_reference(filed), with_extension=not filed.per_image)
+        if len(images) == 1:
+            claims.setdefault(images[0], []).append(filed)
+        elif images:
+            expected, listed = "one image of that name", ", ".join(images[:3])
+            found.problems.append(
+                problem("image-ambiguous", filed.file, filed.record.place, expected=expected, found=listed)
+            )
+        else:
+            found.waiting += 1
+            expected = f"an image named {_reference(filed)}"
+            found.problems.append(
+                problem("label-waiting", filed.file, filed.record.place, expected=expected, found="none yet")
+            )
+    return claims
+
+
+def _reference(filed: FiledRecord) -> str:
+    return below(filed.file) if filed.per_image else filed.record.image
+
+
+def _annotations(
+    entry: ImageEntry, claims: list[FiledRecord], view: View, problems: list[Problem]
+) -> tuple[Annotation, ...] | None:
+    """The image's annotations; None where it is unlabelled, empty where it is a negative."""
+    if view.rules is None or entry.facts is None:
+        return None
+    if not claims:
+        name = class_folder(entry.path) if view.by_folder else ""
+        return (Annotation(name),) if name and _welcome(name, entry, view.rules, problems) else None
+    best = max((c.modified, c.per_image, c.file) for c in claims)
+    chosen = [c for c in claims if (c.modified, c.per_image, c.file) == best]
+    checked = [(c.file, each) for c in chosen for each in check(c.file, c.record, entry.facts.frame, view.rules)]
+    found = list(without_duplicates(checked))
+    problems += (f for f in found if isinstance(f, Problem))
+    annotations = tuple(f for f in found if isinstance(f, Annotation))
+    if annotations:
+        return _fitting(entry, chosen[0].file, annotations, view.rules, problems)
+    said = any(c.record.labels or c.record.broken for c in chosen) or any(
+        f.severity == "error" for f in found if isinstance(f, Problem)
+    )
+    return None if said or view.rules.task != "object_detection" else ()
+
+
+def _fitting(
+    entry: ImageEntry, file: str, annotations: tuple[Annotation, ...], rules: Rules, problems: list[Problem]
+) -> tuple[Annotation, ...] | None:
+    if rules.task != "image_classification" or len(annotations) == 1:
+        return annotations
+    names = ", ".join(a.label for a in annotations)
+    problems.append(problem("label-several", file, entry.path, expected="one class", found=names))
+    return None
+
+
+def _welcome(name: str, entry: ImageEntry, rules: Rules, problems: list[Problem]) -> bool:
+    if rules.classes is None or name in rules.classes:
+        return True
+    expected = f"one of {', '.join(sorted(rules.classes))}"
+    problems.append(problem("class-unknown", entry.path, "the folder", expected=expected, found=name))
+    return False
+
+
+def facts_of(bucket: Bucket) -> Summary:
+    """The part of a summary that does not depend on the view."""
+    folders = Counter(class_folder(path) for path in bucket.images)
+    del folders[""]
+    return Summary(
+        images=len(bucket.images),
+        boxes=sum(label.box is not None for filed in bucket.records for label in filed.record.labels),
+        label_files=sum(kind_of(path, 1) == "label" for path in bucket.labels),
+        folders=dict(folders),
+    )
+
+
+def summarise(bucket: Bucket, resolved: Resolved, splits: Mapping[str, Side]) -> Summary:
+    """The summary of a bucket whose members all have a side."""
+    found = facts_of(bucket)
+    members, sides = resolved.members, Counter[tuple[str, str]]()
+    for member in members:
+        sides.update((name, splits[member.content]) for name in member.classes or {NEGATIVE})
+    for (name, side), count in sides.items():
+        found.sides.setdefault(name, {})[side] = count
+    found.totals = dict(Counter(splits[m.content] for m in members))
+    found.labelled = len(members)
+    found.negatives = sum(not m.annotations for m in members)
+    found.annotations = dict(Counter(a.label for m in members for a in m.annotations))
+    found.content = f"{sum(m.hash for m in members) % (1 << 128):x}"
+    found.waiting = resolved.waiting
+    _add_problems(found, bucket, resolved)
+    return found
+
+
+def _add_problems(found: Summary, bucket: Bucket, resolved: Resolved) -> None:
+    files = [label for label in bucket.labels.values() if label.problems]
+    problems = list(_all_problems(files, resolved))
+    unseen = sum(label.problem_count - len(label.problems) for label in files)
+    found.problems = worst_first(problems, MOST_PROBLEMS)
+    found.problem_count = len(problems) + unseen
+    found.quarantined = sum(p.severity == "error" for p in problems) + unseen
+
+
+def _all_problems(files: list[LabelEntry], resolved: Resolved) -> Iterator[Problem]:
+    for label in files:
+        yield from label.problems
+    yield from resolved.problems

@@ -1,0 +1,150 @@
+"""The buckets of a catalogue that are being worked on, loaded when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from services.catalogue.documents import Bucket, BucketRef, FiledRecord, ImageEntry, Index, LabelEntry, listing_digest
+from services.catalogue.listing import Listing, digest_of
+from services.catalogue.paths import bucket_of
+from services.catalogue.reading import Read
+from services.catalogue.store import CatalogueStore, Splits
+from services.cloud.ports import BlobInfo
+
+BUCKET_FILES = 4096
+"""Files that a bucket holds on average before there are twice as many buckets."""
+THREADS = 16
+
+
+@dataclass(slots=True)
+class Changes:
+    """How a listing differs from the catalogue."""
+
+    gone: set[str] = field(default_factory=set)
+    fresh: dict[str, BlobInfo] = field(default_factory=dict)
+    """New or changed files."""
+
+
+class Working:
+    """One catalogue while it changes. Nothing is durable before `commit`."""
+
+    def __init__(self, store: CatalogueStore, index: Index, splits: Splits) -> None:
+        """`splits` is changed in place."""
+        self._store, self.index, self.splits = store, index, splits
+        self._loaded: dict[int, Bucket] = {}
+
+    @property
+    def count(self) -> int:
+        return len(self.index.buckets)
+
+    @property
+    def loaded(self) -> dict[int, Bucket]:
+        """Buckets that may have changed."""
+        return self._loaded
+
+    def bucket(self, number: int) -> Bucket:
+        if number not in self._loaded:
+            self._loaded[number] = self._store.bucket(self.index.buckets[number].blob)
+        return self._loaded[number]
+
+    def load(self, numbers: Iterable[int]) -> None:
+        """Load several buckets at once."""
+        missing = [n for n in numbers if n not in self._loaded]
+        with ThreadPoolExecutor(THREADS) as pool:
+            blobs = [self.index.buckets[n].blob for n in missing]
+            self._loaded.update(zip(missing, pool.map(self._store.bucket, blobs), strict=True))
+
+    def all(self) -> Iterator[tuple[int, Bucket]]:
+        """Every bucket."""
+        self.load(range(self.count))
+        yield from sorted(self._loaded.items())
+
+    def grow(self, files: int) -> None:
+        """Have more buckets where there are many files; everything is dealt out anew then."""
+        wanted = self.count
+        while wanted * BUCKET_FILES < files:
+            wanted *= 2
+        if wanted == self.count:
+            return
+        old = [bucket for _, bucket in self.all()]
+        self._loaded = {n: Bucket() for n in range(wanted)}
+        self.index.buckets = [BucketRef() for _ in range(wanted)]
+        self.index.view = None
+        for bucket in old:
+            self._deal(bucket)
+        self._describe()
+
+    def _deal(self, bucket: Bucket) -> None:
+        for image in bucket.images.values():
+            self.bucket(bucket_of(image.path, self.count)).images[image.path] = image
+        for label in bucket.labels.values():
+            self.bucket(bucket_of(label.path, self.count)).labels[label.path] = label
+        self.file(bucket.records)
+
+    def file(self, records: Iterable[FiledRecord]) -> None:
+        """Put records where the images are that they are about."""
+        for filed in records:
+            self.bucket(bucket_of(filed.reference.replace("\\", "/"), self.count)).records.append(filed)
+
+    def changes(self, listing: Listing) -> Changes:
+        """Compare; only buckets whose files differ are loaded."""
+        found, wanted = Changes(), listing.buckets(self.count)
+        dirty = [n for n, files in enumerate(wanted) if digest_of(files) != self.index.buckets[n].listed]
+        self.load(dirty)
+        for number in dirty:
+            etags = self.bucket(number).etags()
+            found.gone |= etags.keys() - wanted[number].keys()
+            found.fresh.update((p, b) for p, b in wanted[number].items() if etags.get(p) != b.etag)
+        return found
+
+    def forget(self, changes: Changes) -> None:
+        """Drop what is gone, and every record of label files that are gone or to be read again."""
+        stale: dict[str, LabelEntry] = {}
+        for path in changes.gone | changes.fresh.keys():
+            bucket = self.bucket(bucket_of(path, self.count))
+            if path in changes.gone:
+                bucket.images.pop(path, None)
+            if entry := bucket.labels.pop(path, None):
+                stale[path] = entry
+        buckets = self._where(stale)
+        for number in buckets:
+            bucket = self.bucket(number)
+            bucket.records = [r for r in bucket.records if r.file not in stale]
+
+    def _where(self, labels: dict[str, LabelEntry]) -> Iterable[int]:
+        """Buckets that may hold records of these files."""
+        if any(not label.per_image for label in labels.values()):
+            return [number for number, _ in self.all()]
+        return {bucket_of(path, self.count) for path in labels}
+
+    def put(self, read: Read) -> None:
+        """Take over one file that was read."""
+        if isinstance(read, ImageEntry):
+            self._put_image(read)
+            return
+        label, records = read
+        self.bucket(bucket_of(label.path, self.count)).labels[label.path] = label
+        self.file(FiledRecord(label.path, label.modified, label.per_image, record) for record in records)
+
+    def _put_image(self, image: ImageEntry) -> None:
+        images = self.bucket(bucket_of(image.path, self.count)).images
+        old = images.get(image.path)
+        # an image that is overwritten, scaled down say, stays on its side
+        if old and old.content in self.splits:
+            self.splits.setdefault(image.content, self.splits[old.content])
+        images[image.path] = image
+
+    def _describe(self) -> None:
+        for number, bucket in self._loaded.items():
+            self.index.buckets[number].listed = listing_digest(bucket.etags().items())
+
+    def commit(self) -> str:
+        """Write what changed; returns the index's blob."""
+        self._describe()
+        for number, bucket in sorted(self._loaded.items()):
+            ref = self.index.buckets[number]
+            ref.blob = self._store.write_bucket(bucket, ref.blob)
+        self.index.splits = self._store.write_splits(self.splits, self.index.splits)
+        return self._store.write_index(self.index)

@@ -1,0 +1,123 @@
+"""Holds what a label file says of an image against the image itself.
+
+A bad annotation is quarantined with its reason, the others are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from services.labels.annotation import Annotation, Box
+from services.labels.problems import problem
+from services.labels.record import ImageRecord, RawLabel
+from services.loop_config import Task
+from services.state import Problem
+
+TOLERANCE = 1.0
+"""Pixels that a box may reach beyond its image and be cut: tools round, and some count from one."""
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the loop wants of its labels; `classes` is None where any class is welcome."""
+
+    task: Task
+    classes: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An image's size in pixels as displayed; `rotated` where EXIF makes it differ from the stored size."""
+
+    width: int
+    height: int
+    rotated: bool = False
+
+
+def check(file: str, record: ImageRecord, frame: Frame, rules: Rules) -> Iterator[Annotation | Problem]:
+    """Yield the annotations that hold, and the problems of the others."""
+    yield from (sizes := list(_check_size(file, record, frame)))
+    if not any(p.severity == "error" for p in sizes):
+        for label in record.labels:
+            yield from _check_label(file, label, frame, rules)
+
+
+def _check_size(file: str, record: ImageRecord, frame: Frame) -> Iterator[Problem]:
+    said, real = (record.width, record.height), (frame.width, frame.height)
+    if 0 in said or said == real:
+        return
+    turned = frame.rotated and said == (frame.height, frame.width)
+    code = "exif-rotation" if turned else "size-mismatch"
+    expected, found = f"{real[0]} x {real[1]} pixels, as the image is displayed", f"{said[0]} x {said[1]}"
+    yield problem(code, file, record.place, expected=expected, found=found)
+
+
+def _check_label(file: str, label: RawLabel, frame: Frame, rules: Rules) -> Iterator[Annotation | Problem]:
+    if rules.classes is not None and label.label not in rules.classes:
+        known = ", ".join(sorted(rules.classes))
+        yield problem("class-unknown", file, label.place, expected=f"one of {known}", found=label.label)
+    elif rules.task != "object_detection":
+        yield from _check_kind(file, label, rules)
+    elif label.box is None:
+        yield problem("label-kind", file, label.place, expected="a box", found="a class without one")
+    else:
+        yield from _check_box(file, label, label.box, frame)
+
+
+def _check_kind(file: str, label: RawLabel, rules: Rules) -> Iterator[Annotation | Problem]:
+    if label.box is None and rules.task != "instance_segmentation":
+        yield Annotation(label.label)
+    else:
+        expected = "a polygon" if rules.task == "instance_segmentation" else "a class without a box"
+        found = "a box" if label.box else "a class only"
+        yield problem("label-kind", file, label.place, expected=f"{expected}, for task {rules.task}", found=found)
+
+
+def _check_box(file: str, label: RawLabel, box: Box, frame: Frame) -> Iterator[Annotation | Problem]:
+    left, top, right, bottom = box
+    beyond = max(-left, -top, right - frame.width, bottom - frame.height)
+    expected, found = f"a box within {frame.width} x {frame.height} pixels", _shown(box)
+    if not all(map(math.isfinite, box)):
+        yield problem("box-invalid", file, label.place, expected="finite numbers", found=found)
+    elif right <= left or bottom <= top:
+        yield problem("box-empty", file, label.place, expected="left < right and top < bottom", found=found)
+    elif beyond > TOLERANCE:
+        yield problem("box-outside", file, label.place, expected=expected, found=found)
+    else:
+        if beyond > 0:
+            yield problem("box-clamped", file, label.place, expected=expected, found=found)
+        yield from _normalised(file, label, box, frame)
+
+
+def _normalised(file: str, label: RawLabel, box: Box, frame: Frame) -> Iterator[Annotation | Problem]:
+    left, right = (_share(x, frame.width) for x in box[::2])
+    top, bottom = (_share(y, frame.height) for y in box[1::2])
+    if right <= left or bottom <= top:
+        yield problem("box-empty", file, label.place, expected="an area within the image", found=_shown(box))
+    else:
+        yield Annotation(label.label, (left, top, right, bottom), label.is_crowd)
+
+
+def _share(value: float, whole: int) -> float:
+    return round(min(max(value, 0.0), float(whole)) / whole, _DIGITS)
+
+
+def _shown(box: Box) -> str:
+    return "left {:g}, top {:g}, right {:g}, bottom {:g}".format(*box)
+
+
+def without_duplicates(
+    found: Sequence[tuple[str, Annotation | Problem]],
+) -> Iterator[Annotation | Problem]:
+    """Of equal annotations the first, and a problem for each other; `found` is with the files they come from."""
+    seen: set[Annotation] = set()
+    for file, each in found:
+        if isinstance(each, Problem) or each not in seen:
+            yield each
+        else:
+            yield problem("box-duplicate", file, expected="each box once", found=f"two equal boxes of {each.label}")
+        if isinstance(each, Annotation):
+            seen.add(each)

@@ -1,0 +1,189 @@
+"""COCO JSON: https://cocodataset.org/#format-data, object detection. Boxes are x, y, width, height in pixels.
+
+The members come in any order (categories are often last), so annotations are kept as columns of numbers, 60 bytes
+each, until the file's end.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+from services.labels.json_stream import JsonError, members
+from services.labels.problems import problem
+from services.labels.record import ImageRecord, RawLabel, Reading
+from services.labels.values import MOST_NAME, class_name, number, shown, side, usable_text
+from services.state import Problem
+
+Key = int | str
+
+
+class CocoReader:
+    """One file for many images."""
+
+    name = "coco"
+    per_image = False
+
+    def accepts(self, head: bytes) -> bool:
+        return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
+
+    def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
+        found = _Columns(file)
+        try:
+            for name, index, value in members(chunks):
+                if index >= 0 and (trouble := found.take(name, index, value)):
+                    yield trouble
+                elif index < 0:
+                    found.sections.add(name)
+        except JsonError as error:
+            yield problem("json-invalid", file, error.place, expected=error.expected, found=error.found)
+            return
+        yield from found.result()
+
+
+class _Columns:
+    """The file's content, annotations as columns; images and categories are numbered as they are first named."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.sections: set[str] = set()
+        self._numbers: dict[Key, int] = {}
+        self._images: dict[int, tuple[str, int, int, int]] = {}
+        self._classes: dict[Key, str | None] = {}
+        self._categories: list[Key] = []
+        self._category_numbers: dict[Key, int] = {}
+        self._broken: dict[int, int] = {}
+        self._image, self._category, self._index = array("l"), array("l"), array("l")
+        self._crowd, self._boxes = array("b"), array("d")
+        self._largest = 0.0
+
+    def take(self, name: str, index: int, value: Any) -> Problem | None:
+        """Take one element of one of the lists."""
+        if name == "annotations":
+            return self._take_annotation(index, value)
+        if name == "images":
+            return self._take_image(index, value)
+        if name == "categories":
+            return self._take_category(index, value)
+        return None
+
+    def _take_image(self, index: int, value: Any) -> Problem | None:
+        key, name = _key(value, "id"), usable_text(_get(value, "file_name"), MOST_NAME)
+        if key is None or name is None:
+            found = f"id {shown(_get(value, 'id'))}, file_name {shown(_get(value, 'file_name'))}"
+            return self._problem("coco-image-invalid", f"images[{index}]", "an id and a file_name", found)
+        image = self._number(key)
+        if image in self._images:
+            return self._problem("coco-image-invalid", f"images[{index}].id", "an id of its own", shown(key))
+        self._images[image] = (name, side(value.get("width")), side(value.get("height")), index)
+        return None
+
+    def _take_category(self, index: int, value: Any) -> Problem | None:
+        key, name = _key(value, "id"), class_name(_get(value, "name"))
+        if key is None or self._classes.get(key):
+            found = shown(_get(value, "id"))
+            return self._problem("coco-category-invalid", f"categories[{index}].id", "an id of its own", found)
+        self._classes[key] = name
+        if name is None:
+            place = f"categories[{index}].name"
+            return self._problem("class-invalid", place, "a class's name", shown(_get(value, "name")))
+        return None
+
+    def _take_annotation(self, index: int, value: Any) -> Problem | None:
+        key, category = _key(value, "image_id"), _key(value, "category_id")
+        if key is None or category is None:
+            found = f"image_id {shown(_get(value, 'image_id'))}, category_id {shown(_get(value, 'category_id'))}"
+            self._note_broken(key)
+            return self._problem("coco-annotation-invalid", f"annotations[{index}]", "both ids", found)
+        box = _numbers(value.get("bbox"))
+        if box is None:
+            self._note_broken(key)
+            expected, found = "[x, y, width, height] in pixels", shown(value.get("bbox"))
+            return self._problem("box-invalid", f"annotations[{index}].bbox", expected, found)
+        self._image.append(self._number(key))
+        self._category.append(self._category_number(category))
+        self._index.append(index)
+        self._crowd.append(value.get("iscrowd") == 1)
+        self._boxes.extend(box)
+        self._largest = max(self._largest, *map(abs, box))
+        return None
+
+    def _number(self, key: Key) -> int:
+        return self._numbers.setdefault(key, len(self._numbers))
+
+    def _category_number(self, key: Key) -> int:
+        found = self._category_numbers.setdefault(key, len(self._categories))
+        if found == len(self._categories):
+            self._categories.append(key)
+        return found
+
+    def _note_broken(self, key: Key | None) -> None:
+        if key is not None:
+            image = self._number(key)
+            self._broken[image] = self._broken.get(image, 0) + 1
+
+    def _problem(self, code: str, place: str, expected: str, found: str) -> Problem:
+        return problem(code, self.file, place, expected=expected, found=found)
+
+    def result(self) -> Iterator[Reading]:
+        """Everything that waited for the file's end."""
+        if missing := {"images", "annotations", "categories"} - self.sections:
+            expected = "the lists images, annotations and categories"
+            yield self._problem("coco-structure", "", expected, f"no {', '.join(sorted(missing))}")
+        elif not self._index and not self._broken:
+            yield self._problem("coco-no-annotations", "annotations", "annotations", "none")
+        elif self._index and self._largest <= 1:
+            expected, found = "boxes in pixels", f"no number above {self._largest:g}"
+            yield self._problem("coco-normalised", "annotations", expected, found)
+        else:
+            yield from self._records()
+
+    def _records(self) -> Iterator[Reading]:
+        groups = self._groups()
+        for image in self._numbers.values():
+            rows = groups.pop(image, ())
+            if image in self._images:
+                found = [self._label(row) for row in rows]
+                yield from (f for f in found if isinstance(f, Problem))
+                yield self._record(image, tuple(f for f in found if isinstance(f, RawLabel)), len(rows))
+            elif rows:
+                place = f"annotations[{self._index[rows[0]]}].image_id"
+                count = f"an unlisted one, in {len(rows)} annotations"
+                yield self._problem("coco-annotation-invalid", place, "the id of one of images", count)
+
+    def _record(self, image: int, labels: tuple[RawLabel, ...], rows: int) -> ImageRecord:
+        name, width, height, index = self._images[image]
+        broken = self._broken.get(image, 0) + rows - len(labels)
+        return ImageRecord(name, f"images[{index}]", labels, width, height, broken)
+
+    def _groups(self) -> dict[int, list[int]]:
+        groups: dict[int, list[int]] = {}
+        for row, image in enumerate(self._image):
+            groups.setdefault(image, []).append(row)
+        return groups
+
+    def _label(self, row: int) -> RawLabel | Problem:
+        index, category = self._index[row], self._categories[self._category[row]]
+        name = self._classes.get(category)
+        if name is None:
+            place = f"annotations[{index}].category_id"
+            return self._problem("coco-annotation-invalid", place, "the id of one of categories", shown(category))
+        x, y, width, height = self._boxes[4 * row : 4 * row + 4]
+        return RawLabel(name, (x, y, x + width, y + height), f"annotations[{index}]", bool(self._crowd[row]))
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _key(value: Any, name: str) -> Key | None:
+    found = _get(value, name)
+    return found if isinstance(found, int | str) and not isinstance(found, bool) else None
+
+
+def _numbers(value: Any) -> list[float] | None:
+    if not isinstance(value, list) or len(value) != 4:
+        return None
+    found = [number(v) for v in value if not isinstance(v, str)]
+    return [f for f in found if f is not None] if len(found) == 4 and None not in found else None

@@ -1,0 +1,47 @@
+"""The formats that are read; which one a file is of is told by its content, not by its name alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from services.labels.coco import CocoReader
+from services.labels.problems import problem
+from services.labels.record import Reader, Reading
+from services.labels.values import shown
+from services.labels.voc import VocReader
+
+READERS: tuple[Reader, ...] = (CocoReader(), VocReader())
+_HEAD = 512
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLabels:
+    """A label file about to be read; `format` is empty where no reader knows it."""
+
+    format: str
+    per_image: bool
+    readings: Iterator[Reading]
+
+
+def open_labels(file: str, size: int, limit: int, chunks: Iterator[bytes]) -> OpenLabels:
+    """Find the reader of a file of `size` bytes; one above `limit` is not read."""
+    if size > limit:
+        expected = f"at most {limit} bytes (setting VISIONLOOP_MAX_LABEL_FILE_BYTES)"
+        return _closed(problem("label-file-too-large", file, expected=expected, found=f"{size} bytes"))
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    for reader in READERS:
+        if reader.accepts(head[:_HEAD]):
+            return OpenLabels(reader.name, reader.per_image, reader.read(file, chain((head,), chunks)))
+    tried = ", ".join(reader.name for reader in READERS)
+    found = "an empty file" if not head else f"a file that begins with {shown(head)}"
+    return _closed(problem("label-file-unknown", file, expected=f"one of {tried}", found=found))
+
+
+def _closed(reading: Reading) -> OpenLabels:
+    return OpenLabels("", per_image=True, readings=iter((reading,)))

@@ -1,0 +1,84 @@
+"""Every kind of problem that images and labels can have: one code, one meaning, one way to mend it.
+
+docs/labels.md lists the same codes; a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from services.labels.values import UNSAFE
+from services.state import Problem
+
+Severity = Literal["error", "warning", "note"]
+_RANK: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
+MOST_TEXT = 200
+
+
+class Code(NamedTuple):
+    """`error`: something is left out; `warning`: something was assumed; `note`: nothing needs to be done."""
+
+    severity: Severity
+    help: str
+
+
+CODES: dict[str, Code] = {
+    "file-misplaced": Code("warning", "Put images below images/ and labels below labels/ or beside their images."),
+    "name-unusable": Code("error", "Upload the file under a name without .. and without control characters."),
+    "image-unreadable": Code("error", "Upload the image again as JPEG, PNG, BMP, WebP or TIFF."),
+    "image-too-large": Code("error", "Upload a smaller file, or raise the setting VISIONLOOP_MAX_IMAGE_BYTES."),
+    "image-too-many-pixels": Code("error", "Scale the image down, or raise the setting VISIONLOOP_MAX_IMAGE_PIXELS."),
+    "image-ambiguous": Code("error", "Give the images different names, or name the folder in the label file as well."),
+    "label-file-unknown": Code(
+        "warning", "Convert the file to COCO JSON or Pascal VOC XML; docs/labels.md shows both."
+    ),
+    "label-file-too-large": Code("error", "Split the file, or raise the limit that is named."),
+    "label-waiting": Code("note", "Upload the image; the label is kept until it comes."),
+    "label-kind": Code("error", "Label the images in the way of the loop's task, or change task in loop.yaml."),
+    "label-several": Code("error", "Leave one class, or set task: image_classification_multilabel in loop.yaml."),
+    "json-invalid": Code("error", "Export the labels again; the file is cut off or is no JSON."),
+    "xml-invalid": Code("error", "Export the labels again; the file is cut off, is no XML, or declares entities."),
+    "coco-structure": Code("error", "A COCO file is an object with the lists images, annotations and categories."),
+    "coco-image-invalid": Code("error", "Each of images needs an id of its own and a file_name."),
+    "coco-category-invalid": Code("error", "Each of categories needs an id of its own and a name."),
+    "coco-annotation-invalid": Code("error", "Each of annotations needs the image_id and category_id of listed ones."),
+    "coco-normalised": Code("error", "Multiply the boxes by width and height: COCO boxes are in pixels."),
+    "coco-no-annotations": Code("note", "The file lists images only; they stay unlabelled."),
+    "voc-structure": Code("error", "A VOC file is an <annotation> with <size> and an <object> for each box."),
+    "class-invalid": Code("error", "A class is a text of 1 to 256 characters without control characters."),
+    "class-unknown": Code("error", "Correct the class, or add it to classes in loop.yaml."),
+    "box-invalid": Code("error", "A box is four finite numbers: COCO x, y, width, height; VOC xmin, ymin, xmax, ymax."),
+    "box-empty": Code("error", "Draw the box again: it has no area."),
+    "box-outside": Code("error", "Draw the box again within the image, or upload the image that it was drawn on."),
+    "box-clamped": Code("note", "The box reached at most one pixel beyond the image and was cut to it."),
+    "box-duplicate": Code("warning", "Remove one of the two equal boxes; one is used."),
+    "size-mismatch": Code("error", "Upload the image that was labelled, or correct width and height in the label."),
+    "exif-rotation": Code(
+        "warning", "The label has the size of the unrotated image; its boxes are taken as displayed."
+    ),
+}
+
+
+def problem(code: str, file: str, place: str = "", *, expected: str = "", found: object = "") -> Problem:
+    """A problem of a known code; `file` is below the loop's folder, `place` a line or path within it."""
+    known = CODES[code]
+    return Problem(
+        code=code,
+        severity=known.severity,
+        file=printable(file),
+        place=printable(place),
+        expected=printable(expected),
+        found=printable(str(found)),
+        help=known.help,
+    )
+
+
+def printable(text: str) -> str:
+    """Text of unknown origin, cut and without what a terminal or a page would act on."""
+    return UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text[:MOST_TEXT])
+
+
+def worst_first(problems: Iterable[Problem], most: int) -> list[Problem]:
+    """The first of them, errors before warnings before notes, else in their order."""
+    return sorted(problems, key=lambda p: _RANK[p.severity])[:most]

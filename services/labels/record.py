@@ -1,0 +1,54 @@
+"""What a label reader yields, and what a reader is: formats join by a file of their own and a line in formats.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.labels.annotation import Box
+from services.state import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class RawLabel:
+    """One annotation as a file says it: corners in pixels, not yet held against the image."""
+
+    label: str
+    box: Box | None
+    place: str
+    is_crowd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """Everything that one record of a label file says of one image."""
+
+    image: str
+    """The image as the file names it; empty where the label file's own name says it."""
+    place: str
+    labels: tuple[RawLabel, ...] = ()
+    width: int = 0
+    """Pixels as the file says; 0 where it does not."""
+    height: int = 0
+    broken: int = 0
+    """Annotations of this image that were quarantined: an image that has only such is no negative."""
+
+
+Reading = ImageRecord | Problem
+
+
+class Reader(Protocol):
+    """One label format."""
+
+    name: str
+    per_image: bool
+    """Whether a file is about one image, the one with its stem."""
+
+    def accepts(self, head: bytes) -> bool:
+        """Whether a file that begins so is of this format."""
+        ...
+
+    def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
+        """Yield records and problems. Content raises nothing; what `chunks` raises passes through."""
+        ...
