@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from services.cloud.ports import DeploymentSpec, DeploymentView
 from services.context import LoopContext
 from services.decisions.promote import metric_of
 from services.decisions.rollout import free_slot, may_try, overdue
 from services.rollout.course import give_up, go, poll, try_again
-from services.state import Champion, Rollout, Slot
+from services.state import Champion, Rollout
 
 
 def endpoint(context: LoopContext, rollout: Rollout) -> float:
@@ -131,35 +129,41 @@ def retire(context: LoopContext, rollout: Rollout) -> float:
     old = rollout.replaced
     if old is None:
         return _over(context, rollout)
-    return _clean(context, rollout, old.endpoint, old.slot, {})
+    return _clean(context, rollout, old.endpoint, old.slot, f"{old.model.name}:{old.model.version}")
 
 
 def abandon(context: LoopContext, rollout: Rollout) -> float:
     """Give the traffic back to the champion where the challenger has any, then delete the challenger's slot."""
-    champion = context.state.champion
-    here = champion is not None and champion.endpoint == rollout.endpoint
-    back = {champion.slot: 100} if champion is not None and here else {}
-    return _clean(context, rollout, rollout.endpoint, rollout.slot, back)
+    return _clean(context, rollout, rollout.endpoint, rollout.slot, _model(rollout))
 
 
-def _clean(context: LoopContext, rollout: Rollout, name: str, slot: str, back: Mapping[Slot, int]) -> float:
-    """Traffic first, then the slot. Overdue, the slot is left behind, but never traffic on it."""
+def _clean(context: LoopContext, rollout: Rollout, name: str, slot: str, model: str) -> float:
+    """Traffic first, then the slot. A slot that is live, or holds something else than `model`, is not ours to touch.
+
+    Overdue, the slot is left behind, but never traffic on it.
+    """
     workspace, live = context.cloud.workspace, context.state.champion
-    view = workspace.endpoint(name)
-    if view is None or (live is not None and (live.endpoint, live.slot) == (name, slot)):
+    view, deployment = workspace.endpoint(name), workspace.deployment(name, slot)
+    is_live = live is not None and (live.endpoint, live.slot) == (name, slot)
+    if view is None or deployment is None or deployment.model != model or is_live:
         return _over(context, rollout)
     if view.traffic.get(slot):
-        workspace.begin_traffic(name, {str(s): percent for s, percent in back.items()})
+        workspace.begin_traffic(name, _given_back(context, name))
         return poll(context)
-    deployment = workspace.deployment(name, slot)
-    if deployment is None:
-        return _over(context, rollout)
     if late := overdue(rollout, context.now):
         rollout.decision = f"{rollout.decision}; slot {slot} is left behind: {late}"
         return _over(context, rollout)
     if deployment.state not in ("creating", "deleting"):
         workspace.begin_delete_deployment(name, slot)
     return poll(context)
+
+
+def _given_back(context: LoopContext, name: str) -> dict[str, int]:
+    """All to the champion if it is on this endpoint; none at all where there is nobody to give it to."""
+    live = context.state.champion
+    if live is None or live.endpoint != name or context.cloud.workspace.deployment(name, live.slot) is None:
+        return {}
+    return {live.slot: 100}
 
 
 def _over(context: LoopContext, rollout: Rollout) -> float:

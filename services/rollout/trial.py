@@ -19,7 +19,7 @@ from services.state import DatasetVersion, Rollout
 
 Holdout = Callable[[BlobStore, DatasetVersion], Sequence[HoldoutImage]]
 
-SMOKE_IMAGES = 5
+SMOKE_IMAGES = 50
 """So many images are looked for until one is still there."""
 MOST_MISSING = 0.5
 """With a larger share of the holdout deleted, a comparison would say little of it."""

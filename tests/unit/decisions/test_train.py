@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.decisions.train import RULES, Facts, decide, machine_hours, needed_for_retrain
+from services.state import LoopState
+from tests.support.stages import NOW, run, state, version
+
+QUIET_POLICY = {"training": {"cooldown_seconds": 0}}
+
+
+def facts(made: LoopState, hashed: str = "config", later: timedelta = timedelta()) -> Facts:
+    return Facts(made, hashed, NOW + later)
+
+
+def rule(made: LoopState, **more: Any) -> str:
+    return str(decide(facts(made, **more)).facts.get("rule", ""))
+
+
+def policy(**training: Any) -> dict[str, Any]:
+    return {"training": {"cooldown_seconds": 0, **training}}
+
+
+def test_enough_labels_train_the_first_model() -> None:
+    decision = decide(facts(state(datasets=[version()])))
+    assert decision.act
+    assert decision.reason == "40 labelled images (20 needed), at least 5 of every class: dataset version 1 is trained"
+
+
+def test_too_few_images_and_too_few_of_a_class_are_told_with_their_numbers() -> None:
+    short = version(train_images=30, validation_images=7, images_per_class={"bolt": 33, "nut": 4})
+    decision = decide(facts(state(config=policy(first_threshold={"images": 50}), datasets=[short])))
+    assert not decision.act
+    assert decision.reason == "37 of 50 labelled images; class `nut` has 4 of 5"
+    assert decision.again_in is None
+
+
+def test_a_class_without_any_image_holds() -> None:
+    decision = decide(facts(state(datasets=[version(images_per_class={"bolt": 40})])))
+    assert decision.reason == "class `nut` has 0 of 5"
+
+
+@pytest.mark.parametrize(("images", "acts"), [(19, False), (20, True), (21, True)])
+def test_the_threshold_is_reached_exactly(images: int, acts: bool) -> None:
+    made = state(datasets=[version(train_images=images - 4, validation_images=4)])
+    assert decide(facts(made)).act is acts
+
+
+def test_without_a_version_the_catalogue_is_told() -> None:
+    made = state()
+    made.catalogue.labelled = 7
+    assert decide(facts(made)).reason == "No dataset version is registered yet; 7 of 20 labelled images"
+
+
+def test_a_version_being_registered_is_none_yet() -> None:
+    assert rule(state(datasets=[version(status="registering")])) == "no_version"
+
+
+def test_a_paused_loop_trains_nothing() -> None:
+    assert rule(state(config={"paused": True}, datasets=[version()])) == "paused"
+
+
+@pytest.mark.parametrize("status", ["intended", "submitted"])
+def test_one_run_at_a_time(status: str) -> None:
+    active = run(status=status, finished=None)
+    made = state(config=QUIET_POLICY, datasets=[version(), version(2)], runs=[active])
+    assert decide(facts(made)).reason == "Training run 1 is under way"
+
+
+@pytest.mark.parametrize(
+    ("new", "retrain", "needed"),
+    [
+        (9, {}, 10),  # growth: a quarter of 40
+        (10, {}, 10),
+        (49, {"growth": None}, 50),
+        (50, {"growth": None}, 50),
+        (3, {"new_images": 4}, 4),
+        (4, {"new_images": 4}, 4),
+        (11, {"growth": 0.29}, 12),  # 11.6 images are 12
+    ],
+)
+def test_retraining_takes_the_smaller_of_count_and_growth(new: int, retrain: dict[str, Any], needed: int) -> None:
+    datasets = [version(), version(2, new_since_trained=new)]
+    made = state(config=policy(retrain_threshold=retrain), datasets=datasets, runs=[run()])
+    assert needed_for_retrain(facts(made)) == needed
+    decision = decide(facts(made))
+    assert decision.act is (new >= needed)
+    assert f"{new} " in decision.reason
+    assert str(needed) in decision.reason
+
+
+def test_growth_is_never_reached_by_nothing() -> None:
+    datasets = [version(train_images=1, validation_images=0), version(2, new_since_trained=0)]
+    made = state(config=policy(retrain_threshold={"growth": 0.01}), datasets=datasets, runs=[run()])
+    assert needed_for_retrain(facts(made)) == 1
+    assert rule(made) == "nothing_new"
+
+
+def test_a_failed_first_run_leaves_the_first_threshold_in_force() -> None:
+    failed = run(status="failed", reason="no trial did")
+    made = state(config=QUIET_POLICY, datasets=[version(), version(2, new_since_trained=1)], runs=[failed])
+    assert decide(facts(made)).act
+
+
+def test_a_changed_task_begins_anew() -> None:
+    other = version(2, task="image_classification", images_per_class={"bolt": 4, "nut": 36}, new_since_trained=40)
+    made = state(config=QUIET_POLICY, datasets=[version(), other], runs=[run()])
+    assert rule(made) == "first_threshold"
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "canceled"])
+def test_the_same_content_and_config_are_never_trained_twice(status: str) -> None:
+    again = version(2, content_hash="content-1", new_since_trained=40)
+    old = run(status=status, config_hash="config", reason="out of memory")
+    decision = decide(facts(state(config=QUIET_POLICY, datasets=[version(), again], runs=[old])))
+    assert decision.facts["rule"] == "never_twice"
+    assert decision.facts["run"] == 1
+    assert f"({status}: out of memory)" in decision.reason
+
+
+def test_other_settings_may_train_the_same_content() -> None:
+    failed = run(status="failed", config_hash="config")
+    made = state(config=QUIET_POLICY, datasets=[version()], runs=[failed])
+    assert rule(made) == "never_twice"
+    assert decide(facts(made, hashed="other")).act
+
+
+def test_the_cooldown_names_its_end_and_asks_again_then() -> None:
+    recent = run(finished=NOW - timedelta(minutes=50))
+    made = state(datasets=[version(), version(2)], runs=[recent])
+    decision = decide(facts(made))
+    assert decision.reason == "The cooldown after the last run lasts until 2026-01-01 12:10:00 UTC"
+    assert decision.again_in == 600
+    assert decide(facts(made, later=timedelta(seconds=1))).reason == decision.reason
+    assert decide(facts(made, later=timedelta(minutes=10))).act
+
+
+def test_the_daily_cap_opens_when_the_oldest_run_is_a_day_old() -> None:
+    begun = [run(n, intended=NOW - timedelta(hours=24 - n), status="failed") for n in (1, 2, 3)]
+    made = state(config=policy(max_jobs_per_day=2), datasets=[version(9, new_since_trained=99)], runs=begun)
+    decision = decide(facts(made))
+    assert decision.reason.startswith("3 of 2 training runs were started in the last 24 hours; the next may start at ")
+    assert decision.again_in == 2 * 3600
+    assert not decide(facts(made, later=timedelta(hours=1, minutes=59))).act
+    assert decide(facts(made, later=timedelta(hours=2))).act
+
+
+def test_a_cap_of_none_holds_for_good() -> None:
+    decision = decide(facts(state(config=policy(max_jobs_per_day=0), datasets=[version()])))
+    assert decision.facts["rule"] == "daily_cap"
+    assert decision.again_in is None
+
+
+def test_a_run_that_never_became_a_job_is_no_job_of_the_day() -> None:
+    given_up = run(status="failed", submitted=None, started=None, intended=NOW - timedelta(hours=1))
+    made = state(config=policy(max_jobs_per_day=1), datasets=[version()], runs=[given_up])
+    assert decide(facts(made)).act
+
+
+def test_the_budget_counts_machines_and_only_the_last_thirty_days() -> None:
+    half_in = run(
+        1, started=NOW - timedelta(days=30, hours=3), finished=NOW - timedelta(days=30) + timedelta(hours=1), machines=2
+    )
+    inside = run(2, started=NOW - timedelta(days=9), finished=NOW - timedelta(days=9) + timedelta(hours=5))
+    assert machine_hours([half_in, inside], NOW) == pytest.approx(1 * 2 + 5)
+    made = state(config=policy(max_gpu_hours_per_month=7), datasets=[version(3)], runs=[half_in, inside])
+    decision = decide(facts(made))
+    assert decision.reason == "7.0 of 7 machine hours were used in the last 30 days"
+    assert decision.again_in == 3600
+    assert decide(facts(made, later=timedelta(hours=1))).act
+
+
+def test_a_run_under_way_counts_up_to_now() -> None:
+    assert machine_hours([run(status="submitted", started=NOW - timedelta(hours=2), finished=None)], NOW) == 2
+    assert machine_hours([run(status="intended", started=None, submitted=None, finished=None)], NOW) == 0
+
+
+runs_of_any_kind = st.lists(
+    st.builds(
+        lambda number, data, status, hashed, ago, hours, machines: run(
+            number,
+            dataset_version=data,
+            status=status,
+            config_hash=hashed,
+            machines=machines,
+            intended=NOW - timedelta(hours=ago),
+            started=NOW - timedelta(hours=ago),
+            finished=None if status in ("intended", "submitted") else NOW - timedelta(hours=max(ago - hours, 0)),
+        ),
+        st.integers(1, 50),
+        st.integers(1, 4),
+        st.sampled_from(["intended", "submitted", "completed", "failed", "canceled"]),
+        st.sampled_from(["config", "other"]),
+        st.floats(0, 1000),
+        st.floats(0, 30),
+        st.integers(1, 4),
+    ),
+    max_size=6,
+)
+versions = st.lists(
+    st.tuples(
+        st.integers(0, 80), st.integers(0, 80), st.integers(0, 30), st.sampled_from(["registering", "registered"])
+    ),
+    max_size=3,
+)
+policies = st.fixed_dictionaries(
+    {
+        "cooldown_seconds": st.sampled_from([0, 60, 3600]),
+        "max_jobs_per_day": st.integers(0, 5),
+        "max_gpu_hours_per_month": st.sampled_from([0, 1, 10, 1000]),
+        "first_threshold": st.fixed_dictionaries({"images": st.integers(10, 60), "per_class": st.integers(1, 20)}),
+    }
+)
+
+
+@given(runs_of_any_kind, versions, policies, st.booleans())
+def test_whatever_the_state_a_run_is_started_only_within_every_rule(
+    runs: list[Any], found: list[tuple[int, int, int, str]], training: dict[str, Any], paused: bool
+) -> None:
+    datasets = [
+        version(n, train_images=images, images_per_class={"bolt": images, "nut": nuts}, new_since_trained=new, status=s)
+        for n, (images, new, nuts, s) in enumerate(found, 1)
+    ]
+    made = state(config={"training": training, "paused": paused}, datasets=datasets, runs=runs)
+    asked = facts(made)
+    before = made.model_dump_json()
+    decision = decide(asked)
+    assert made.model_dump_json() == before
+    assert decision.reason
+    assert decision.act is all(r(asked) is None for r in RULES)
+    if decision.act:
+        newest = made.dataset
+        assert newest is not None
+        assert not paused
+        assert not any(r.active for r in runs)
+        contents = {d.number: d.content_hash for d in datasets}
+        trained = {(contents.get(r.dataset_version), r.config_hash) for r in runs}
+        assert (newest.content_hash, "config") not in trained
+        assert machine_hours(runs, NOW) < training["max_gpu_hours_per_month"]
+        assert sum(r.intended > NOW - timedelta(days=1) for r in runs) < training["max_jobs_per_day"]
+    else:
+        assert decision.again_in is None or decision.again_in >= 1

@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
+from services.state import LoopState
+from services.training.stage import TrainingStage
+from tests.support.stages import LOOP, NOW, World, run, state, version
+
+METRICS = {"mean_average_precision": 0.62}
+
+
+def world(first: LoopState | None = None) -> World:
+    return World([TrainingStage()], first or state(datasets=[version()]))
+
+
+def active(w: World) -> str:
+    found = w.state.active_run
+    assert found is not None
+    return found.job
+
+
+def test_a_run_goes_from_threshold_to_registered_model() -> None:
+    w = world()
+    w.wake()
+    job = active(w)
+    assert w.fake.workspace.submissions == [job]
+    assert w.fake.workspace.computes["gpu-cluster"].max_nodes == 2
+    assert w.state.runs[0].status == "submitted"
+    assert w.state.next_wake == w.fake.clock() + timedelta(seconds=30)
+    w.fake.workspace.finish(job, METRICS)
+    w.wakes(2)
+    done = w.state.runs[0]
+    assert (done.status, done.rollout, done.metrics, done.best_child) == (
+        "completed",
+        "pending",
+        METRICS,
+        f"{job}_HD_0",
+    )
+    assert done.model is not None
+    assert (done.model.name, done.model.version) == ("vl-nuts", "1")
+    assert w.fake.workspace.models == {("vl-nuts", "1"): f"{job}_HD_0"}
+    assert w.kinds[:3] == ["training.started", "training.completed", "model.registered"]
+    assert w.events[0].data["reason"].startswith("40 labelled images (20 needed)")
+    assert "mean_average_precision 0.620" in w.events[1].data["reason"]
+
+
+def test_a_run_under_way_is_looked_at_and_changes_nothing() -> None:
+    w = world()
+    w.wakes(2)
+    stored = w.fake.system.blobs[f"state/{LOOP}.json"].etag
+    w.edit(lambda s: setattr(s, "next_wake", None))
+    w.wakes(5)
+    assert w.fake.workspace.submissions == [active(w)]
+    assert w.state.runs[0].phase == "Running"
+    assert stored != ""
+    assert w.kinds == ["training.started"]
+
+
+def test_holding_is_told_once_a_reason() -> None:
+    w = world(state(config={"training": {"first_threshold": {"images": 50}}}, datasets=[version()]))
+    w.wakes(3)
+    assert w.kinds == ["training.held"]
+    assert w.events[0].data["reason"] == "40 of 50 labelled images"
+    assert w.state.reasons["training"] == "40 of 50 labelled images"
+    w.edit(lambda s: s.datasets.append(version(2, train_images=40)))
+    w.wakes(2)
+    assert [e.data["reason"] for e in w.events] == ["40 of 50 labelled images", "48 of 50 labelled images"]
+
+
+def test_the_ordinary_course_is_shown_and_not_told() -> None:
+    w = world(state())
+    w.wakes(2)
+    assert w.state.reasons["training"] == "No dataset version is registered yet; 0 of 20 labelled images"
+    assert w.kinds == []
+
+
+def test_a_cooldown_asks_to_be_looked_at_when_it_ends() -> None:
+    w = world(state(datasets=[version(), version(2)], runs=[run(finished=NOW - timedelta(minutes=50))]))
+    w.wake()
+    assert w.state.next_wake == NOW + timedelta(minutes=10)
+    w.fake.clock.advance(601)
+    w.wake()
+    assert len(w.fake.workspace.submissions) == 1
+    assert w.state.runs[-1].number == 2
+
+
+def test_settings_that_do_not_fit_the_task_hold_with_their_place() -> None:
+    w = world(state(config={"training": {"parameters": {"weighted_loss": 1}}}, datasets=[version()]))
+    w.wakes(2)
+    assert w.kinds == ["training.held"]
+    assert w.events[0].data["reason"].startswith("loop.yaml, training.parameters.weighted_loss: expected a parameter")
+    assert w.fake.workspace.submissions == []
+
+
+def end_failed(w: World, job: str) -> None:
+    w.fake.workspace.finish(job, error="(UserError) out of memory")
+
+
+def end_canceled(w: World, job: str) -> None:
+    w.fake.workspace.jobs[job] = replace(w.fake.workspace.jobs[job], status="Canceled", phase="canceled")
+
+
+def end_without_a_trial(w: World, job: str) -> None:
+    w.fake.workspace.finish(job)
+
+
+def vanish(w: World, job: str) -> None:
+    del w.fake.workspace.jobs[job]
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "reason"),
+    [
+        (end_failed, "failed", "The job ended as Failed: (UserError) out of memory"),
+        (end_canceled, "canceled", "The job ended as Canceled: Azure ML gives no reason"),
+        (end_without_a_trial, "failed", "The job says Completed, but no trial of it did"),
+        (vanish, "failed", "is no longer in Azure ML"),
+    ],
+)
+def test_a_job_that_yields_no_model_fails_the_run_and_is_never_repeated(
+    end: Callable[[World, str], None], status: str, reason: str
+) -> None:
+    w = world()
+    w.wakes(2)
+    job = active(w)
+    end(w, job)
+    w.wakes(3, every=4000)
+    failed = w.state.runs[0]
+    assert (failed.status, failed.model, failed.rollout) == (status, None, "")
+    assert reason in failed.reason
+    assert w.kinds[:2] == ["training.started", "training.failed"]
+    assert w.kinds.count("training.failed") == 1
+    assert w.fake.workspace.submissions == [job]
+    assert "was trained with these settings by run 1" in w.state.reasons["training"]
+
+
+def test_a_job_that_is_not_visible_yet_is_waited_for() -> None:
+    w = world()
+    w.wake()
+    hidden = w.fake.workspace.jobs.pop(active(w))
+    w.wakes(5, every=50)
+    assert w.state.runs[0].status == "submitted"
+    w.fake.workspace.jobs[hidden.name] = hidden
+    w.wake()
+    assert w.state.runs[0].phase == "Running"
+
+
+def test_a_job_that_is_never_visible_has_vanished() -> None:
+    w = world()
+    w.wake()
+    del w.fake.workspace.jobs[active(w)]
+    w.wakes(8, every=50)
+    assert w.state.runs[0].status == "failed"
+
+
+def test_a_best_trial_that_is_named_late_is_waited_for() -> None:
+    w = world()
+    w.wakes(1)
+    job = active(w)
+    ended = replace(w.fake.workspace.jobs[job], status="Completed", phase="completed", ended=w.fake.clock())
+    w.fake.workspace.jobs[job] = ended
+    w.wake()
+    assert w.state.runs[0].status == "submitted"
+    w.fake.workspace.finish(job, METRICS)
+    w.wake()
+    assert w.state.runs[0].status == "completed"
+
+
+def test_a_job_that_exists_already_is_adopted() -> None:
+    first = world()
+    first.wake()
+    w = world()
+    w.fake.workspace.jobs[active(first)] = first.fake.workspace.jobs[active(first)]
+    w.wake()
+    assert w.fake.workspace.submissions == []
+    assert w.state.runs[0].status == "submitted"
+
+
+def test_a_model_of_another_trial_under_our_name_fails_the_run_and_the_next_goes_on() -> None:
+    w = world()
+    w.wake()
+    w.fake.workspace.models["vl-nuts", "1"] = "another"
+    w.fake.workspace.finish(active(w), METRICS)
+    w.wake()
+    assert w.state.runs[0].status == "failed"
+    assert "could not be registered" in w.state.runs[0].reason
+    w.edit(lambda s: s.datasets.append(version(2)))
+    w.wakes(2, every=4000)
+    assert w.state.runs[1].number == 2
+    assert w.state.runs[1].active
+
+
+class Refusing:
+    """Raises at one kind of call until told otherwise."""
+
+    def __init__(self, call: str, error: Exception) -> None:
+        self.call, self.error, self.count = call, error, 0
+
+    def __call__(self, call: str) -> None:
+        if call == f"before:workspace.{self.call}":
+            self.count += 1
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [Upstream("500"), UpstreamBusy("429", retry_after=7.0), NotFound("no data yet")])
+def test_a_submission_that_fails_is_tried_again(error: Exception) -> None:
+    w = world()
+    w.fake.on_call = Refusing("submit", error)
+    w.wakes(3)
+    assert w.state.runs[0].status == "intended"
+    assert w.kinds == ["loop.error"]
+    w.fake.on_call = lambda _: None
+    w.wake()
+    assert w.state.runs[0].status == "submitted"
+    assert len(w.fake.workspace.submissions) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "minutes"), [(Upstream("500"), 60), (UpstreamRefused("no such size"), 10), (NotFound("nothing"), 10)]
+)
+def test_a_submission_that_keeps_failing_is_given_up(error: Exception, minutes: int) -> None:
+    w = world()
+    w.fake.on_call = Refusing("ensure_compute", error)
+    w.wakes(minutes - 1, every=60)
+    assert w.state.runs[0].status == "intended"
+    w.wakes(3, every=60)
+    failed = w.state.runs[0]
+    assert failed.status == "failed"
+    assert failed.reason == f"Azure ML did not take the job: {error}"
+    assert w.kinds.count("training.failed") == 1
+    w.fake.on_call = lambda _: None
+    w.wakes(3, every=4000)
+    assert w.fake.workspace.submissions == []
+
+
+def test_a_run_whose_job_exists_is_not_given_up_for_a_failing_call() -> None:
+    w = world()
+    w.dying_at(_index_of(w, "after:workspace.submit"), w.wake)
+    w.fake.on_call = Refusing("ensure_compute", UpstreamRefused("no"))
+    w.wakes(15, every=60)
+    assert w.state.runs[0].status == "intended"
+    w.fake.on_call = lambda _: None
+    w.wake()
+    assert w.state.runs[0].status == "submitted"
+    assert len(w.fake.workspace.submissions) == 1
+
+
+def _index_of(w: World, call: str) -> int:
+    other, seen = world(), []
+    other.fake.on_call = seen.append
+    other.wake()
+    return seen.index(call)
+
+
+def test_settings_changed_before_the_submission_withdraw_the_run() -> None:
+    w = world()
+    w.dying_at(_index_of(w, "before:workspace.submit"), w.wake)
+    old = w.state.runs[0].job
+    new = state(config={"training": {"parameters": {"number_of_epochs": 3}}}).config
+    w.edit(lambda s: setattr(s, "config", new))
+    w.wakes(2)
+    assert [r.number for r in w.state.runs] == [1]
+    assert w.fake.workspace.submissions == [active(w)]
+    assert active(w) != old
+
+
+def test_settings_changed_after_the_submission_adopt_the_job() -> None:
+    w = world()
+    w.dying_at(_index_of(w, "after:workspace.submit"), w.wake)
+    new = state(config={"training": {"parameters": {"number_of_epochs": 3}}}).config
+    w.edit(lambda s: setattr(s, "config", new))
+    w.wakes(2)
+    assert w.state.runs[0].status == "submitted"
+    assert w.fake.workspace.submissions == [active(w)]
+
+
+def course(w: World) -> None:
+    """From the threshold to the model, with whatever wakes it takes."""
+    w.wakes(2)
+    for job in w.fake.workspace.submissions:
+        w.fake.workspace.finish(job, METRICS)
+    w.wakes(2)
+
+
+def outcome(w: World) -> dict[str, Any]:
+    last = w.state.runs[-1]
+    return {
+        "submissions": w.fake.workspace.submissions,
+        "models": w.fake.workspace.models,
+        "runs": [(r.number, r.job, r.status, r.rollout, r.model, r.metrics) for r in w.state.runs],
+        "kinds": [k for k in w.kinds if k != "loop.error"],
+        "ids": len({e.id for e in w.events}) == len(w.events),
+        "reason": last.reason,
+    }
+
+
+def test_killed_at_any_outside_call_there_is_one_job_and_one_model() -> None:
+    calm = world()
+    calls = calm.calls_of(lambda: course(calm))
+    expected = outcome(calm)
+    assert len(expected["submissions"]) == 1
+    assert calls > 40
+    for number in range(calls):
+        w = world()
+        w.dying_at(number, lambda w=w: course(w))  # type: ignore[misc]
+        course(w)
+        assert outcome(w) == expected, f"killed at call {number}"
