@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from services.labels.annotation import Annotation
 from services.loop_config import Task
@@ -17,11 +18,16 @@ _PATHS = "/paths/"
 
 
 def datastore_url(subscription: str, resource_group: str, workspace: str, datastore: str) -> str:
-    """What a blob's name is appended to: names are not percent-encoded, as Microsoft's own converters write them."""
+    """What a blob's name is appended to, as `blob_url` does."""
     return (
         f"azureml://subscriptions/{subscription}/resourcegroups/{resource_group}"
         f"/workspaces/{workspace}/datastores/{datastore}{_PATHS}"
     )
+
+
+def blob_url(base: str, blob: str) -> str:
+    """Names are written as they are, as Microsoft's own converters do; only `%` is encoded, for those who decode."""
+    return base + blob.replace("%", "%25")
 
 
 def line(url: str, image_format: str, width: int, height: int, annotations: Sequence[Annotation], task: Task) -> bytes:
@@ -47,7 +53,7 @@ def _box(annotation: Annotation) -> dict[str, object]:
 
 def blob_of(url: str) -> str:
     """The blob's name in its container."""
-    return url.partition(_PATHS)[2]
+    return unquote(url.partition(_PATHS)[2])
 
 
 def annotations_of(label: Any) -> tuple[Annotation, ...]:

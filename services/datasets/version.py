@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from services.catalogue.resolve import Member
 from services.catalogue.store import CatalogueStore
 from services.cloud.ports import TableAsset
 from services.context import LoopContext
-from services.datasets.jsonl import datastore_url, line
+from services.datasets.jsonl import blob_url, datastore_url, line
 from services.datasets.members import (
     MEMBERS,
     MEMBERS_FILE,
@@ -103,7 +104,9 @@ def _write(context: LoopContext, version: DatasetVersion, found: Sequence[Row]) 
     url = f"{datastore_url(*where)}{context.loop}/"
     for side, path in _FILES.items():
         folder, _, file = path.partition("/")
-        lines = b"".join(_line(url, row, version) for row in found if row.side == side)
+        lines = b"".join(
+            _line(blob_url(url, row.member.path), row.member, version) for row in found if row.side == side
+        )
         system.write(version.folder + path, lines)
         system.write(f"{version.folder}{folder}/MLTable", _MLTABLE.format(file=file).encode())
     system.write(version.folder + MEMBERS_FILE, MEMBERS.dump_json(members_of(found)))
@@ -111,10 +114,9 @@ def _write(context: LoopContext, version: DatasetVersion, found: Sequence[Row]) 
     system.write(version.folder + "version.json", json.dumps(about, indent=1).encode())
 
 
-def _line(url: str, row: Row, version: DatasetVersion) -> bytes:
-    member = row.member
+def _line(url: str, member: Member, version: DatasetVersion) -> bytes:
     facts = member.facts
-    return line(url + member.path, facts.format, facts.width, facts.height, member.annotations, version.task)
+    return line(url, facts.format, facts.width, facts.height, member.annotations, version.task)
 
 
 def _register(context: LoopContext, version: DatasetVersion) -> None:

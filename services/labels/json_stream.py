@@ -87,10 +87,14 @@ class _Window:
                 if len(self._text) - self._at > MOST_ELEMENT or not self._more():
                     raise JsonError(self.place, "JSON", str(error)[:100]) from None
                 continue
-            # a number at the window's end may go on behind it
-            if end < len(self._text) or not self._more():
+            if not self._may_go_on(end) or not self._more():
                 self._at = end
                 return value
+
+    def _may_go_on(self, end: int) -> bool:
+        """Whether what ends here may be a number that the window's end cut: after 1, after 1. and after 1e+."""
+        rest = self._text[end : end + 3]
+        return not rest or (len(rest) < 3 and rest[0] in ".eE")
 
     def fail(self, expected: str) -> NoReturn:
         raise JsonError(self.place, expected, self._text[self._at : self._at + 20] or "the end of the file")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cloud.fakes import FakeBlobStore, FakeClock
-from services.datasets.jsonl import annotations_of, blob_of, datastore_url, line
+from services.datasets.jsonl import annotations_of, blob_of, blob_url, datastore_url, line
 from services.datasets.reading import VALIDATION_FILE, HoldoutImage, holdout
 from services.labels.annotation import Annotation
 from services.state import DatasetVersion
@@ -38,7 +38,7 @@ def test_a_class_is_a_text_and_several_are_a_list() -> None:
 
 @given(st.lists(boxes, max_size=4), texts)
 def test_what_is_written_is_read_back(annotations: list[Annotation], name: str) -> None:
-    written = line(URL + name, "jpeg", 3, 4, annotations, "object_detection")
+    written = line(blob_url(URL, name), "jpeg", 3, 4, annotations, "object_detection")
     assert written.count(b"\n") == 1
     content = json.loads(written)
     assert annotations_of(content["label"]) == tuple(annotations)

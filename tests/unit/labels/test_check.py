@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.labels.annotation import Annotation, Box
+from services.labels.check import Frame, Rules, check, without_duplicates
+from services.labels.record import ImageRecord, RawLabel
+from services.state import Problem
+
+DETECTION = Rules("object_detection")
+FRAME = Frame(200, 100)
+
+
+def run(
+    *boxes: Box | None, frame: Frame = FRAME, rules: Rules = DETECTION, size: tuple[int, int] = (0, 0)
+) -> list[Annotation | Problem]:
+    labels = tuple(RawLabel("nut", box, f"annotations[{i}]") for i, box in enumerate(boxes))
+    return list(check("l.json", ImageRecord("a.jpg", "images[0]", labels, *size), frame, rules))
+
+
+def codes(found: list[Annotation | Problem]) -> list[str]:
+    return [f.code for f in found if isinstance(f, Problem)]
+
+
+def test_a_box_in_shares_of_the_image() -> None:
+    assert run((20, 10, 100, 100), size=(200, 100)) == [Annotation("nut", (0.1, 0.1, 0.5, 1.0))]
+
+
+@pytest.mark.parametrize("box", [(-1.0, 0, 50, 50), (0, -0.5, 50, 50), (0, 0, 201, 50), (0, 0, 50, 100.9)])
+def test_a_pixel_beyond_is_cut_with_a_note(box: Box) -> None:
+    found = run(box)
+    assert codes(found) == ["box-clamped"]
+    assert isinstance(found[1], Annotation)
+
+
+@pytest.mark.parametrize(
+    ("box", "code"),
+    [
+        ((-1.1, 0, 50, 50), "box-outside"),
+        ((0, 0, 50, 102), "box-outside"),
+        ((300, 200, 400, 300), "box-outside"),
+        ((10, 10, 10, 20), "box-empty"),
+        ((20, 10, 10, 20), "box-empty"),
+        ((10, 20, 20, 10), "box-empty"),
+        ((200, 10, 201, 20), "box-empty"),
+        ((0, 0, math.inf, 10), "box-invalid"),
+    ],
+)
+def test_a_bad_box_is_quarantined_and_the_rest_kept(box: Box, code: str) -> None:
+    found = run(box, (20, 10, 100, 100))
+    assert code in codes(found)
+    assert [f for f in found if isinstance(f, Annotation)] == [Annotation("nut", (0.1, 0.1, 0.5, 1.0))]
+
+
+def test_a_label_of_another_image_size_is_refused_as_a_whole() -> None:
+    found = run((20, 10, 100, 100), size=(400, 200))
+    assert codes(found) == ["size-mismatch"]
+    assert "200 x 100" in found[0].expected  # type: ignore[union-attr]
+    assert len(found) == 1
+
+
+def test_a_rotated_photograph_is_labelled_as_displayed_and_that_is_told() -> None:
+    turned = Frame(200, 100, rotated=True)
+    assert run((20, 10, 100, 100), frame=turned, size=(200, 100)) == [Annotation("nut", (0.1, 0.1, 0.5, 1.0))]
+    found = run((20, 10, 100, 100), frame=turned, size=(100, 200))
+    assert codes(found) == ["exif-rotation"]
+    assert found[1:] == [Annotation("nut", (0.1, 0.1, 0.5, 1.0))]
+    assert codes(run((20, 10, 100, 100), size=(100, 200))) == ["size-mismatch"]
+
+
+def test_an_unknown_class() -> None:
+    rules = Rules("object_detection", frozenset({"bolt"}))
+    found = run((20, 10, 100, 100), rules=rules)
+    assert codes(found) == ["class-unknown"]
+    assert "bolt" in found[0].expected  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("task", "box", "good"),
+    [
+        ("object_detection", None, False),
+        ("image_classification", None, True),
+        ("image_classification_multilabel", None, True),
+        ("image_classification", (1, 1, 2, 2), False),
+        ("instance_segmentation", (1, 1, 2, 2), False),
+        ("instance_segmentation", None, False),
+    ],
+)
+def test_the_kind_of_label_fits_the_task(task: str, box: Box | None, good: bool) -> None:
+    found = run(box, rules=Rules(task))  # type: ignore[arg-type]
+    assert codes(found) == ([] if good else ["label-kind"])
+
+
+def test_equal_boxes_are_one_and_told() -> None:
+    one, two = run((20, 10, 100, 100), (20, 10, 100, 50))
+    found = list(without_duplicates([("l", one), ("l", two), ("l", one)]))
+    assert found[:2] == [one, two]
+    assert codes(found) == ["box-duplicate"]
+
+
+numbers = st.floats(-3, 204) | st.floats()
+
+
+@given(st.tuples(numbers, numbers, numbers, numbers))
+def test_whatever_comes_in_a_box_that_comes_out_is_within_the_image(box: Box) -> None:
+    for each in run(box):
+        if isinstance(each, Annotation):
+            assert each.box is not None
+            left, top, right, bottom = each.box
+            assert 0 <= left < right <= 1
+            assert 0 <= top < bottom <= 1
+            assert max(abs(left * 200 - box[0]), abs(bottom * 100 - box[3])) <= 1.001

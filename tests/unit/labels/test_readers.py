@@ -1,0 +1,299 @@
+"""Both readers, through the way every label file is opened."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.labels import voc
+from services.labels.formats import open_labels
+from services.labels.problems import CODES
+from services.labels.record import ImageRecord, RawLabel, Reading
+from services.state import Problem
+
+COCO: dict[str, Any] = {
+    "info": {"year": 2026},
+    "images": [
+        {"id": 7, "file_name": "train/a.jpg", "width": 640, "height": 480},
+        {"id": 8, "file_name": "b.jpg"},
+    ],
+    "annotations": [
+        {"id": 1, "image_id": 7, "category_id": 3, "bbox": [10, 20, 30, 40], "iscrowd": 0},
+        {"id": 2, "image_id": 7, "category_id": 4, "bbox": [0.5, 1.5, 3, 4], "iscrowd": 1},
+    ],
+    "categories": [{"id": 3, "name": "nut"}, {"id": 4, "name": " bolt "}],
+}
+VOC = """<?xml version="1.0"?>
+<annotation>
+  <filename>old_name.jpg</filename>
+  <size><width>378</width><height>504</height><depth>3</depth></size>
+  <object><name>ace</name><bndbox><xmin>203</xmin><ymin>217.5</ymin><xmax>305</xmax><ymax>396</ymax></bndbox></object>
+  <object><name>king</name><bndbox><xmax>30</xmax><ymax>40</ymax><xmin>1</xmin><ymin>2</ymin></bndbox></object>
+</annotation>
+"""
+
+
+def read(data: bytes, limit: int = 1 << 30, cut: int = 7) -> list[Reading]:
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(data), cut):
+            yield data[start : start + cut]
+
+    return list(open_labels("labels/x", len(data), limit, chunks()).readings)
+
+
+def coco(**changes: Any) -> list[Reading]:
+    return read(json.dumps(copy.deepcopy(COCO) | changes).encode())
+
+
+def codes(found: list[Reading]) -> list[str]:
+    return [f.code for f in found if isinstance(f, Problem)]
+
+
+def records(found: list[Reading]) -> list[ImageRecord]:
+    return [f for f in found if isinstance(f, ImageRecord)]
+
+
+def only_problem(found: list[Reading]) -> Problem:
+    problems = [f for f in found if isinstance(f, Problem)]
+    assert len(problems) == 1
+    return problems[0]
+
+
+NUT = RawLabel("nut", (10, 20, 40, 60), "annotations[0]")
+BOLT = RawLabel("bolt", (0.5, 1.5, 3.5, 5.5), "annotations[1]", is_crowd=True)
+A = ImageRecord("train/a.jpg", "images[0]", (NUT, BOLT), 640, 480)
+B = ImageRecord("b.jpg", "images[1]")
+
+
+def test_coco() -> None:
+    assert coco() == [A, B]
+
+
+def test_coco_members_may_come_in_any_order() -> None:
+    for order in (reversed(COCO), sorted(COCO), ["annotations", "categories", "images"]):
+        found = read(json.dumps({name: COCO[name] for name in order}).encode())
+        assert sorted(records(found), key=lambda r: r.place) == [A, B]
+        assert codes(found) == []
+
+
+def test_coco_ids_may_be_texts_and_entries_may_have_more_members() -> None:
+    found = coco(
+        images=[{"id": "one", "file_name": "a.jpg", "flickr_url": "x", "coco_url": None}],
+        annotations=[{"image_id": "one", "category_id": "c", "bbox": [1, 2, 3, 4], "segmentation": [[1, 2, 3]]}],
+        categories=[{"id": "c", "name": "nut", "supercategory": "part"}],
+    )
+    assert found == [ImageRecord("a.jpg", "images[0]", (RawLabel("nut", (1, 2, 4, 6), "annotations[0]"),))]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "code", "place"),
+    [
+        ({"image_id": 7, "category_id": 3}, "box-invalid", "annotations[0].bbox"),
+        ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3]}, "box-invalid", "annotations[0].bbox"),
+        ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3, "4"]}, "box-invalid", "annotations[0].bbox"),
+        ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3, True]}, "box-invalid", "annotations[0].bbox"),
+        ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3, 10**400]}, "box-invalid", "annotations[0].bbox"),
+        (
+            {"image_id": 7, "category_id": 9, "bbox": [1, 2, 3, 4]},
+            "coco-annotation-invalid",
+            "annotations[0].category_id",
+        ),
+        ({"image_id": 7, "bbox": [1, 2, 3, 4]}, "coco-annotation-invalid", "annotations[0]"),
+        (
+            {"image_id": 99, "category_id": 3, "bbox": [1, 2, 3, 4]},
+            "coco-annotation-invalid",
+            "annotations[0].image_id",
+        ),
+        (["no object"], "coco-annotation-invalid", "annotations[0]"),
+        (None, "coco-annotation-invalid", "annotations[0]"),
+    ],
+)
+def test_one_bad_annotation_is_quarantined_and_the_rest_kept(annotation: Any, code: str, place: str) -> None:
+    found = coco(annotations=[annotation, COCO["annotations"][1]])
+    problem = only_problem(found)
+    assert (problem.code, problem.place, problem.file) == (code, place, "labels/x")
+    assert problem.expected
+    assert problem.found
+    assert problem.help
+    assert BOLT in records(found)[0].labels
+
+
+def test_an_image_whose_annotations_are_all_bad_is_no_negative() -> None:
+    found = coco(
+        annotations=[{"image_id": 7, "category_id": 3}, {"image_id": 8, "category_id": 9, "bbox": [1, 2, 3, 4]}]
+    )
+    assert [(r.image, r.labels, r.broken) for r in records(found)] == [("train/a.jpg", (), 1), ("b.jpg", (), 1)]
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        ({"id": 9}, "file_name None"),
+        ({"file_name": "x.jpg"}, "id None"),
+        ({"id": 7, "file_name": "x.jpg"}, "7"),
+        (3, "id"),
+    ],
+)
+def test_a_bad_image_entry(image: Any, found: str) -> None:
+    readings = coco(images=[*COCO["images"], image])
+    problem = only_problem(readings)
+    assert (problem.code, problem.place[:9]) == ("coco-image-invalid", "images[2]")
+    assert found in problem.found
+    assert records(readings) == [A, B]
+
+
+@pytest.mark.parametrize("name", [None, "", "  ", 3, "a\nb", "a\u202eb", "x" * 257, "\ud800"])
+def test_a_class_needs_a_name_that_can_be_shown(name: Any) -> None:
+    found = coco(categories=[COCO["categories"][0], {"id": 4, "name": name}])
+    assert codes(found) == ["class-invalid", "coco-annotation-invalid"]
+    assert records(found)[0].labels == (NUT,)
+
+
+def test_two_categories_of_one_id() -> None:
+    assert only_problem(coco(categories=[*COCO["categories"], {"id": 3, "name": "x"}])).code == "coco-category-invalid"
+
+
+@pytest.mark.parametrize("missing", ["images", "annotations", "categories"])
+def test_a_file_without_the_three_lists_is_no_coco(missing: str) -> None:
+    document = {name: value for name, value in COCO.items() if name != missing}
+    problem = only_problem(read(json.dumps(document).encode()))
+    assert problem.code == "coco-structure"
+    assert missing in problem.found
+
+
+def test_normalised_boxes_are_refused_with_an_explanation() -> None:
+    found = coco(annotations=[{"image_id": 7, "category_id": 3, "bbox": [0.1, 0.2, 0.3, 1.0]}])
+    assert only_problem(found).code == "coco-normalised"
+    assert records(found) == []
+
+
+def test_a_list_of_images_labels_nothing() -> None:
+    assert codes(coco(annotations=[])) == ["coco-no-annotations"]
+
+
+@pytest.mark.parametrize("cut", [1, 100, 300])
+def test_half_a_file_is_quarantined_as_a_whole(cut: int) -> None:
+    data = json.dumps(COCO).encode()
+    problem = only_problem(read(data[:cut]))
+    assert problem.code == "json-invalid"
+
+
+def test_voc() -> None:
+    ace = RawLabel("ace", (203, 217.5, 305, 396), "annotation/object[1]")
+    king = RawLabel("king", (1, 2, 30, 40), "annotation/object[2]")
+    assert read(VOC.encode()) == [ImageRecord("old_name.jpg", "annotation", (ace, king), 378, 504)]
+    assert read(VOC.replace("?>", ' encoding="utf-16"?>').encode("utf-16")) == read(VOC.encode())
+
+
+def test_voc_without_objects_and_without_size() -> None:
+    assert read(b"<annotation/>") == [ImageRecord("", "annotation")]
+    text = VOC.replace("378", "0").replace("504", "many")
+    assert [(r.width, r.height) for r in records(read(text.encode()))] == [(0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "place"),
+    [
+        ("<name>ace</name>", "", "class-invalid", "annotation/object[1]/name"),
+        ("<xmin>203</xmin>", "", "box-invalid", "annotation/object[1]/bndbox"),
+        ("217.5", "nan", "box-invalid", "annotation/object[1]/bndbox"),
+        ("217.5", "-inf", "box-invalid", "annotation/object[1]/bndbox"),
+        ("217.5", "1,5", "box-invalid", "annotation/object[1]/bndbox"),
+    ],
+)
+def test_one_bad_object_is_quarantined_and_the_rest_kept(old: str, new: str, code: str, place: str) -> None:
+    found = read(VOC.replace(old, new).encode())
+    problem = only_problem(found)
+    assert (problem.code, problem.place) == (code, place)
+    assert [(label.label, r.broken) for r in records(found) for label in r.labels] == [("king", 1)]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (VOC.encode()[:200], "xml-invalid"),
+        (b'<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "xml-invalid"),
+        (b'<?xml version="1.0" encoding="no-such"?><annotation/>', "xml-invalid"),
+        (b"<annotations/>", "voc-structure"),
+        (b"<" * 1000, "xml-invalid"),
+        (b"", "label-file-unknown"),
+        (b"1 0.5 0.5 0.2 0.2", "label-file-unknown"),
+        (b"[1, 2]", "label-file-unknown"),
+    ],
+)
+def test_what_is_no_label_file_is_told(data: bytes, code: str) -> None:
+    assert only_problem(read(data)).code == code
+
+
+def test_deep_xml_does_no_harm() -> None:
+    depth = 50_000
+    found = read(b"<annotation>" + b"<a>" * depth + b"</a>" * depth + b"</annotation>", cut=1 << 20)
+    assert found == [ImageRecord("", "annotation")] or codes(found) == ["xml-invalid"]
+
+
+def test_a_file_above_the_limit_is_refused_with_the_limit_named() -> None:
+    problem = only_problem(read(b"{}", limit=1))
+    assert problem.code == "label-file-too-large"
+    assert "VISIONLOOP_MAX_LABEL_FILE_BYTES" in problem.expected
+
+
+def test_a_large_xml_is_refused_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voc, "MOST_BYTES", 100)
+    assert only_problem(read(VOC.encode())).code == "label-file-too-large"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+keys = st.sampled_from([1, 2, "1", None]) | json_values
+loose = st.fixed_dictionaries(
+    {},
+    optional={
+        "images": st.lists(
+            st.fixed_dictionaries({}, optional=dict.fromkeys(("id", "file_name", "width"), keys)) | json_values,
+            max_size=4,
+        ),
+        "annotations": st.lists(
+            st.fixed_dictionaries(
+                {}, optional=dict.fromkeys(("image_id", "category_id", "bbox", "iscrowd"), keys) | {"bbox": json_values}
+            )
+            | json_values,
+            max_size=5,
+        ),
+        "categories": st.lists(st.fixed_dictionaries({}, optional={"id": keys, "name": keys}) | json_values, max_size=3)
+        | json_values,
+    },
+)
+
+
+def sane(found: list[Reading]) -> None:
+    for each in found:
+        if isinstance(each, Problem):
+            assert each.code in CODES
+            each.model_dump_json()
+        else:
+            assert all(label.label for label in each.labels)
+
+
+@settings(max_examples=200)
+@given(loose)
+def test_any_json_gives_records_and_known_problems_only(document: dict[str, Any]) -> None:
+    sane(read(json.dumps(document).encode()))
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_any_change_of_a_file_gives_records_and_known_problems_only(data: st.DataObject) -> None:
+    text = bytearray(data.draw(st.sampled_from([VOC.encode(), json.dumps(COCO).encode()])))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        text[at : at + data.draw(st.integers(0, 20))] = data.draw(st.binary(max_size=8))
+    sane(read(bytes(text)))
