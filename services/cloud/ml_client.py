@@ -42,11 +42,18 @@ _NOISY = {
 }
 
 
+def load_sdk() -> None:
+    """Import what is used of azure-ai-ml; its schemas are defined in a way that marshmallow deprecates, loudly."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from azure.ai.ml import automl, entities, sweep  # noqa: F401
+
+
 def build_client(settings: Settings) -> MLClient:
     """The client of the settings' workspace. `ARM_CLOUD_METADATA_URL` points it at another cloud."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # azure-ai-ml defines its schemas in a way that marshmallow deprecates
-        from azure.ai.ml import MLClient
+    load_sdk()
+    from azure.ai.ml import MLClient
+
     for name, level in _NOISY.items():
         logging.getLogger(name).setLevel(level)
     if "ARM_CLOUD_METADATA_URL" in os.environ:

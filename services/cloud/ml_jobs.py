@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.cloud.ml_client import load_sdk
 from services.cloud.ports import AutoMLJobSpec, Distribution
 
 LABEL_COLUMN = "label"
@@ -11,6 +12,7 @@ LABEL_COLUMN = "label"
 
 def automl_job(spec: AutoMLJobSpec) -> Any:
     """An AutoML image job of azure-ai-ml. Azure ML knows no time-out for a single trial of an image job."""
+    load_sdk()
     from azure.ai.ml import Input, automl
 
     factory = {

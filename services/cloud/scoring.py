@@ -64,7 +64,8 @@ class EndpointScorer:
 
 
 def _unreached(error: Exception, slot: str, deadline: float) -> VisionloopError:
-    if isinstance(error, urllib3.exceptions.TimeoutError):
+    nobody = isinstance(error, urllib3.exceptions.NewConnectionError)  # which urllib3 counts among the time-outs
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not nobody:
         return UpstreamTimeout(f"Slot {slot} did not answer within {deadline:g} s")
     return Upstream(f"Slot {slot} could not be reached: {type(error).__name__}")
 

@@ -18,9 +18,8 @@ from services.errors import (
 )
 
 MOST_CHARACTERS = 400
-_SECRET = re.compile(
-    r"(?i)\b(sig|token|key|secret|password|authorization|bearer)\b([\"']?\s*[=:\s]\s*[\"']?)[^\s\"'&,;]+"
-)
+_NAME = r"\w*(?:sig|token|key|secret|password|authorization)"
+_SECRET = re.compile(rf"""(?i)(\b{_NAME}["']?\s*[=:]\s*["']?(?:bearer\s+)?|\bbearer\s+)[^\s"'&,;]+""")
 _REFUSED = frozenset({400, 405, 406, 413, 414, 415, 422})
 
 
@@ -45,7 +44,7 @@ def upstream_error(status: int, headers: Mapping[str, str], what: str, said: str
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a `Retry-After` header asks to wait, given as seconds or as a date (RFC 9110)."""
     value = headers.get("Retry-After") or ""
-    if re.fullmatch(r"\s*\d{1,9}(\.\d+)?\s*", value):
+    if re.fullmatch(r" *[0-9]{1,9}(\.[0-9]+)? *", value):
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
@@ -55,5 +54,5 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def clean(text: str) -> str:
     """One line of limited length without anything that looks like a secret."""
-    line = _SECRET.sub(r"\1\2***", " ".join(text.split()))
+    line = _SECRET.sub(r"\1***", " ".join(text.split()))
     return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 1]}…"

@@ -1,0 +1,195 @@
+"""The scorer against a real HTTP server on loopback."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from services.cloud import scoring
+from services.cloud.scoring import EndpointScorer, request_body
+from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused, UpstreamTimeout, VisionloopError
+
+
+class Slot(ThreadingHTTPServer):
+    """Answers as it is told to and remembers what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status, self.body, self.headers, self.delay = 200, b"[]", dict[str, str](), 0.0
+        self.asked: list[tuple[dict[str, str], bytes]] = []
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/online/nuts/score"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Slot
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append(({k.lower(): v for k, v in self.headers.items()}, body))
+        time.sleep(self.server.delay)
+        self.send_response(self.server.status)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slot]:
+    monkeypatch.setattr(scoring, "token", lambda resource: f"token-for-{resource}")
+    server = Slot()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def score(slot: Slot, images: list[bytes], deadline: float = 5) -> list[dict[str, object]]:
+    return EndpointScorer().score(slot.uri, "green", images, deadline=deadline)
+
+
+def test_the_request_is_azure_mls_contract(slot: Slot) -> None:
+    slot.body = b'[{"boxes": []}, {"boxes": [1]}]'
+    images = [bytes(range(256)), b""]
+    assert score(slot, images) == [{"boxes": []}, {"boxes": [1]}]
+    headers, body = slot.asked[0]
+    assert headers["azureml-model-deployment"] == "green"
+    assert headers["authorization"] == "Bearer token-for-https://ml.azure.com"
+    assert headers["content-type"] == "application/json"
+    sent = json.loads(body)
+    assert sent == {
+        "input_data": {"columns": ["image"], "data": [base64.b64encode(image).decode() for image in images]}
+    }
+
+
+def test_a_body_for_one_image_is_json() -> None:
+    assert json.loads(request_body([b"x"])) == {"input_data": {"columns": ["image"], "data": ["eA=="]}}
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "retryable"),
+    [
+        (400, UpstreamRefused, False),
+        (401, Upstream, True),
+        (403, Upstream, True),
+        (404, NotFound, False),
+        (408, UpstreamTimeout, True),
+        (413, UpstreamRefused, False),
+        (424, Upstream, True),
+        (429, UpstreamBusy, True),
+        (500, Upstream, True),
+        (502, Upstream, True),
+        (503, UpstreamBusy, True),
+        (504, UpstreamTimeout, True),
+        (302, Upstream, True),
+    ],
+)
+def test_statuses_are_told_apart(slot: Slot, status: int, error: type[VisionloopError], retryable: bool) -> None:
+    slot.status, slot.body, slot.headers = status, b'{"message": "no"}', {"Location": "http://127.0.0.1:9/"}
+    with pytest.raises(VisionloopError) as caught:
+        score(slot, [b"x"])
+    assert type(caught.value) is error
+    assert caught.value.retryable is retryable
+    assert str(status) in caught.value.detail
+    assert "slot green" in caught.value.detail
+    assert len(slot.asked) == 1
+
+
+@pytest.mark.parametrize(("own", "error"), [("400", UpstreamRefused), ("500", Upstream), ("x", Upstream)])
+def test_an_error_of_the_model_has_its_own_status(slot: Slot, own: str, error: type[VisionloopError]) -> None:
+    slot.status, slot.headers = 424, {"ms-azureml-model-error-statuscode": own}
+    with pytest.raises(VisionloopError) as caught:
+        score(slot, [b"x"])
+    assert type(caught.value) is error
+
+
+def test_how_long_to_wait_is_kept(slot: Slot) -> None:
+    slot.status, slot.headers = 429, {"Retry-After": "17"}
+    with pytest.raises(UpstreamBusy) as caught:
+        score(slot, [b"x"])
+    assert caught.value.extra == {"retry_after": 17.0}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"nonsense", b"{}", b'"[]"', b"[1]", b'[{"a": NaN}]', b"[" * 5000, b'{"boxes": []}', b"\xff\xfe"]
+)
+def test_another_shape_is_an_error(slot: Slot, body: bytes) -> None:
+    slot.body = body
+    with pytest.raises(Upstream):
+        score(slot, [b"x"])
+
+
+def test_every_image_needs_an_answer(slot: Slot) -> None:
+    slot.body = b'[{"boxes": []}]'
+    with pytest.raises(UpstreamRefused, match="1 objects for 2 images"):
+        score(slot, [b"x", b"y"])
+
+
+def test_the_deadline_holds(slot: Slot) -> None:
+    slot.delay = 1.0
+    begun = time.monotonic()
+    with pytest.raises(UpstreamTimeout, match=r"within 0\.1 s"):
+        score(slot, [b"x"], deadline=0.1)
+    assert time.monotonic() - begun < 0.9
+
+
+def test_nobody_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "token", lambda _: "t")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}/score"
+    with pytest.raises(Upstream, match="could not be reached"):
+        EndpointScorer().score(uri, "blue", [b"x"], deadline=1)
+
+
+def test_secrets_in_an_answer_are_not_told(slot: Slot) -> None:
+    slot.status, slot.body = 400, b'{"url": "https://x.example/?sv=1&sig=abcDEF%2B123&se=2", "token": "eyJhbGciOi"}'
+    with pytest.raises(UpstreamRefused) as caught:
+        score(slot, [b"x"])
+    assert "abcDEF" not in caught.value.detail
+    assert "eyJhbGciOi" not in caught.value.detail
+
+
+def test_connections_are_reused(slot: Slot) -> None:
+    slot.body = b'[{"boxes": []}]'
+    ports = []
+    original = _Handler.do_POST
+
+    def noting(self: _Handler) -> None:
+        ports.append(self.client_address[1])
+        original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Handler, "do_POST", noting)
+        for _ in range(5):
+            score(slot, [b"x"])
+    assert len(set(ports)) == 1
+
+
+def test_the_way_of_a_prediction_imports_no_sdk() -> None:
+    code = (
+        "import sys, services.cloud.scoring; "
+        "print([m for m in sys.modules if m in ('azure.core', 'azure.identity', 'azure.ai', 'requests', 'numpy', 'PIL')])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
