@@ -1,0 +1,59 @@
+"""Command jobs: the user's own code, run in a subprocess of this Python with its inputs downloaded."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emulator.azure_ml.runner import Runner
+    from emulator.azure_ml.store import Body
+
+_PLACEHOLDER = re.compile(r"\$\{\{(inputs|outputs)\.(\w+)\}\}")
+
+
+def run_command(runner: Runner, name: str, body: Body) -> None:
+    """Run a command job to its end; its output is the job's log, its model the folder outputs/mlflow-model.
+
+    Raises:
+        JobFailed: the command ended with another code than 0.
+    """
+    from emulator.azure_ml.runner import JobFailed
+
+    properties, folder = body["properties"], runner.folder(name)
+    code = folder / "code"
+    code.mkdir(parents=True, exist_ok=True)
+    if properties.get("codeId"):
+        runner.download_code(str(properties["codeId"]), code)
+    command = _PLACEHOLDER.sub(lambda m: shlex.quote(_value(runner, folder, properties, m)), properties["command"])
+    environment = {**os.environ, **(properties.get("environmentVariables") or {}), "AZUREML_RUN_ID": name}
+    paths = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    with (folder / "user.log").open("wb") as out:
+        # a command job is a shell line by its contract
+        process = subprocess.Popen(  # noqa: S602
+            command, shell=True, cwd=code, env={**environment, "PATH": paths}, stdout=out, stderr=subprocess.STDOUT
+        )
+        runner.follow(name, process)
+    model = code / "outputs" / "mlflow-model"
+    if (model / "MLmodel").exists():
+        runner.note_model(name, model)
+    if process.returncode != 0:
+        last = (folder / "user.log").read_text(errors="replace").splitlines()[-5:]
+        raise JobFailed("UserError", f"The command ended with {process.returncode}: {' | '.join(last)[:500]}")
+
+
+def _value(runner: Runner, folder: Path, properties: dict[str, Any], match: re.Match[str]) -> str:
+    kind, key = match.groups()
+    if kind == "outputs":
+        target = folder / "outputs" / key
+        target.mkdir(parents=True, exist_ok=True)
+        return str(target)
+    given = properties["inputs"][key]
+    if given.get("jobInputType") == "literal":
+        return str(given["value"])
+    return str(runner.download_input(str(given["uri"]), folder / "inputs" / key))

@@ -1,0 +1,36 @@
+"""Errors in Azure Resource Manager's shape, for everything that Azure ML refuses."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse
+
+
+class AzureError(Exception):
+    """A refusal: status, Azure's code, and a message for people."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after: int | None = None) -> None:
+        """`retry_after` in seconds, where a repetition helps."""
+        super().__init__(message)
+        self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
+
+    def response(self) -> JSONResponse:
+        """As Azure ML's management front end writes it."""
+        component = {"type": "ComponentName", "info": {"value": "managementfrontend"}}
+        error = {"code": self.code, "message": self.message, "details": [], "additionalInfo": [component]}
+        headers = {"retry-after": str(self.retry_after)} if self.retry_after is not None else None
+        return JSONResponse({"error": error}, self.status, headers)
+
+
+def not_found(what: str) -> AzureError:
+    """404."""
+    return AzureError(404, "ResourceNotFound", f"{what} was not found")
+
+
+def user_error(message: str) -> AzureError:
+    """400: the request is wrong."""
+    return AzureError(400, "UserError", message)
+
+
+def conflict(message: str) -> AzureError:
+    """409: it exists, and not like this."""
+    return AzureError(409, "Conflict", message)

@@ -1,0 +1,119 @@
+"""Faults on purpose: requests refused, slow, or done and yet answered with an error; jobs and slots that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from emulator.azure_ml.errors import AzureError
+
+Kind = Literal["refuse", "delay", "error_after_accept", "fail_job", "fail_deployment", "drop_event"]
+KINDS: tuple[Kind, ...] = ("refuse", "delay", "error_after_accept", "fail_job", "fail_deployment", "drop_event")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What goes wrong, where, and how often. `path` and `method` are regular expressions."""
+
+    kind: Kind
+    path: str = ".*"
+    method: str = ".*"
+    times: int = 1
+    status: int = 500
+    retry_after: int | None = None
+    seconds: float = 0.0
+    message: str = "A fault was injected"
+
+    @classmethod
+    def read(cls, found: Any) -> Rule:
+        """From JSON.
+
+        Raises:
+            ValueError: it is no rule.
+        """
+        try:
+            rule = cls(**found)
+            re.compile(rule.path)
+            re.compile(rule.method)
+        except (TypeError, re.error) as error:
+            raise ValueError(f"no rule: {error}") from None
+        if rule.kind not in KINDS:
+            raise ValueError(f"kind is one of {', '.join(KINDS)}")
+        return rule
+
+
+@dataclass(slots=True)
+class Faults:
+    """The rules in force, each for so many times."""
+
+    rules: list[Rule] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def spend(self, kinds: tuple[Kind, ...], path: str, method: str = "") -> Rule | None:
+        """The first rule that fits, which has one time less from now on."""
+        with self.lock:
+            for number, rule in enumerate(self.rules):
+                if rule.kind in kinds and re.search(rule.path, path) and re.fullmatch(rule.method, method):
+                    self.rules[number : number + 1] = [replace(rule, times=rule.times - 1)] if rule.times > 1 else []
+                    return rule
+        return None
+
+    def job_failure(self, job: str) -> str:
+        """The message with which a job is to fail, or nothing."""
+        rule = self.spend(("fail_job",), job)
+        return rule.message if rule else ""
+
+    def deployment_failure(self, slot: str) -> str:
+        """The message with which a slot is to fail, or nothing."""
+        rule = self.spend(("fail_deployment",), slot)
+        return rule.message if rule else ""
+
+
+class FaultMiddleware:
+    """Stands before everything but the emulator's own pages."""
+
+    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+        """`app` is what works."""
+        self._app, self._faults = app, faults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or not."""
+        if scope["type"] != "http" or scope["path"].startswith("/emulator/"):
+            await self._app(scope, receive, send)
+            return
+        rule = self._faults.spend(("refuse", "delay", "error_after_accept"), scope["path"], scope["method"])
+        if rule is None:
+            await self._app(scope, receive, send)
+            return
+        if rule.kind == "delay":
+            await asyncio.sleep(rule.seconds)
+            await self._app(scope, receive, send)
+            return
+        if rule.kind == "error_after_accept":
+            await self._app(scope, receive, _nowhere)
+        error = AzureError(rule.status, "TransientError", rule.message, rule.retry_after)
+        await error.response()(scope, receive, send)
+
+
+async def _nowhere(_: Any) -> None:
+    """The answer that the caller never gets."""
+
+
+async def page(request: Request, faults: Faults) -> Response:
+    """GET lists, POST adds one, DELETE removes all."""
+    if request.method == "DELETE":
+        faults.rules.clear()
+    if request.method == "POST":
+        try:
+            faults.rules.append(Rule.read(await request.json()))
+        except ValueError as error:
+            return Response(str(error), 400)
+    shown = [{name: getattr(rule, name) for name in Rule.__slots__} for rule in faults.rules]
+    return JSONResponse(shown)

@@ -1,0 +1,247 @@
+"""Runs submitted jobs one after another, each in a process of its own; what a restart interrupted runs again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+from emulator.azure_ml import sweep
+from emulator.azure_ml.config import Config
+from emulator.azure_ml.errors import AzureError
+from emulator.azure_ml.faults import Faults
+from emulator.azure_ml.runs import FINISHED, Runs
+from emulator.azure_ml.tables import Tables
+
+log = logging.getLogger("azure_ml")
+TASKS = {
+    "ImageObjectDetection": ("object_detection", "mean_average_precision"),
+    "ImageClassification": ("image_classification", "accuracy"),
+    "ImageClassificationMultilabel": ("image_classification_multilabel", "iou"),
+}
+FEWEST_IMAGES = 10
+
+
+class JobFailed(Exception):
+    """The job ends as Failed; `error` is told with it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """`code` is UserError or SystemError."""
+        super().__init__(message)
+        self.error = {"code": code, "message": message}
+
+
+class Runner:
+    """A queue of jobs and the threads that work on it."""
+
+    def __init__(self, config: Config, runs: Runs, tables: Tables, faults: Faults) -> None:
+        """Nothing runs before `start`."""
+        self._config, self._runs, self._tables, self._faults = config, runs, tables, faults
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._processes: dict[str, subprocess.Popen[Any]] = {}
+        self._threads: list[threading.Thread] = []
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start to work, first on what was interrupted."""
+        for name in self._runs.unfinished():
+            self._queue.put(name)
+        for number in range(self._config.jobs_at_once):
+            thread = threading.Thread(target=self._work, name=f"job-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """End the processes, leaving their jobs unfinished for the next start."""
+        self._stopping = True
+        for _ in self._threads:
+            self._queue.put(None)
+        for process in list(self._processes.values()):
+            process.terminate()
+        for thread in self._threads:
+            thread.join(5)
+
+    def submit(self, name: str) -> None:
+        """Queue a job."""
+        self._runs.move(name, "Queued")
+        self._queue.put(name)
+
+    def cancel(self, name: str) -> None:
+        """End a job as Canceled."""
+        self._runs.move(name, "Canceled")
+        for child in self._runs.children(f"{name}_HD"):
+            self._runs.move(child, "Canceled")
+        self._runs.move(f"{name}_HD", "Canceled")
+        process = self._processes.get(name)
+        if process is not None:
+            process.terminate()
+
+    def folder(self, name: str) -> Path:
+        """Where a job's files are."""
+        return self._config.folder / "jobs" / name
+
+    def _work(self) -> None:
+        while (name := self._queue.get()) is not None:
+            if self._stopping or self._runs.status(name) in FINISHED:
+                continue
+            try:
+                self._run(name)
+            except (JobFailed, AzureError) as error:
+                told = error.error if isinstance(error, JobFailed) else {"code": "UserError", "message": error.message}
+                self._fail(name, told)
+            except Exception:
+                log.exception("Job %s failed", name)
+                self._fail(name, {"code": "SystemError", "message": "The local cloud failed; see its log"})
+
+    def _fail(self, name: str, error: dict[str, str]) -> None:
+        if self._stopping:
+            return
+        log.warning("Job %s failed: %s", name, error["message"])
+        for child in [*self._runs.children(f"{name}_HD"), f"{name}_HD"]:
+            self._runs.move(child, "Failed", error)
+        self._runs.move(name, "Failed", error)
+
+    def _run(self, name: str) -> None:
+        body = self._runs.get(name) or {}
+        message = self._faults.job_failure(name)
+        if message:
+            raise JobFailed("SystemError", message)
+        self._runs.move(name, "Preparing")
+        if body["properties"]["jobType"] == "Command":
+            from emulator.azure_ml.command import run_command
+
+            run_command(self, name, body)
+            self._finish(name, {})
+            return
+        names = self._prepare(name, body["properties"]["taskDetails"])
+        self._runs.move(name, "Running")
+        self._runs.move(f"{name}_HD", "Running")
+        self._finish(name, self._train(name, names))
+
+    def _prepare(self, name: str, details: dict[str, Any]) -> list[str]:
+        """Write job.json; returns the names of the trials."""
+        if details["taskType"] not in TASKS:
+            raise JobFailed("UserError", f"The local cloud does not train {details['taskType']}; Azure ML does")
+        task, metric = TASKS[details["taskType"]]
+        train, validation = (self._tables.rows(details[k]["uri"]) for k in ("trainingData", "validationData"))
+        if len(train) + len(validation) < FEWEST_IMAGES:
+            raise JobFailed("UserError", f"AutoML needs at least {FEWEST_IMAGES} images, found {len(train)}")
+        limits = details.get("limitSettings") or {}
+        found = [
+            {"name": f"{name}_HD_{number}", "hyperparameters": parameters}
+            for number, parameters in enumerate(sweep.trials(details, name))
+        ]
+        job = {
+            "job": name,
+            "task": task,
+            "primary_metric": metric,
+            "trials": found,
+            "train": train,
+            "validation": validation,
+            "early_termination": sweep.early_termination(details),
+            "max_concurrent_trials": int(limits.get("maxConcurrentTrials") or 1),
+            "timeout_seconds": sweep.duration_seconds(limits.get("timeout"), 6 * 3600),
+            "trial_timeout_seconds": sweep.duration_seconds(limits.get("trialTimeout"), 3600),
+            "feature_cache": str(self._config.folder / "features"),
+            "seed": 0,
+            "threads": os.cpu_count() or 1,
+        }
+        folder = self.folder(name)
+        shutil.rmtree(folder / "trials", ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "job.json").write_text(json.dumps(job))
+        self._runs.add_child(name, f"{name}_HD", {})
+        for trial in found:
+            parameters = cast("dict[str, Any]", trial["hyperparameters"])
+            self._runs.add_child(f"{name}_HD", str(trial["name"]), parameters)
+            self._runs.note(str(trial["name"]), metrics={})
+        return [str(trial["name"]) for trial in found]
+
+    def _train(self, name: str, trials: list[str]) -> dict[str, Any]:
+        """Run the trainer and follow what it says; returns its last word."""
+        last: dict[str, Any] = {}
+        with (self.folder(name) / "trainer.log").open("w") as out:
+            command = [*self._config.training_command, str(self.folder(name))]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, text=True)
+        self._processes[name] = process
+        if self._stopping or self._runs.status(name) in FINISHED:
+            process.terminate()
+        try:
+            for line in process.stdout or ():
+                last = self._heard(name, line) or last
+            process.wait()
+        finally:
+            process.kill()
+            del self._processes[name]
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+        if last.get("event") == "failed":
+            raise JobFailed(last["error"]["code"], last["error"]["message"])
+        if last.get("event") != "completed" and self._runs.status(name) not in FINISHED:
+            raise JobFailed(
+                "SystemError", f"The trainer ended with {process.returncode} after {len(trials)} trials began"
+            )
+        return last
+
+    def follow(self, name: str, process: subprocess.Popen[Any]) -> None:
+        """Wait for a command's end; a cancelled job's command is terminated."""
+        self._runs.move(name, "Running")
+        self._processes[name] = process
+        try:
+            if self._stopping or self._runs.status(name) in FINISHED:
+                process.terminate()
+            process.wait()
+        finally:
+            del self._processes[name]
+
+    def note_model(self, name: str, folder: Path) -> None:
+        """Remember the model that a command wrote; it is its own best child."""
+        self._runs.note(name, model=str(folder), tags={"automl_best_child_run_id": name})
+
+    def download_code(self, code: str, target: Path) -> None:
+        """Download registered code by its resource id."""
+        self._tables.download_code(code, target)
+
+    def download_input(self, uri: str, target: Path) -> Path:
+        """Download the folder or file of a data asset."""
+        return self._tables.download_folder(self._tables.asset(uri), target)
+
+    def _heard(self, job: str, line: str) -> dict[str, Any] | None:
+        try:
+            said: dict[str, Any] = json.loads(line)
+        except ValueError:
+            return None
+        trial = str(said.get("trial", ""))
+        match said.get("event"):
+            case "features":
+                self._runs.note(job, features=[said["done"], said["total"]])
+            case "trial_started":
+                self._runs.move(trial, "Running")
+            case "epoch":
+                self._runs.add_metrics(trial, int(said["epoch"]), said["metrics"])
+                self._runs.note(trial, epochs=[said["epoch"], said["epochs"]])
+            case "trial_completed":
+                self._runs.note(trial, model=said.get("model"), final=said["metrics"])
+                self._runs.move(trial, "Completed")
+            case "trial_failed":
+                self._runs.move(trial, "Failed", said.get("error"))
+            case "completed" | "failed":
+                return said
+        return None
+
+    def _finish(self, name: str, last: dict[str, Any]) -> None:
+        """The tag of the best trial is there before the job is Completed."""
+        if best := str(last.get("best_trial") or ""):
+            self._runs.note(name, tags={"automl_best_child_run_id": best, "model_explain_run": "best_run"})
+            self._runs.note(name, final=last.get("metrics") or {})
+        self._runs.move(f"{name}_HD", "Completed")
+        self._runs.move(name, "Completed")
