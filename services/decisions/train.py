@@ -50,6 +50,15 @@ class Facts:
         trained_on = self.version_of(run)
         return run.status == "completed" and trained_on is not None and trained_on.task == version.task
 
+    @property
+    def new(self) -> int:
+        """Distinct images labelled, or labelled anew, since the last completed run."""
+        version = self.version
+        base = self.version_of(self.trained) if self.trained else None
+        if version is None or (base is not None and base.content_hash == version.content_hash):
+            return 0
+        return version.new_since_trained
+
     def version_of(self, run: TrainingRun) -> DatasetVersion | None:
         """The dataset version that a run was trained on, while it is remembered."""
         return next((d for d in self.state.datasets if d.number == run.dataset_version), None)
@@ -96,7 +105,7 @@ def _retrain_threshold(facts: Facts) -> Decision | None:
     version, trained = facts.version, facts.trained
     if version is None or trained is None:
         return None
-    new, needed = version.new_since_trained, needed_for_retrain(facts)
+    new, needed = facts.new, needed_for_retrain(facts)
     if new >= needed:
         return None
     since = f"since run {trained.number} (dataset version {trained.dataset_version})"
@@ -207,7 +216,7 @@ def _start(facts: Facts) -> Decision:
         why = f"{version.images} labelled images ({policy.images} needed), at least {policy.per_class} of every class"
     else:
         needed = needed_for_retrain(facts)
-        why = f"{version.new_since_trained} newly labelled images since run {trained.number} ({needed} needed)"
+        why = f"{facts.new} newly labelled images since run {trained.number} ({needed} needed)"
     return Decision(True, f"{why}: dataset version {version.number} is trained", facts={"version": version.number})
 
 

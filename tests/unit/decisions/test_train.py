@@ -101,6 +101,12 @@ def test_growth_is_never_reached_by_nothing() -> None:
     assert rule(made) == "nothing_new"
 
 
+def test_a_version_that_was_trained_has_nothing_new_whatever_it_had_before() -> None:
+    made = state(config=QUIET_POLICY, datasets=[version(new_since_trained=40)], runs=[run()])
+    assert decide(facts(made)).reason == "0 of 10 newly labelled images since run 1 (dataset version 1)"
+    assert rule(made, hashed="other settings") == "nothing_new"
+
+
 def test_a_failed_first_run_leaves_the_first_threshold_in_force() -> None:
     failed = run(status="failed", reason="no trial did")
     made = state(config=QUIET_POLICY, datasets=[version(), version(2, new_since_trained=1)], runs=[failed])
@@ -113,7 +119,7 @@ def test_a_changed_task_begins_anew() -> None:
     assert rule(made) == "first_threshold"
 
 
-@pytest.mark.parametrize("status", ["completed", "failed", "canceled"])
+@pytest.mark.parametrize("status", ["failed", "canceled"])
 def test_the_same_content_and_config_are_never_trained_twice(status: str) -> None:
     again = version(2, content_hash="content-1", new_since_trained=40)
     old = run(status=status, config_hash="config", reason="out of memory")
@@ -121,6 +127,14 @@ def test_the_same_content_and_config_are_never_trained_twice(status: str) -> Non
     assert decision.facts["rule"] == "never_twice"
     assert decision.facts["run"] == 1
     assert f"({status}: out of memory)" in decision.reason
+
+
+def test_labels_that_return_to_what_was_trained_before_are_not_trained_again() -> None:
+    back = version(1, new_since_trained=40)
+    runs = [run(1, config_hash="config"), run(2, dataset_version=2)]
+    decision = decide(facts(state(config=QUIET_POLICY, datasets=[version(2), back], runs=runs)))
+    assert decision.facts["rule"] == "never_twice"
+    assert decision.reason.startswith("Dataset version 1 was trained with these settings by run 1 (completed)")
 
 
 def test_other_settings_may_train_the_same_content() -> None:
