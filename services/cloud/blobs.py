@@ -120,7 +120,6 @@ class AzureBlobStore:
             return str(answer["etag"])
 
     def append(self, name: str, data: bytes) -> None:
-        from azure.core import MatchConditions
 
         client = self._container.get_blob_client(name)
         try:
@@ -128,7 +127,7 @@ class AzureBlobStore:
                 client.append_block(data)
         except NotFound:
             with storage_errors(f"blob {name}"), _already_there():
-                client.create_append_blob(etag="*", match_condition=MatchConditions.IfMissing)
+                client.create_append_blob(if_none_match="*")
             with storage_errors(f"blob {name}"):
                 client.append_block(data)
 
