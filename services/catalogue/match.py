@@ -26,13 +26,10 @@ class Matcher:
 
         `reference` is a path or name with its extension, or without a meaningful one (a sidecar's own path).
         """
-        wanted = _parts(reference, with_extension=with_extension)
-        found = [(_fit(wanted, path, with_extension=with_extension), path) for path in self._candidates(reference)]
+        candidates = self._by_stem.get(stem(reference.replace("\\", "/")), [])
+        found = [(_fit(reference, path, with_extension=with_extension), path) for path in candidates]
         best = max(found, default=None)
         return [path for fit, path in found if best and fit == best[0]]
-
-    def _candidates(self, reference: str) -> list[str]:
-        return self._by_stem.get(stem(reference.replace("\\", "/")), [])
 
 
 def _parts(path: str, *, with_extension: bool) -> list[str]:
@@ -45,8 +42,9 @@ def _without_extension(name: str) -> str:
     return name.rpartition(".")[0] or name
 
 
-def _fit(wanted: list[str], path: str, *, with_extension: bool) -> tuple[int, int]:
+def _fit(reference: str, path: str, *, with_extension: bool) -> tuple[int, int]:
     """How well the name fits (3: exactly), and how many folders do, from the last one up."""
+    wanted = _parts(reference, with_extension=with_extension)
     found = _parts(below(path), with_extension=with_extension)
     same = wanted[0].casefold() == found[0].casefold()
     name = 3 if wanted[0] == found[0] else 2 if same else 1

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.catalogue.match import Matcher
+from services.catalogue.paths import bucket_of, class_folder, kind_of, stem
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "kind"),
+    [
+        ("images/a.jpg", 1, "image"),
+        ("images/train/A.JPG", 1, "image"),
+        ("images/a.TiFf", 1, "image"),
+        ("images/a.xml", 1, "label"),
+        ("labels/x/instances.json", 1, "label"),
+        ("labels/a.jpg", 1, "misplaced"),
+        ("a.jpg", 1, "misplaced"),
+        ("labels/a.txt", 1, "unknown"),
+        ("images/labels.csv", 1, "unknown"),
+        ("images/noextension", 1, "unknown"),
+        ("loop.yaml", 1, "ignored"),
+        ("images", 0, "ignored"),
+        ("images/Thumbs.db", 1, "ignored"),
+        ("images/._a.jpg", 1, "ignored"),
+        ("images/../../other/a.jpg", 1, "unusable"),
+        ("images/a\nb.jpg", 1, "unusable"),
+        ("images/a\u202egpj.exe.jpg", 1, "unusable"),
+        ("images/" + "x" * 1020 + ".jpg", 1, "unusable"),
+        ("images/Bildschirmfoto 12\u202f30.png", 1, "image"),
+        ("images/写真 1.jpg", 1, "image"),
+    ],
+)
+def test_what_a_file_is(path: str, size: int, kind: str) -> None:
+    assert kind_of(path, size) == kind
+
+
+def test_folders_that_are_classes() -> None:
+    assert class_folder("images/can/1.jpg") == "can"
+    assert class_folder("images/1.jpg") == class_folder("images/a/b/1.jpg") == class_folder("images/train/1.jpg") == ""
+
+
+IMAGES = ["images/train/a.jpg", "images/test/a.jpg", "images/b.JPG", "images/c.png", "images/c.jpg", "images/x/D.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("train/a.jpg", ["images/train/a.jpg"]),
+        ("/home/me/test/a.jpg", ["images/test/a.jpg"]),
+        ("C:\\data\\test\\a.jpg", ["images/test/a.jpg"]),
+        ("a.jpg", ["images/test/a.jpg", "images/train/a.jpg"]),
+        ("other/a.jpg", ["images/test/a.jpg", "images/train/a.jpg"]),
+        ("b.jpg", ["images/b.JPG"]),
+        ("images/b.png", ["images/b.JPG"]),
+        ("c.png", ["images/c.png"]),
+        ("c.bmp", ["images/c.jpg", "images/c.png"]),
+        ("d.jpg", ["images/x/D.jpg"]),
+        ("e.jpg", []),
+        ("", []),
+        ("///", []),
+        ("..", []),
+    ],
+)
+def test_a_name_in_a_bulk_file(reference: str, found: list[str]) -> None:
+    assert sorted(Matcher(IMAGES).find(reference, with_extension=True)) == found
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("train/a.xml", ["images/train/a.jpg"]),
+        ("a.xml", ["images/test/a.jpg", "images/train/a.jpg"]),
+        ("Annotations/b.xml", ["images/b.JPG"]),
+        ("c.xml", ["images/c.jpg", "images/c.png"]),
+        ("d.xml", ["images/x/D.jpg"]),
+        ("b.jpg.xml", []),
+    ],
+)
+def test_a_sidecar_is_matched_by_its_stem(reference: str, found: list[str]) -> None:
+    assert sorted(Matcher(IMAGES).find(reference, with_extension=False)) == found
+
+
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+@given(names, st.lists(names, max_size=5), st.booleans())
+def test_what_matches_shares_the_stem_hence_the_bucket(reference: str, paths: list[str], bulk: bool) -> None:
+    for path in Matcher([f"images/{p}.jpg" for p in paths]).find(reference, with_extension=bulk):
+        assert stem(path) == stem(reference.replace("\\", "/"))
+        assert bucket_of(path, 64) == bucket_of(reference.replace("\\", "/"), 64)

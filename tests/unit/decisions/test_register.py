@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.decisions.register import Facts, decide
+from services.loop_config import LoopConfig
+from services.state import CatalogueState, DatasetVersion
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def catalogue(**changes: Any) -> CatalogueState:
+    usual: dict[str, Any] = {
+        "images": 30,
+        "labelled": 20,
+        "train_images": 16,
+        "validation_images": 4,
+        "task": "object_detection",
+        "classes": ["ace"],
+        "content_hash": "new",
+        "first_change": ago(300),
+        "last_change": ago(100),
+    }
+    return CatalogueState(**(usual | changes))
+
+
+def version(number: int, content: str) -> DatasetVersion:
+    return DatasetVersion(
+        number=number,
+        content_hash=content,
+        status="registered",
+        task="object_detection",
+        classes=["ace"],
+        folder="",
+        train_asset="",
+        validation_asset="",
+        train_images=8,
+        validation_images=2,
+        annotations_per_class={},
+        images_per_class={},
+        new_since_trained=0,
+        created=NOW,
+    )
+
+
+def facts(*versions: DatasetVersion, now: datetime = NOW, config: LoopConfig | None = None, **changes: Any) -> Facts:
+    return Facts(catalogue(**changes), versions, config or LoopConfig(), now)
+
+
+def test_after_a_quiet_period_a_version_is_made() -> None:
+    decision = decide(facts(version(1, "old")))
+    assert decision.act
+    assert decision.facts == {}
+    assert "20 labelled images" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"images": 0, "labelled": 0}, "no images yet"),
+        ({"labelled": 0}, "None of 30 images"),
+        ({"labelled": 0, "waiting_labels": 5}, "5 labels wait"),
+        ({"labelled": 9}, "9 of 10"),
+        ({"validation_images": 0}, "for validation"),
+        ({"train_images": 0}, "for training"),
+    ],
+)
+def test_what_is_missing_is_told_and_only_new_facts_help(changes: dict[str, Any], reason: str) -> None:
+    decision = decide(facts(**changes))
+    assert not decision.act
+    assert decision.again_in is None
+    assert reason in decision.reason
+
+
+def test_the_same_content_is_never_a_second_version() -> None:
+    decision = decide(facts(version(1, "old"), version(2, "new")))
+    assert not decision.act
+    assert decision.again_in is None
+    assert "Version 2" in decision.reason
+
+
+def test_content_that_returns_makes_its_old_version_current() -> None:
+    decision = decide(facts(version(1, "new"), version(2, "other")))
+    assert decision.act
+    assert decision.facts == {"reuse": 1}
+
+
+def test_uploads_that_go_on_are_waited_for() -> None:
+    decision = decide(facts(first_change=ago(50), last_change=ago(20)))
+    assert not decision.act
+    assert decision.again_in == 40
+    assert "12:00:40" in decision.reason
+
+
+def test_but_not_for_longer_than_the_maximum_wait() -> None:
+    assert decide(facts(first_change=ago(900), last_change=ago(0))).act
+    assert decide(facts(first_change=ago(890), last_change=ago(0))).again_in == 10
+
+
+def test_without_quiet_period_nothing_waits() -> None:
+    assert decide(facts(config=LoopConfig(quiet_period_seconds=0), first_change=NOW, last_change=NOW)).act
+
+
+def test_a_clock_that_went_back_waits_a_quiet_period_at_most() -> None:
+    decision = decide(facts(first_change=ago(-7200), last_change=ago(-3600)))
+    assert decision.again_in == 60
+
+
+@given(st.lists(st.integers(0, 59), max_size=14), st.integers(60, 300))
+def test_a_burst_makes_one_version(gaps: list[int], quiet: int) -> None:
+    """Whatever woke us and however often: nothing is made between uploads, one version after the last."""
+    config = LoopConfig(quiet_period_seconds=quiet, max_wait_seconds=sum(gaps) + quiet)
+    last = NOW
+    for gap in gaps:
+        for look in range(0, gap, 7):
+            seen = facts(now=last + timedelta(seconds=look), config=config, first_change=NOW, last_change=last)
+            assert not decide(seen).act
+            assert decide(seen).again_in == quiet - look
+        last += timedelta(seconds=gap)
+    due = last + timedelta(seconds=quiet)
+    assert decide(facts(now=due, config=config, first_change=NOW, last_change=last)).act
+    made = facts(version(1, "new"), now=due, config=config, first_change=NOW, last_change=last)
+    assert not decide(made).act
