@@ -1,0 +1,96 @@
+"""The dataset stage through the real storage SDK: ETags, ranges, streams and MD5 are those of a service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from services.cloud import identity
+from services.cloud.blobs import AzureBlobStore
+from services.cloud.fakes import FakeScorer, FakeWorkspace
+from services.context import Cloud, LoopContext
+from services.datasets.reading import holdout
+from services.datasets.stage import DatasetStage
+from services.loop_config import LoopConfig
+from services.settings import read_settings
+from services.state import LoopState
+from services.wiring import clock
+from tests.support.cloud_process import running_cloud
+from tests.support.dataset_house import BOX, LOOP, coco, picture, voc
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with running_cloud(tmp_path_factory.mktemp("cloud"), "--no-app") as running:
+        identity._tokens.clear()
+        settings = read_settings(running.environment)
+        data = AzureBlobStore(settings.data_blob_uri, settings.data_container)
+        system = AzureBlobStore(settings.system_blob_uri, settings.system_container)
+        yield Cloud(settings, data, system, FakeWorkspace(), FakeScorer(), clock)
+        identity._tokens.clear()
+
+
+def looks(cloud: Cloud, state: LoopState) -> LoopContext:
+    return LoopContext(cloud, state, lambda _: None, lambda: 100.0)
+
+
+def settle(context: LoopContext) -> None:
+    for _ in range(20):
+        wait = DatasetStage().step(context)
+        if wait is None:
+            return
+        time.sleep(wait)
+    raise AssertionError("The stage never came to rest")
+
+
+def test_uploads_become_versions_and_only_changes_are_read(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(12):
+        cloud.data.write(f"{LOOP}/images/{i:02}.PNG", picture(i))
+        cloud.data.write(f"{LOOP}/labels/{i:02}.xml", voc((("nut", "bolt")[i % 2], BOX)))
+    cloud.data.write(f"{LOOP}/images/a b%20ü.jpg", picture(50, kind="JPEG") + b"\0" * 200_000)
+    cloud.data.write(f"{LOOP}/labels/l.json", coco({"a b%20ü.jpg": [("nut", BOX)]}))
+    state = LoopState(loop=LOOP, created=clock())
+    state.config.config = LoopConfig(quiet_period_seconds=1)
+    context = looks(cloud, state)
+    settle(context)
+    assert (state.catalogue.labelled, state.catalogue.problem_count) == (13, 0)
+    assert [(v.status, v.images) for v in state.datasets] == [("registered", 13)]
+    images = holdout(cloud.system, state.datasets[0])
+    assert len(images) == state.datasets[0].validation_images
+    assert all(cloud.data.read(i.blob).data for i in images)
+
+    read: list[str] = []
+    for call in ("read", "stream"):
+        real = getattr(AzureBlobStore, call)
+        monkeypatch.setattr(
+            AzureBlobStore, call, lambda s, name, _real=real, **k: (read.append(name), _real(s, name, **k))[1]
+        )
+    started = time.process_time()
+    assert DatasetStage().step(context) is None
+    assert time.process_time() - started < 0.5
+    assert read == []
+    cloud.data.write(f"{LOOP}/labels/03.xml", voc(("washer", BOX)))
+    settle(context)
+    assert [name for name in read if name.startswith(LOOP)] == [f"{LOOP}/labels/03.xml"]
+    assert [v.number for v in state.datasets] == [1, 2]
+    found = [b.name for b in cloud.system.list(f"catalogue/{LOOP}/")]
+    assert len(found) == 3
+
+
+def test_three_hundred_images_unchanged_are_looked_at_in_half_a_second(cloud: Cloud) -> None:
+    loop = "many"
+    for i in range(300):
+        cloud.data.write(f"{loop}/images/{i:03}.png", picture(i))
+    state = LoopState(loop=loop, created=clock())
+    context = looks(cloud, state)
+    DatasetStage().step(context)
+    assert state.catalogue.images == 300
+    took = []
+    for _ in range(3):
+        started = time.monotonic()
+        DatasetStage().step(context)
+        took.append(time.monotonic() - started)
+    print(f"unchanged: {took}")
+    assert min(took) < 0.5
