@@ -73,7 +73,8 @@ class Emulator:
     def application(self) -> Starlette:
         """The emulator as an ASGI application."""
         jobs = Jobs(self.resources, self.runs, self.runner, self.tables)
-        authorised = [_authorised(self.identity, route) for route in (*self.arm.routes(), *jobs.routes())]
+        audiences = (*AUDIENCES, self.config.base_url)
+        authorised = [_authorised(self.identity, audiences, route) for route in (*self.arm.routes(), *jobs.routes())]
         middleware = [Middleware(FaultMiddleware, faults=self.faults)]
         if self.config.capture:
             middleware.insert(0, Middleware(Capture, file=Path(self.config.capture)))
@@ -205,11 +206,11 @@ def _shown(name: str, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _authorised(identity: Identity, route: Route) -> Route:
+def _authorised(identity: Identity, audiences: tuple[str, ...], route: Route) -> Route:
     page = route.endpoint
 
     async def checked(request: Request) -> Response:
-        identity.check(request.headers.get("authorization"), AUDIENCES)
+        identity.check(request.headers.get("authorization"), audiences)
         answer: Response = await page(request)
         return answer
 

@@ -17,6 +17,9 @@ from emulator.azure_ml.resources import Resources, now_text, read_body
 from emulator.azure_ml.runs import Runs
 from emulator.azure_ml.store import Body
 
+DEFAULT_DATASTORE = "workspaceblobstore"
+FLAVORS: Body = {"python_function": {"data": {}}}
+"""What Azure ML reads in an MLmodel file; the SDK fails on a model without."""
 Page = Callable[[Request], Awaitable[Response]]
 
 
@@ -88,8 +91,10 @@ class Arm:
         }
         return JSONResponse(shown)
 
-    async def datastores(self, _: Request) -> Response:
-        """All datastores."""
+    async def datastores(self, request: Request) -> Response:
+        """All datastores, or the default one."""
+        if request.query_params.get("isDefault") == "true":
+            return JSONResponse({"value": [self._resources.show("datastores", DEFAULT_DATASTORE)]})
         return self._resources.listing("datastores")
 
     async def datastore(self, request: Request) -> Response:
@@ -117,7 +122,7 @@ class Arm:
             "endpoint": "core.windows.net",
             "protocol": "https",
             "credentials": {"credentialsType": "AccountKey"},
-            "isDefault": found["name"] == "workspaceblobstore",
+            "isDefault": found["name"] == DEFAULT_DATASTORE,
             "properties": {},
             "tags": {},
         }
@@ -173,7 +178,7 @@ class Arm:
         """Register a model from a trial's output."""
         body = await read_body(request)
         self._models.trial_folder(str(body["properties"].get("modelUri") or ""))
-        answer = await self._resources.put_version("models", request, ("modelUri", "modelType"))
+        answer = await self._resources.put_version("models", request, ("modelUri", "modelType"), {"flavors": FLAVORS})
         if answer.status_code == 201:
             name, version = request.path_params["name"], request.path_params["version"]
             data = {"ModelName": name, "ModelVersion": version, "ModelTags": body["properties"].get("tags") or {}}

@@ -22,6 +22,11 @@ from emulator.azure_ml.store import Body, Store
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{1,30}[a-zA-Z0-9]")
 MOST_DEPLOYMENTS = 20
+DEPLOYMENT_DEFAULTS: Body = {
+    "scaleSettings": {"scaleType": "Default"},
+    "requestSettings": {"maxConcurrentRequestsPerInstance": 1, "requestTimeout": "PT5S", "maxQueueWait": "PT0.5S"},
+}
+"""What Azure ML adds to a deployment that leaves it out; the SDK fails on one without scale settings."""
 START_SECONDS = 60
 RESTARTS = 3
 log = logging.getLogger("azure_ml")
@@ -96,7 +101,7 @@ class Endpoints:
             "publicNetworkAccess": "Enabled",
         }
         created = old["created"] if old else now_text()
-        kept = {k: body[k] for k in ("location", "tags", "identity", "kind", "sku") if k in body}
+        kept: Body = {k: body[k] for k in ("location", "tags", "identity", "kind", "sku") if k in body}
         record = {**kept, "properties": shown, "internal": internal, "created": created}
         self._store.put("onlineEndpoints", name, record)
         return old is None
@@ -138,7 +143,7 @@ class Endpoints:
         same = old is not None and old["properties"].get("model") == body["properties"].get("model")
         if same and old is not None and old["properties"]["provisioningState"] != "Failed":
             return False
-        properties = {**body["properties"], "provisioningState": "Creating"}
+        properties = {**DEPLOYMENT_DEFAULTS, **body["properties"], "provisioningState": "Creating"}
         self._store.put("deployments", key, {**body, "properties": properties, "internal": {}, "created": now_text()})
         self._end(key)
         self._begin(key)

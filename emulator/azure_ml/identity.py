@@ -54,7 +54,7 @@ class Identity:
         """
         kind, _, token = (authorization or "").partition(" ")
         body, _, signature = token.rpartition(".")
-        if kind.lower() != "bearer" or not hmac.compare_digest(self._sign(body), signature):
+        if kind.lower() != "bearer" or not hmac.compare_digest(self._sign(body).encode(), signature.encode()):
             raise AzureError(401, "AuthenticationFailed", "Authentication failed: the bearer token is missing or wrong")
         claims = json.loads(base64.urlsafe_b64decode(body.partition(".")[2] + "=="))
         if claims["exp"] < time.time():

@@ -87,7 +87,9 @@ class Resources:
         status = {"Succeeded": "Succeeded", "Failed": "Failed", "Canceled": "Succeeded"}.get(state, "InProgress")
         return status, body.get("internal", {}).get("error", {}) if status == "Failed" else {}
 
-    async def put_version(self, kind: str, request: Request, fixed: tuple[str, ...]) -> Response:
+    async def put_version(
+        self, kind: str, request: Request, fixed: tuple[str, ...], defaults: Body | None = None
+    ) -> Response:
         """Create a version of a named asset, or repeat its creation; what is in `fixed` never changes.
 
         Raises:
@@ -97,6 +99,7 @@ class Resources:
         for part in (name, version):
             check_name(part, ASSET_NAME)
         body, key = await read_body(request), f"{name}/versions/{version}"
+        body["properties"] = {**(defaults or {}), **body["properties"]}
         old = self.store.get(kind, key)
         if old is not None and any(
             _plain(old["properties"].get(f)) != _plain(body["properties"].get(f)) for f in fixed
