@@ -15,7 +15,8 @@ from services.cloud.ports import BlobInfo
 
 BUCKET_FILES = 4096
 """Files that a bucket holds on average before there are twice as many buckets."""
-THREADS = 16
+THREADS = 10
+"""As many as the SDK keeps connections to one account."""
 
 
 @dataclass(slots=True)
