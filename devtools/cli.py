@@ -1,0 +1,137 @@
+"""The command line of `dev.py`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from devtools import commands
+from devtools.console import Stop, say, tolerant_output
+from devtools.processes import end_on_signals
+
+INTERRUPTED = 130
+EPILOG = """\
+The first run of a command installs what it needs into .venv and .local (minutes, with network); later runs start in
+seconds. The state of the local cloud is kept in .visionloop. Outside this folder only pip and npm keep their caches.
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; returns the exit code: 2 wrong usage, 3 already running, 4 port taken, 130 interrupted."""
+    tolerant_output()
+    end_on_signals()
+    arguments, rest = parser().parse_known_args(argv)
+    if rest and not hasattr(arguments, "arguments"):
+        parser().error(f"{arguments.command} does not know {' '.join(rest)}")
+    if hasattr(arguments, "arguments"):
+        arguments.arguments = rest
+    return _run(arguments.run, arguments)
+
+
+def _run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    try:
+        return command(arguments)
+    except Stop as stop:
+        print(f"\n{stop}", file=sys.stderr, flush=True)
+        return stop.code
+    except OSError as error:
+        print(f"\n{_sentence(error)}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        say("\nInterrupted.")
+        return INTERRUPTED
+
+
+def _sentence(error: OSError) -> str:
+    """What the system refused, and where: a full disk, a folder of somebody else."""
+    where = f": {error.filename}" if error.filename else ""
+    return f"The system refused: {error.strerror or error}{where}. `python3 dev.py doctor` looks for the cause."
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their explanations."""
+    top = argparse.ArgumentParser(
+        prog="dev.py",
+        description="Visionloop on your own machine.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    found = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _demo(found)
+    _serve(found)
+    _test(found)
+    _add(found, "lint", commands.lint, "Run ruff, mypy --strict and import-linter over everything.")
+    _bench(found)
+    _add(found, "doctor", commands.check, "Look at versions, disk, memory and ports; say what is missing and the cure.")
+    _clean(found)
+    return top
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its own helper no public name
+
+
+def _add(
+    found: Commands[argparse.ArgumentParser], name: str, run: Callable[[argparse.Namespace], int], explained: str
+) -> argparse.ArgumentParser:
+    command = found.add_parser(name, help=explained, description=explained, allow_abbrev=False)
+    command.set_defaults(run=run)
+    return command
+
+
+def _demo(found: Commands[argparse.ArgumentParser]) -> None:
+    demo = _add(
+        found,
+        "demo",
+        commands.demo,
+        "Start the local cloud, upload a drawn data set (or your own) and watch the loop close: dataset version, "
+        "training, rollout, prediction.",
+    )
+    demo.add_argument("--once", action="store_true", help="end after the prediction; 0 only if the loop closed")
+    demo.add_argument("--data", metavar="FOLDER", help="your images with COCO or Pascal VOC labels")
+    demo.add_argument("--loop", metavar="NAME", help="name of the loop (default: conveyor, or the folder's name)")
+    demo.add_argument("--seed", type=int, help="of the drawn data set, and of what is held out of a folder")
+    demo.add_argument("--fast", action="store_true", help="a smaller set and fewer epochs: sooner, and less precise")
+    _cloud_options(demo)
+
+
+def _serve(found: Commands[argparse.ArgumentParser]) -> None:
+    serve = _add(
+        found,
+        "serve",
+        commands.serve,
+        "Start the local cloud with the app, without data; shows addresses, keys and what the loops do.",
+    )
+    serve.add_argument("--chaos", metavar="HOW", help="disturb events: copies=3,shuffle=5,drop=0.2,seed=1")
+    _cloud_options(serve)
+
+
+def _test(found: Commands[argparse.ArgumentParser]) -> None:
+    test = _add(
+        found,
+        "test",
+        commands.test,
+        "Run the checks of lint, then the test suite; other arguments go to pytest (such as -k rollout).",
+    )
+    test.add_argument("--no-lint", action="store_true", help="tests only")
+    test.set_defaults(arguments=[])
+
+
+def _bench(found: Commands[argparse.ArgumentParser]) -> None:
+    bench = _add(found, "bench", commands.bench, "Run a benchmark; without a name, list them.")
+    bench.add_argument("name", nargs="?")
+    bench.set_defaults(arguments=[])
+
+
+def _clean(found: Commands[argparse.ArgumentParser]) -> None:
+    clean = _add(found, "clean", commands.clean, "Remove the local cloud's state: loops, models, everything uploaded.")
+    clean.add_argument("--all", action="store_true", help="also what was installed: .venv and .local")
+    clean.add_argument("--yes", action="store_true", help="do not ask")
+    clean.add_argument("--folder", metavar="FOLDER", help="the local cloud's folder (default: .visionloop)")
+
+
+def _cloud_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--folder", metavar="FOLDER", help="where all state is kept (default: .visionloop)")
+    command.add_argument(
+        "--ports", choices=["default", "auto"], default="default", help="auto: free ports, kept for this folder"
+    )

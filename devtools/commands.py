@@ -1,0 +1,180 @@
+"""What each command of `dev.py` does."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from devtools import doctor
+from devtools.client import Client
+from devtools.cloud import LocalCloud, check_can_start, describe, local_cloud, running
+from devtools.console import Stop, say, step
+from devtools.follow import follow
+from devtools.install import ensure_installed
+from devtools.layout import CLOUD, LOCAL, LOGS, ROOT, VENV, shown, venv_python
+from devtools.processes import Command, run, run_logged
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """The local cloud with the app, until Ctrl-C."""
+    folder = _cloud_folder(arguments)
+    check_can_start(folder, arguments.ports)
+    ensure_installed("app")
+    with _until_interrupted(), local_cloud(folder, arguments.ports, _options(arguments)) as (cloud, client):
+        say(f"\nVisionloop runs on this machine; Ctrl-C ends it.\n\n{describe(client, folder)}\n")
+        return _stay(cloud, client)
+    return 0
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """The local cloud, and a loop that closes on it before one's eyes."""
+    folder = _cloud_folder(arguments)
+    if arguments.data is not None and not Path(arguments.data).is_dir():
+        raise Stop(f"There is no folder {arguments.data}: --data takes a folder of images and labels.", 2)
+    check_can_start(folder, arguments.ports)
+    ensure_installed("app")
+    with _until_interrupted(arguments.once), local_cloud(folder, arguments.ports) as (cloud, client):
+        code = run([venv_python(), "-m", "demo", *_demo_options(arguments, folder)])
+        if code or arguments.once:
+            return code
+        say(f"\nStill running, to look at; Ctrl-C ends it.\n\n{describe(client, folder)}\n")
+        return cloud.wait()
+    return 0
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """Checks, then the test suite; pytest's words come last."""
+    ensure_installed("dev")
+    failed = [] if arguments.no_lint else _failed_checks()
+    if failed:
+        say(f"no  {', '.join(failed)} failed, see above; the tests are run all the same")
+    code = run([venv_python(), "-m", "pytest", *arguments.arguments])
+    return code or int(bool(failed))
+
+
+def lint(_: argparse.Namespace) -> int:
+    """Style, types and the direction of imports."""
+    ensure_installed("dev")
+    return int(bool(_failed_checks()))
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    """List the benchmarks, or run one."""
+    found = {f.stem: f for f in sorted((ROOT / "benchmarks").glob("*.py")) if not f.name.startswith("_")}
+    if arguments.name is None:
+        say("\n".join(f"{name:<12} {_first_line(file)}" for name, file in found.items()))
+        return 0
+    if arguments.name not in found:
+        raise Stop(f"There is no benchmark {arguments.name!r}; there are {', '.join(found)}.", 2)
+    ensure_installed("app")
+    return run([venv_python(), found[arguments.name], *arguments.arguments])
+
+
+def check(_: argparse.Namespace) -> int:
+    """See whether this machine can run everything."""
+    return doctor.main()
+
+
+def clean(arguments: argparse.Namespace) -> int:
+    """Remove the local cloud's state, and with --all what was installed."""
+    folder = _cloud_folder(arguments)
+    owner = running(folder)
+    if owner is not None:
+        raise Stop(f"The local cloud on {shown(folder)} runs (process {owner}): end it first, with Ctrl-C.", 3)
+    doomed = [f for f in (folder, *((VENV, LOCAL) if arguments.all else ())) if f.exists()]
+    if not doomed:
+        say("There is nothing to remove.")
+        return 0
+    _check_is_ours(folder)
+    names = ", ".join(map(shown, doomed))
+    if not arguments.yes and not _agreed(f"Remove {names}, with all that is in it? [y/N] "):
+        say("Nothing was removed.")
+        return 1
+    for target in doomed:
+        with step(f"removing {shown(target)}"):
+            shutil.rmtree(target)
+    return 0
+
+
+def _cloud_folder(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.folder).resolve() if arguments.folder else CLOUD
+
+
+def _check_is_ours(folder: Path) -> None:
+    """`--folder` is typed by hand: a folder that is no local cloud's is left alone."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "keys.json").exists():
+        raise Stop(f"{folder} does not look like a local cloud's folder (no keys.json): remove it yourself.", 2)
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in {"y", "yes"}
+    except EOFError:
+        say()
+        return False
+
+
+def _options(arguments: argparse.Namespace) -> list[str]:
+    return ["--chaos", arguments.chaos] if arguments.chaos else []
+
+
+def _demo_options(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    given = {"--data": arguments.data, "--loop": arguments.loop, "--seed": arguments.seed}
+    pairs = [part for name, value in given.items() if value is not None for part in (name, str(value))]
+    return ["--folder", str(folder), *pairs, *(["--fast"] if arguments.fast else [])]
+
+
+@contextlib.contextmanager
+def _until_interrupted(is_error: bool = False) -> Iterator[None]:
+    """Ctrl-C is how serving is meant to end, and no error, unless an end of its own was asked for."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if is_error:
+            raise
+
+
+def _stay(cloud: LocalCloud, client: Client) -> int:
+    over = threading.Event()
+    telling = threading.Thread(target=follow, args=(client, over), daemon=True)
+    telling.start()
+    try:
+        return cloud.wait()
+    finally:
+        over.set()
+
+
+def _failed_checks() -> list[str]:
+    """Names of the checks that found something, each with its words shown."""
+    scripts = venv_python().parent
+    checks: dict[str, Command] = {
+        "ruff check": [venv_python(), "-m", "ruff", "check", "."],
+        "ruff format": [venv_python(), "-m", "ruff", "format", "--check", "."],
+        "mypy": [venv_python(), "-m", "mypy"],
+        "import-linter": [scripts / "lint-imports"],
+    }
+    return [name for name, command in checks.items() if not _passes(name, command)]
+
+
+def _passes(name: str, command: Command) -> bool:
+    log = LOGS / f"{name.replace(' ', '-')}.log"
+    with contextlib.suppress(_CheckFailed), step(name):
+        if run_logged(command, log) == 0:
+            return True
+        raise _CheckFailed
+    say(log.read_text(encoding="utf-8"))
+    return False
+
+
+class _CheckFailed(Exception):
+    """A check found something."""
+
+
+def _first_line(file: Path) -> str:
+    words = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return words.partition("\n")[0]

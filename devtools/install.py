@@ -1,0 +1,140 @@
+"""Makes `.venv` and `.local`: Python packages, Node and Azurite, each once for the files that name it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from devtools.console import Step, Stop, say, step
+from devtools.layout import AZURITE, LOCAL, LOGS, ROOT, VENV, venv_python
+from devtools.processes import Command, run_logged
+from devtools.trouble import explain
+
+CONSTRAINTS = "constraints.txt"
+APP = ("requirements.txt", "requirements-local.txt", "requirements-train.txt")
+GROUPS = {"app": APP, "dev": (*APP, "requirements-dev.txt")}
+WORKER_LIBRARY = "azure-functions-runtime==1.3.0"
+"""Microsoft's worker, a judge in the tests: it declares a newer Python than it needs, and no dependencies we lack."""
+NEEDED_BYTES = 3 * 2**30
+
+
+def ensure_installed(group: str) -> None:
+    """Bring everything that a command needs; where nothing is missing this takes a moment.
+
+    `group` is `app`, or `dev` for what the tests and checks need beside it.
+
+    Raises:
+        Stop: no network, no disk, no pip: with what to do.
+    """
+    with _alone(LOCAL / "setup.lock"):
+        if not is_installed(group):
+            _ensure_disk()
+            _ensure_venv()
+            _install_packages(group)
+        if not (AZURITE / "installed.json").exists():
+            _install_azurite()
+
+
+def is_installed(group: str) -> bool:
+    """Whether the packages of a group are the ones that the requirement files name now."""
+    stamp = _stamp(group)
+    return venv_python().exists() and stamp.exists() and stamp.read_text() == digest(group)
+
+
+def digest(group: str, root: Path = ROOT, venv: Path = VENV) -> str:
+    """Over the requirement files and the environment's Python: equal means that nothing is to be installed."""
+    parts = [(root / name).read_bytes() for name in (*GROUPS[group], CONSTRAINTS)]
+    made = venv / "pyvenv.cfg"
+    parts.append(made.read_bytes() if made.exists() else b"")
+    return hashlib.sha256(b"\0".join([*parts, WORKER_LIBRARY.encode()])).hexdigest()
+
+
+def _stamp(group: str) -> Path:
+    return VENV / f"visionloop-{group}.stamp"
+
+
+def _ensure_disk() -> None:
+    free = shutil.disk_usage(ROOT).free
+    if free < NEEDED_BYTES:
+        raise Stop(f"{free / 2**30:.1f} GB of disk are free at {ROOT}, {NEEDED_BYTES >> 30} GB are needed: free some.")
+
+
+def _ensure_venv() -> None:
+    if venv_python().exists() and run_logged([venv_python(), "-m", "pip", "--version"], LOGS / "venv.log") == 0:
+        return
+    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
+        raise Stop(
+            f"This Python ({sys.executable}) comes without venv and pip. On Debian and Ubuntu: "
+            f"sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+        )
+    with step("making .venv"):
+        _do([sys.executable, "-m", "venv", "--clear", VENV], LOGS / "venv.log", "The virtual environment was not made")
+
+
+def _install_packages(group: str) -> None:
+    files: list[str | Path] = [part for name in GROUPS[group] for part in ("-r", name)]
+    command: list[str | Path] = [*_pip(), "--constraint", CONSTRAINTS, *files]
+    with step(f"installing Python packages ({', '.join(GROUPS[group])})") as shown_step:
+        _do(command, LOGS / "pip.log", "pip could not install the packages", shown_step)
+        if group == "dev":
+            worker = [*_pip(), "--ignore-requires-python", "--no-deps", WORKER_LIBRARY]
+            _do(worker, LOGS / "pip-worker.log", f"pip could not install {WORKER_LIBRARY}", shown_step)
+    _stamp(group).write_text(digest(group))
+
+
+def _pip() -> list[str | Path]:
+    return [venv_python(), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+
+
+def _install_azurite() -> None:
+    command = [venv_python(), "-m", "emulator.storage", "install", "--folder", AZURITE]
+    with step("installing Azurite, the storage emulator"):
+        _do(command, LOGS / "azurite.log", "Azurite could not be installed", extra=AZURITE / "npm.log")
+
+
+def _do(command: Command, log: Path, otherwise: str, shown_step: Step | None = None, extra: Path | None = None) -> None:
+    """Run an installer; `extra` is another log that it writes."""
+
+    def note(line: str) -> None:
+        if shown_step is not None and line.startswith(("Collecting", "Downloading", "Installing")):
+            shown_step.note = line
+
+    if run_logged(command, log, note) == 0:
+        return
+    logs = [f for f in (log, extra) if f is not None and f.exists()]
+    text = "\n".join(f.read_text(encoding="utf-8", errors="replace") for f in logs)
+    raise Stop(explain(text, logs[-1], otherwise))
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """One installation at a time: the system frees the lock of a process that is gone."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+b") as lock:
+        if not _locked(lock):
+            say("... waiting for another dev.py, which is installing")
+            while not _locked(lock):
+                time.sleep(0.5)
+        yield
+
+
+def _locked(lock: IO[bytes]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
