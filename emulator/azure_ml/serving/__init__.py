@@ -1,0 +1,1 @@
+"""One slot's process: an ONNX model behind Azure ML's scoring contract. Needs onnxruntime, never torch."""
