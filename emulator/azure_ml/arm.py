@@ -13,10 +13,11 @@ from starlette.routing import Route
 from emulator.azure_ml.endpoints import Endpoints, tail
 from emulator.azure_ml.errors import not_found
 from emulator.azure_ml.models import Models
-from emulator.azure_ml.resources import Resources, now_text, read_body
+from emulator.azure_ml.resources import Resources, now_text, read_body, read_object
 from emulator.azure_ml.runs import Runs
 from emulator.azure_ml.store import Body
 
+LOG_LINES = 5000
 DEFAULT_DATASTORE = "workspaceblobstore"
 FLAVORS: Body = {"python_function": {"data": {}}}
 """What Azure ML reads in an MLmodel file; the SDK fails on a model without."""
@@ -255,6 +256,8 @@ class Arm:
     async def delete_endpoint(self, request: Request) -> Response:
         """Delete an endpoint."""
         name = request.path_params["name"]
+        if self._store.get("onlineEndpoints", name) is None:
+            return Response(status_code=204)
         headers = self._resources.operation_headers("onlineEndpoints", name)
         await asyncio.to_thread(self._endpoints.delete, name)
         return Response(status_code=202, headers=headers)
@@ -304,13 +307,16 @@ class Arm:
 
     async def delete_deployment(self, request: Request) -> Response:
         """Delete a deployment that has no traffic."""
+        if self._store.get("deployments", _deployment_key(request)) is None:
+            return Response(status_code=204)
         headers = self._resources.operation_headers("deployments", _deployment_key(request))
         await asyncio.to_thread(self._endpoints.delete_deployment, *_endpoint_and_slot(request))
         return Response(status_code=202, headers=headers)
 
     async def logs(self, request: Request) -> Response:
         """The end of a deployment's log."""
-        return JSONResponse({"content": tail(self._endpoints.log(_deployment_key(request)), 200)})
+        lines = int((await read_object(request)).get("tail") or LOG_LINES)
+        return JSONResponse({"content": tail(self._endpoints.log(_deployment_key(request)), lines)})
 
 
 def _endpoint_and_slot(request: Request) -> tuple[str, str]:

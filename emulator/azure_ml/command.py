@@ -36,7 +36,13 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
     with (folder / "user.log").open("wb") as out:
         # a command job is a shell line by its contract
         process = subprocess.Popen(  # noqa: S602
-            command, shell=True, cwd=code, env={**environment, "PATH": paths}, stdout=out, stderr=subprocess.STDOUT
+            command,
+            shell=True,
+            cwd=code,
+            env={**environment, "PATH": paths},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
         runner.follow(name, process)
     model = code / "outputs" / "mlflow-model"

@@ -29,6 +29,8 @@ DEPLOYMENT_DEFAULTS: Body = {
 """What Azure ML adds to a deployment that leaves it out; the SDK fails on one without scale settings."""
 START_SECONDS = 60
 RESTARTS = 3
+STEADY_SECONDS = 60.0
+"""A slot that lived so long begins to count its crashes anew."""
 log = logging.getLogger("azure_ml")
 
 
@@ -142,6 +144,9 @@ class Endpoints:
         self._models.folder(str(body["properties"].get("model") or ""))
         same = old is not None and old["properties"].get("model") == body["properties"].get("model")
         if same and old is not None and old["properties"]["provisioningState"] != "Failed":
+            state = {"provisioningState": old["properties"]["provisioningState"]}
+            changed = {**old["properties"], **body["properties"], **state}
+            self._store.put("deployments", key, {**old, **body, "properties": changed})
             return False
         properties = {**DEPLOYMENT_DEFAULTS, **body["properties"], "provisioningState": "Creating"}
         self._store.put("deployments", key, {**body, "properties": properties, "internal": {}, "created": now_text()})
@@ -150,7 +155,7 @@ class Endpoints:
         return old is None
 
     def delete_deployment(self, name: str, slot: str) -> None:
-        """Delete a deployment.
+        """Delete a deployment; one that is not there is fine.
 
         Raises:
             AzureError: it has traffic.
@@ -181,26 +186,33 @@ class Endpoints:
     async def _keep(self, key: str) -> None:
         """Start a slot, say how that went, and start it again when it dies, a few times."""
         body = self._store.get("deployments", key)
-        created = body["created"] if body else ""
-        message = self._faults.deployment_failure(key)
-        if message:
-            self._fail(key, created, message)
+        if body is None:
             return
-        for _ in range(RESTARTS):
-            slot = await asyncio.to_thread(self._start, key, str((body or {})["properties"]["model"]))
-            if not self._is_current(key, created):
-                slot.end()
-                return
-            self.slots[key] = slot
-            if not await _is_live(slot):
+        created, message = body["created"], self._faults.deployment_failure(key)
+        crashes = 0
+        while crashes < RESTARTS and not message:
+            began = time.monotonic()
+            if not await self._serve(key, created, str(body["properties"]["model"])):
                 break
-            self._set(key, created, "Succeeded", {})
-            while slot.process.poll() is None:  # noqa: ASYNC110  # a process has no event to wait for
-                await asyncio.sleep(0.5)
             if not self._is_current(key, created):
                 return
             log.warning("Slot %s ended and is started again", key)
-        self._fail(key, created, "The container did not become live; see the deployment's log")
+            crashes = 1 if time.monotonic() - began > STEADY_SECONDS else crashes + 1
+        self._fail(key, created, message or "The container did not become live; see the deployment's log")
+
+    async def _serve(self, key: str, created: str, model: str) -> bool:
+        """Run a slot's process to its end; returns whether it was live, or nobody wanted it any more."""
+        slot = await asyncio.to_thread(self._start, key, model)
+        if not self._is_current(key, created):
+            await asyncio.to_thread(slot.end)
+            return True
+        self.slots[key] = slot
+        if not await _is_live(slot):
+            return not self._is_current(key, created)
+        self._set(key, created, "Succeeded", {})
+        while slot.process.poll() is None:  # noqa: ASYNC110  # a process has no event to wait for
+            await asyncio.sleep(0.5)
+        return True
 
     def _is_current(self, key: str, created: str) -> bool:
         body = self._store.get("deployments", key)
@@ -243,7 +255,7 @@ class Endpoints:
         body = self._store.get("onlineEndpoints", name)
         if body is None:
             raise not_found(f"Endpoint {name}")
-        if str(body["properties"]["authMode"]).lower() == "key":
+        if str(body["properties"]["authMode"]).lower() != "aadtoken":
             given = (authorization or "").removeprefix("Bearer ")
             if not any(secrets.compare_digest(given.encode(), key.encode()) for key in body["internal"]["keys"]):
                 raise AzureError(401, "key_auth_access_denied", "The key is missing or wrong")

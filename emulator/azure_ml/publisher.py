@@ -9,7 +9,7 @@ import httpx
 
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.faults import Faults
-from emulator.azure_ml.store import Store
+from emulator.azure_ml.store import Body, Store
 
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
@@ -22,16 +22,21 @@ async def publish(config: Config, store: Store, faults: Faults) -> None:
         return
     async with httpx.AsyncClient(timeout=10, headers={"aeg-sas-key": config.event_topic["key"]}) as client:
         while True:
-            waiting = store.events()
-            events = [e for _, e in waiting if not faults.spend(("drop_event",), f"{e['type']} {e['subject']}")]
-            if waiting and await _post(client, config.event_topic["url"], events):
-                store.forget_events(waiting[-1][0])
+            waiting = [(n, e) for n, e in store.events() if not _dropped(store, faults, n, e)]
+            events = [event for _, event in waiting]
+            if events and await _post(client, config.event_topic["url"], events):
+                store.forget_events([number for number, _ in waiting])
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _post(client: httpx.AsyncClient, url: str, events: list[dict[str, object]]) -> bool:
-    if not events:
-        return True
+def _dropped(store: Store, faults: Faults, number: int, event: Body) -> bool:
+    dropped = faults.spend(("drop_event",), f"{event['type']} {event['subject']}") is not None
+    if dropped:
+        store.forget_events([number])
+    return dropped
+
+
+async def _post(client: httpx.AsyncClient, url: str, events: list[Body]) -> bool:
     try:
         answer = await client.post(url, json=events)
     except httpx.HTTPError:

@@ -146,16 +146,28 @@ def check_name(name: str, rule: re.Pattern[str]) -> None:
         raise user_error(f"The name {name[:100]!r} is not valid: it must match {rule.pattern}")
 
 
+async def read_object(request: Request) -> Body:
+    """The JSON object that a request carries.
+
+    Raises:
+        AzureError: 400 where it carries none.
+    """
+    try:
+        found: Any = json.loads(await request.body())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise user_error("The request content was invalid and could not be deserialized")
+    return found
+
+
 async def read_body(request: Request) -> Body:
     """The JSON body of a resource.
 
     Raises:
         AzureError: 400 where it is none.
     """
-    try:
-        found: Any = json.loads(await request.body())
-    except ValueError:
-        raise user_error("The request content was invalid and could not be deserialized") from None
-    if not isinstance(found, dict) or not isinstance(found.get("properties"), dict):
+    found = await read_object(request)
+    if not isinstance(found.get("properties"), dict):
         raise user_error("The body has no properties")
     return found

@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
+
 from emulator.azure_ml import sweep
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.errors import AzureError
@@ -36,6 +38,15 @@ class JobFailed(Exception):
         """`code` is UserError or SystemError."""
         super().__init__(message)
         self.error = {"code": code, "message": message}
+
+
+def end_tree(process: subprocess.Popen[Any]) -> None:
+    """Ask a process and all that it started to end: a shell alone would leave its command running."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        every = psutil.Process(process.pid)
+        for child in [*every.children(recursive=True), every]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.terminate()
 
 
 class Runner:
@@ -64,7 +75,7 @@ class Runner:
         for _ in self._threads:
             self._queue.put(None)
         for process in list(self._processes.values()):
-            process.terminate()
+            end_tree(process)
         for thread in self._threads:
             thread.join(5)
 
@@ -75,13 +86,15 @@ class Runner:
 
     def cancel(self, name: str) -> None:
         """End a job as Canceled."""
-        self._runs.move(name, "Canceled")
-        for child in self._runs.children(f"{name}_HD"):
-            self._runs.move(child, "Canceled")
-        self._runs.move(f"{name}_HD", "Canceled")
+        self._end(name, "Canceled", {})
         process = self._processes.get(name)
         if process is not None:
-            process.terminate()
+            end_tree(process)
+
+    def _end(self, name: str, status: str, error: dict[str, str]) -> None:
+        """End a job and what of its trials has not ended; the job last, as whoever waits for it looks at all."""
+        for run in [*self._runs.children(f"{name}_HD"), f"{name}_HD", name]:
+            self._runs.move(run, status, error)
 
     def folder(self, name: str) -> Path:
         """Where a job's files are."""
@@ -104,9 +117,7 @@ class Runner:
         if self._stopping:
             return
         log.warning("Job %s failed: %s", name, error["message"])
-        for child in [*self._runs.children(f"{name}_HD"), f"{name}_HD"]:
-            self._runs.move(child, "Failed", error)
-        self._runs.move(name, "Failed", error)
+        self._end(name, "Failed", error)
 
     def _run(self, name: str) -> None:
         body = self._runs.get(name) or {}
@@ -131,8 +142,8 @@ class Runner:
             raise JobFailed("UserError", f"The local cloud does not train {details['taskType']}; Azure ML does")
         task, metric = TASKS[details["taskType"]]
         train, validation = (self._tables.rows(details[k]["uri"]) for k in ("trainingData", "validationData"))
-        if len(train) + len(validation) < FEWEST_IMAGES:
-            raise JobFailed("UserError", f"AutoML needs at least {FEWEST_IMAGES} images, found {len(train)}")
+        if (count := len(train) + len(validation)) < FEWEST_IMAGES:
+            raise JobFailed("UserError", f"AutoML needs at least {FEWEST_IMAGES} images, found {count}")
         limits = details.get("limitSettings") or {}
         found = [
             {"name": f"{name}_HD_{number}", "hyperparameters": parameters}
@@ -161,7 +172,6 @@ class Runner:
         for trial in found:
             parameters = cast("dict[str, Any]", trial["hyperparameters"])
             self._runs.add_child(f"{name}_HD", str(trial["name"]), parameters)
-            self._runs.note(str(trial["name"]), metrics={})
         return [str(trial["name"]) for trial in found]
 
     def _train(self, name: str, trials: list[str]) -> dict[str, Any]:
@@ -171,9 +181,9 @@ class Runner:
             command = [*self._config.training_command, str(self.folder(name))]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, text=True)
         self._processes[name] = process
-        if self._stopping or self._runs.status(name) in FINISHED:
-            process.terminate()
         try:
+            if self._stopping or self._runs.status(name) in FINISHED:
+                end_tree(process)
             for line in process.stdout or ():
                 last = self._heard(name, line) or last
             process.wait()
@@ -198,7 +208,7 @@ class Runner:
         self._processes[name] = process
         try:
             if self._stopping or self._runs.status(name) in FINISHED:
-                process.terminate()
+                end_tree(process)
             process.wait()
         finally:
             del self._processes[name]
@@ -240,6 +250,9 @@ class Runner:
 
     def _finish(self, name: str, last: dict[str, Any]) -> None:
         """The tag of the best trial is there before the job is Completed."""
+        if self._runs.status(name) in FINISHED:  # cancelled while its trials were being made
+            self._end(name, "Canceled", {})
+            return
         if best := str(last.get("best_trial") or ""):
             self._runs.note(name, tags={"automl_best_child_run_id": best, "model_explain_run": "best_run"})
             self._runs.note(name, final=last.get("metrics") or {})

@@ -67,9 +67,7 @@ class Runs:
         self._tell(name, body, status)
 
     def add_child(self, parent: str, name: str, parameters: dict[str, Any]) -> None:
-        """Make a trial's record, once."""
-        if self.get(name) is not None:
-            return
+        """Make a trial's record, or begin it anew: a restart runs an interrupted job from its beginning."""
         top = self.get(parent) or {"properties": {}}
         properties = {
             "jobType": "Command",

@@ -49,15 +49,6 @@ class Store:
                 (kind, key, json.dumps(body)),
             )
 
-    def change(self, kind: str, key: str, **fields: Any) -> Body | None:
-        """Change members of a resource, if it is still there, as one step."""
-        with self.lock:
-            body = self.get(kind, key)
-            if body is not None:
-                body.update(fields)
-                self.put(kind, key, body)
-            return body
-
     def delete(self, kind: str, key: str) -> None:
         """Forget a resource."""
         with self.lock:
@@ -82,7 +73,7 @@ class Store:
             rows = self._db.execute("SELECT id, event FROM events ORDER BY id LIMIT 100").fetchall()
         return [(number, json.loads(event)) for number, event in rows]
 
-    def forget_events(self, last: int) -> None:
-        """Forget events up to this number."""
+    def forget_events(self, numbers: Sequence[int]) -> None:
+        """Forget these events."""
         with self.lock:
-            self._db.execute("DELETE FROM events WHERE id <= ?", (last,))
+            self._db.executemany("DELETE FROM events WHERE id = ?", [(number,) for number in numbers])
