@@ -77,7 +77,7 @@ def fit(
             descent.step()
             cycle.step()
             average.update(model)
-            losses.append(float(found))
+            losses.append(found.item())
         metrics = {
             "train_loss": float(np.mean(losses)),
             **_evaluate(average.module, judged, wanted, multilabel=multilabel),

@@ -50,7 +50,7 @@ def fit(
             descent.step()
             cycle.step()
             average.update(head)
-            losses.append(float(found))
+            losses.append(found.item())
         metrics = {"train_loss": float(np.mean(losses))}
         if epoch % settings.every == 0 or epoch == settings.epochs:
             metrics |= evaluate(average.module, validation, rows, classes)
