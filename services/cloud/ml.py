@@ -167,7 +167,7 @@ class AzureWorkspace:
                 job = self._client.jobs.get(name)
         except NotFound:
             return None
-        status = str(job.status or "Unknown")
+        status = _word(job.status) or "Unknown"
         phase = _PHASES.get(status, "running")
         started, ended = self._times(name) if phase != "waiting" else (None, None)
         error = self._job_error(name) if phase in ("failed", "canceled") else ""
@@ -359,7 +359,12 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _state(text: object) -> Provisioning:
-    return _STATES.get(str(text).lower(), "creating")
+    return _STATES.get(_word(text).lower(), "creating")
+
+
+def _word(value: object) -> str:
+    """The SDK gives texts here and enumerations there."""
+    return str(getattr(value, "value", value) or "")
 
 
 def _name_and_version(model: str) -> str:

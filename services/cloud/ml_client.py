@@ -38,6 +38,7 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 }
 _NOISY = {
     "azure.ai.ml._utils._experimental": logging.ERROR,
+    "azure.ai.ml._telemetry": logging.CRITICAL,  # tells every call, and every 404 as an error
     "azure.core.pipeline.policies.http_logging_policy": logging.WARNING,
 }
 
@@ -54,13 +55,14 @@ def build_client(settings: Settings) -> MLClient:
     load_sdk()
     from azure.ai.ml import MLClient
 
-    for name, level in _NOISY.items():
-        logging.getLogger(name).setLevel(level)
     if "ARM_CLOUD_METADATA_URL" in os.environ:
         # The SDK leaves this behind, and would trust an inherited one more than the metadata.
         os.environ.pop("AZUREML_CURRENT_CLOUD", None)
     scope = settings.subscription_id, settings.resource_group, settings.workspace
-    return MLClient(credential(), *scope, **_CLIENT_OPTIONS)
+    client = MLClient(credential(), *scope, **_CLIENT_OPTIONS)
+    for name, level in _NOISY.items():  # afterwards, as the client sets levels of its own
+        logging.getLogger(name).setLevel(level)
+    return client
 
 
 @contextmanager

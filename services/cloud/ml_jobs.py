@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from services.cloud.ml_client import load_sdk
-from services.cloud.ports import AutoMLJobSpec, Distribution
+from services.cloud.ports import AutoMLJobSpec
+from services.distributions import Distribution
 
 LABEL_COLUMN = "label"
 

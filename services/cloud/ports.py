@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from services.distributions import Distribution
+
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
@@ -157,31 +159,6 @@ class BanditSpec:
     evaluation_interval: int
     slack_factor: float
     delay_evaluation: int
-
-
-DistributionKind = Literal[
-    "choice",
-    "randint",
-    "uniform",
-    "quniform",
-    "loguniform",
-    "qloguniform",
-    "normal",
-    "qnormal",
-    "lognormal",
-    "qlognormal",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """One parameter's distribution in a sweep, as Azure ML writes it: `uniform(0.001,0.01)`."""
-
-    kind: DistributionKind
-    arguments: tuple[str | int | float | bool, ...]
-
-    def __str__(self) -> str:
-        return f"{self.kind}({', '.join(map(str, self.arguments))})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,10 @@ def decide(policy: Promotion, task: Task, challenger: Scores, champion: Scores |
 
 
 def _first(policy: Promotion, metric: str, score: float, unopposed: str) -> Decision:
+    """A model that got nothing right is no model, whatever the minimum."""
     said = f"{metric} {score:.4f}, {unopposed or 'there is no champion yet'}, minimum {policy.minimum:g}"
-    return Decision(score >= policy.minimum - ROUNDING, said, facts={"metric": metric, "challenger": score})
+    enough = score > ROUNDING and score >= policy.minimum - ROUNDING
+    return Decision(enough, said, facts={"metric": metric, "challenger": score})
 
 
 def _against(policy: Promotion, metric: str, score: float, best: float) -> Decision:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from services.cloud.ports import AutoMLJobSpec, BanditSpec, ComputeSpec, Distribution
+from services.cloud.ports import AutoMLJobSpec, BanditSpec, ComputeSpec
+from services.distributions import Distribution
 from services.loop_config import LoopConfig, Task, Training
 from services.names import digest
 from services.state import DatasetVersion, TrainingRun

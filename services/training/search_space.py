@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-from services.cloud.ports import Distribution, DistributionKind
+from services.distributions import Distribution, DistributionKind
 from services.errors import ConfigError
 
 Value = str | int | float | bool

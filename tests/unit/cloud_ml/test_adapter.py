@@ -12,7 +12,8 @@ import pytest
 from services.cloud.ml import _name_and_version, _state, _time
 from services.cloud.ml_client import translated
 from services.cloud.ml_jobs import automl_job
-from services.cloud.ports import AutoMLJobSpec, BanditSpec, Distribution
+from services.cloud.ports import AutoMLJobSpec, BanditSpec
+from services.distributions import Distribution
 from services.errors import (
     Conflict,
     NotFound,

@@ -29,6 +29,9 @@ class Slot(ThreadingHTTPServer):
         self.status, self.body, self.headers, self.delay = 200, b"[]", dict[str, str](), 0.0
         self.asked: list[tuple[dict[str, str], bytes]] = []
 
+    def handle_error(self, *_: object) -> None:
+        """A client that went away at its deadline is no news."""
+
     @property
     def uri(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/online/nuts/score"

@@ -40,7 +40,9 @@ def test_a_challenger_has_to_be_better_by_the_margin(
     assert (f"at least {margin:+g}" in decision.reason) is bool(margin)
 
 
-@pytest.mark.parametrize(("score", "minimum", "promoted"), [(0.5, 0.5, True), (0.49, 0.5, False), (0.0, 0.0, True)])
+@pytest.mark.parametrize(
+    ("score", "minimum", "promoted"), [(0.5, 0.5, True), (0.49, 0.5, False), (0.01, 0.0, True), (0.0, 0.0, False)]
+)
 def test_the_first_model_has_to_reach_the_minimum(score: float, minimum: float, promoted: bool) -> None:
     decision = decide(Promotion(minimum=minimum), DETECTION, scores(score), None)
     assert decision.act is promoted

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cloud.ports import Distribution
+from services.distributions import Distribution
 from services.errors import ConfigError
 from services.training.search_space import check_sampling, parse, read, read_space
 
