@@ -327,12 +327,14 @@ class AzureWorkspace:
     def begin_traffic(self, endpoint: str, traffic: Mapping[str, int]) -> None:
         """See `Workspace`."""
         share = {slot: percent for slot, percent in traffic.items() if percent}
-        with _one_at_a_time(), translated(f"Setting the traffic of {endpoint}"):
+        what = f"Setting the traffic of {endpoint}"
+        with translated(what):
             found = self._client.online_endpoints.get(endpoint)
-            unknown = [slot for slot in share if slot not in (found.traffic or {})]
-            if unknown or sum(share.values()) not in (0, 100):
-                raise _NoSuchTraffic(f"Traffic {share} of {endpoint} is refused: its slots are {sorted(found.traffic)}")
-            found.traffic = share
+        slots = sorted(found.traffic or {})
+        if not set(share) <= set(slots) or sum(share.values()) not in (0, 100):
+            raise Conflict(f"{what}: {share} is refused, its slots are {slots}")
+        found.traffic = share
+        with _one_at_a_time(), translated(what):
             self._put_endpoint(found)
 
     def begin_delete_deployment(self, endpoint: str, slot: str) -> None:
@@ -343,17 +345,11 @@ class AzureWorkspace:
             )
 
 
-class _NoSuchTraffic(Conflict):
-    """A conflict of ours, not of Azure's: it does not pass by waiting."""
-
-
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Azure's 409 for an endpoint that another operation is changing means: come again later."""
     try:
         yield
-    except _NoSuchTraffic:
-        raise
     except Conflict as error:
         raise UpstreamBusy(error.detail) from error
 
