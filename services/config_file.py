@@ -51,7 +51,7 @@ class _Builder:
             return {_key(k): self.build(v, (*at, _key(k))) for k, v in node.value}
         if isinstance(node, yaml.SequenceNode):
             return [self.build(v, (*at, i)) for i, v in enumerate(node.value)]
-        return yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call]
+        return yaml.SafeLoader("").construct_object(node)
 
     def _check(self, node: Any, at: Location) -> None:
         if len(at) > MOST_DEPTH:

@@ -6,18 +6,25 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from services.settings import DELIVERY_QUEUE, WAKE_QUEUE, settings
+from services.settings import DELIVERY_QUEUE, WAKE_QUEUE
+from services.settings import settings as settings  # noqa: PLC0414  # part of the wiring, for triggers
 
 if TYPE_CHECKING:
     from services.cloud.blobs import AzureBlobStore
+    from services.cloud.queues import AzureQueue
     from services.cloud.scoring import EndpointScorer
     from services.context import Cloud
     from services.controller import Controller
+    from services.inference.predict import Predictor
     from services.state_store import StateStore
+    from services.status.documents import Status
     from services.sweep import Sweeper
     from services.timeline import Timeline
     from services.wake import Waker
+    from services.webhooks.console import Console
+    from services.webhooks.deliver import Deliverer
     from services.webhooks.dispatch import Dispatcher
+    from services.webhooks.registry import Registry
 
 
 def clock() -> datetime:
@@ -87,10 +94,60 @@ def states() -> StateStore:
 @cache
 def dispatcher() -> Dispatcher:
     """Hands events to webhooks."""
-    from services.cloud.queues import AzureQueue
     from services.webhooks.dispatch import Dispatcher
 
-    return Dispatcher(system_store(), AzureQueue(settings().system_queue_uri, DELIVERY_QUEUE))
+    return Dispatcher(webhooks(), delivery_queue())
+
+
+@cache
+def delivery_queue() -> AzureQueue:
+    """The queue of webhook deliveries."""
+    from services.cloud.queues import AzureQueue
+
+    return AzureQueue(settings().system_queue_uri, DELIVERY_QUEUE)
+
+
+@cache
+def webhooks() -> Registry:
+    """Who is told of what."""
+    from services.webhooks.registry import Registry
+
+    return Registry(system_store(), clock, allow_local=settings().allow_local_webhooks)
+
+
+@cache
+def webhook_console() -> Console:
+    """What people do with webhooks."""
+    from services.webhooks.console import Console
+
+    return Console(system_store(), webhooks(), dispatcher(), clock)
+
+
+@cache
+def deliverer() -> Deliverer:
+    """Works on the delivery queue."""
+    from services.webhooks.deliver import Deliverer
+    from services.webhooks.sender import HttpSender
+
+    sender = HttpSender(allow_local=settings().allow_local_webhooks)
+    return Deliverer(system_store(), webhooks(), delivery_queue(), sender, clock)
+
+
+@cache
+def predictor() -> Predictor:
+    """Answers predictions, without an SDK."""
+    from services.inference.champion import Champions, StateReader
+    from services.inference.predict import Predictor
+
+    return Predictor(Champions(StateReader(settings())), scorer(), settings())
+
+
+@cache
+def status() -> Status:
+    """What a person sees."""
+    from services.status.documents import Status
+
+    return Status(states(), timeline())
 
 
 @cache

@@ -89,7 +89,7 @@ class Invoker:
         started, outcome = time.perf_counter(), "failed"
         self.running += 1
         try:
-            registry = func.get_binding_registry()  # type: ignore[no-untyped-call]
+            registry = func.get_binding_registry()
             value = registry.get(function.kind).decode(datum, trigger_metadata=metadata or {})
             result = await asyncio.wait_for(self._call(function, value), self._timeout)
             outcome = "succeeded"

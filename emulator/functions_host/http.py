@@ -106,7 +106,7 @@ def _datum(request: Request, body: bytes) -> Datum:
 def _response(result: object) -> Response:
     if result is None:
         return Response(status_code=204)
-    registry = func.get_binding_registry()  # type: ignore[no-untyped-call]
+    registry = func.get_binding_registry()
     datum = registry.get("http").encode(result, expected_type=None)
     if datum.type == "string":
         return Response(datum.value, media_type="text/plain")

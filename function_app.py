@@ -1,0 +1,11 @@
+"""The function app: one blueprint an event source. What the functions do is in services/."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from triggers import deliver, ml_events, predict, schedule, status, storage_events, wake, webhooks
+
+app = func.FunctionApp()
+for part in (storage_events, ml_events, wake, schedule, deliver, predict, status, webhooks):
+    app.register_functions(part.blueprint)

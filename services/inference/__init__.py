@@ -1,0 +1,1 @@
+"""The way of a prediction: no SDK, few imports, pooled connections."""

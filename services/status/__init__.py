@@ -1,0 +1,1 @@
+"""What a person sees of the loops: documents, and a page."""

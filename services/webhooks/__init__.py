@@ -1,0 +1,1 @@
+"""Tells other systems of every step, signed by the Standard Webhooks scheme (https://www.standardwebhooks.com)."""

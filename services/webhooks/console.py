@@ -1,0 +1,76 @@
+"""What people do with webhooks over HTTP."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from services.cloud.ports import BlobStore
+from services.errors import BadRequest
+from services.state import Event
+from services.webhooks.deliver import deliveries
+from services.webhooks.dispatch import Dispatcher
+from services.webhooks.registry import Registry
+
+
+class Console:
+    """Register, list, remove, test, and see how deliveries went."""
+
+    def __init__(
+        self, system: BlobStore, registry: Registry, dispatcher: Dispatcher, clock: Callable[[], datetime]
+    ) -> None:
+        """All can be replaced."""
+        self._system, self._registry, self._dispatcher, self._clock = system, registry, dispatcher, clock
+
+    def register(self, body: bytes) -> dict[str, Any]:
+        """Register a receiver; the answer is the only place where its secret is shown.
+
+        Raises:
+            BadRequest: saying what is wrong.
+        """
+        try:
+            asked = json.loads(body)
+        except (ValueError, RecursionError):
+            raise BadRequest("The body must be JSON with url, and if wanted events, loops and description") from None
+        endpoint = self._registry.add(asked)
+        return {**endpoint.shown(), "secret": endpoint.secret}
+
+    def list(self) -> dict[str, Any]:
+        """All receivers, without their secrets."""
+        return {"webhooks": [endpoint.shown() for endpoint in self._registry.list()]}
+
+    def remove(self, endpoint_id: str) -> None:
+        """Forget a receiver.
+
+        Raises:
+            NotFound: there is none.
+        """
+        self._registry.remove(endpoint_id)
+
+    def test(self, endpoint_id: str) -> dict[str, Any]:
+        """Send a receiver an event of the type webhook.test.
+
+        Raises:
+            NotFound: there is none.
+        """
+        endpoint = self._registry.get(endpoint_id)
+        event = Event(
+            id=f"test-{secrets.token_hex(8)}",
+            source="/visionloop",
+            type="visionloop.webhook.test",
+            subject="visionloop",
+            time=self._clock(),
+            data={"loop": "", "reason": "You asked for a test"},
+        )
+        return {"delivery": self._dispatcher.send(event, endpoint.id), "event": event.id}
+
+    def deliveries(self, endpoint_id: str) -> dict[str, Any]:
+        """The newest deliveries with their attempts.
+
+        Raises:
+            NotFound: there is no such receiver.
+        """
+        return {"deliveries": deliveries(self._system, self._registry.get(endpoint_id).id)}

@@ -1,0 +1,147 @@
+"""Makes one attempt at one delivery, writes down how it went, and queues the next."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, Field, ValidationError
+
+from services.cloud.ports import BlobStore, Queue
+from services.errors import BadRequest, NotFound
+from services.state import Event
+from services.webhooks.registry import Endpoint, Registry
+from services.webhooks.schedule import pause
+
+ANSWER_CHARACTERS = 300
+GONE = 410
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver said; status 0 where there was no answer, and why in `body`."""
+
+    status: int
+    body: str = ""
+    retry_after: float | None = None
+
+
+class Sender(Protocol):
+    """Posts a body to a receiver; never raises for what the network or the receiver does."""
+
+    def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer: ...
+
+
+class Attempt(BaseModel):
+    """One attempt, as the log shows it."""
+
+    number: int
+    time: datetime
+    status: int
+    answer: str
+
+
+class Delivery(BaseModel):
+    """One event to one receiver, with its attempts: `deliveries/log/<endpoint>/<delivery>.json`."""
+
+    id: str
+    endpoint: str
+    event: str
+    type: str
+    state: Literal["pending", "delivered", "failed"] = "pending"
+    attempts: list[Attempt] = Field(default_factory=list)
+
+
+class _Message(BaseModel):
+    delivery: str = Field(pattern=r"^msg_[0-9a-f]{24}$")
+    endpoint: str = Field(pattern=r"^ep_[0-9a-f]{16}$")
+    event: Event
+    attempt: int = Field(ge=1)
+
+
+class Deliverer:
+    """Works on the delivery queue."""
+
+    def __init__(
+        self, system: BlobStore, registry: Registry, queue: Queue, sender: Sender, clock: Callable[[], datetime]
+    ) -> None:
+        """`sender` is what goes to the network."""
+        self._system, self._registry, self._queue = system, registry, queue
+        self._sender, self._clock = sender, clock
+
+    def deliver(self, body: str) -> None:
+        """Make the attempt that a message asks for; one that was already made is not made again.
+
+        Raises:
+            BadRequest: the message is not one of ours.
+        """
+        try:
+            message = _Message.model_validate_json(body)
+        except ValidationError:
+            raise BadRequest("A delivery message has delivery, endpoint, event and attempt") from None
+        try:
+            endpoint = self._registry.get(message.endpoint)
+        except NotFound:
+            return
+        found = self._read(message)
+        if endpoint.enabled and found.state == "pending" and len(found.attempts) < message.attempt:
+            self._attempt(message, endpoint, found)
+
+    def _attempt(self, message: _Message, endpoint: Endpoint, found: Delivery) -> None:
+        payload = message.event.model_dump_json().encode()
+        answer = self._sender(endpoint.url, sign(endpoint.secret, message.delivery, self._clock(), payload), payload)
+        number, said = message.attempt, answer.body[:ANSWER_CHARACTERS]
+        found.attempts.append(Attempt(number=number, time=self._clock(), status=answer.status, answer=said))
+        again = None
+        if 200 <= answer.status < 300:
+            found.state = "delivered"
+        elif answer.status == GONE:
+            found.state = "failed"
+            self._registry.disable(endpoint.id, "it answered 410 Gone")
+        else:
+            again = pause(message.attempt, answer.retry_after, random.random())
+            found.state = "pending" if again is not None else "failed"
+        if again is not None:
+            # queued before it is written down: dying between the two repeats an attempt, and loses none
+            next_one = message.model_copy(update={"attempt": message.attempt + 1})
+            self._queue.send(next_one.model_dump_json(), delay=again)
+        self._system.write(_file(found.endpoint, found.id), found.model_dump_json().encode())
+        log.info("Delivery %s, attempt %s: %s (%s)", found.id, message.attempt, answer.status, found.state)
+
+    def _read(self, message: _Message) -> Delivery:
+        try:
+            return Delivery.model_validate_json(self._system.read(_file(message.endpoint, message.delivery)).data)
+        except NotFound:
+            return Delivery(
+                id=message.delivery, endpoint=message.endpoint, event=message.event.id, type=message.event.type
+            )
+
+
+def deliveries(system: BlobStore, endpoint: str, limit: int = 100) -> list[dict[str, Any]]:
+    """The newest deliveries to a receiver, newest first."""
+    found = sorted(system.list(f"deliveries/log/{endpoint}/"), key=lambda b: b.modified, reverse=True)
+    return [json.loads(system.read(blob.name).data) for blob in found[:limit]]
+
+
+def _file(endpoint: str, delivery: str) -> str:
+    return f"deliveries/log/{endpoint}/{delivery}.json"
+
+
+def sign(secret: str, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
+    """The headers of a signed delivery."""
+    from standardwebhooks import Webhook
+
+    signature = Webhook(secret).sign(message_id, now, body.decode())
+    return {
+        "content-type": "application/cloudevents+json; charset=utf-8",
+        "user-agent": "Visionloop",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": signature,
+    }

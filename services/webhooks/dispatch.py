@@ -1,0 +1,39 @@
+"""Puts one message a receiver on the delivery queue; handing an event over twice makes the same delivery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from services.cloud.ports import Queue
+from services.names import digest
+from services.state import Event
+from services.webhooks.registry import Registry
+
+
+def delivery_id(event_id: str, endpoint_id: str) -> str:
+    """One id for one event and one receiver: it is what a receiver recognises a repetition by."""
+    return f"msg_{digest(event_id, endpoint_id, length=24)}"
+
+
+class Dispatcher:
+    """Hands events to the delivery queue."""
+
+    def __init__(self, registry: Registry, queue: Queue) -> None:
+        """`queue` is what the function `deliver` reads."""
+        self._registry, self._queue = registry, queue
+
+    def dispatch(self, events: Sequence[Event]) -> None:
+        """Queue every event for every receiver that wants it."""
+        endpoints = self._registry.list()
+        for event in events:
+            for endpoint in endpoints:
+                if endpoint.wants(event):
+                    self.send(event, endpoint.id)
+
+    def send(self, event: Event, endpoint_id: str) -> str:
+        """Queue one event for one receiver; returns the delivery's id."""
+        delivery = delivery_id(event.id, endpoint_id)
+        message = {"delivery": delivery, "endpoint": endpoint_id, "event": event.model_dump(mode="json"), "attempt": 1}
+        self._queue.send(json.dumps(message))
+        return delivery

@@ -1,0 +1,59 @@
+"""HTTP: where the loops stand, as JSON and as a page."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from triggers.http import answers, json_answer
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("health")
+@blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers
+def health(req: func.HttpRequest) -> func.HttpResponse:
+    """Whether the app answers; with `deep=true` also whether its storage does."""
+    from services.status.health import health as look
+
+    return json_answer(look(deep=req.params.get("deep", "").lower() == "true"))
+
+
+@blueprint.function_name("status")
+@blueprint.route("status", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding asks for it
+    """A line a loop."""
+    from services import wiring
+
+    return json_answer(wiring.status().loops())
+
+
+@blueprint.function_name("loop_status")
+@blueprint.route("loops/{loop}/status", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def loop_status(req: func.HttpRequest) -> func.HttpResponse:
+    """Everything about a loop."""
+    from services import wiring
+
+    return json_answer(wiring.status().loop(req.route_params["loop"]))
+
+
+@blueprint.function_name("timeline")
+@blueprint.route("loops/{loop}/timeline", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def timeline(req: func.HttpRequest) -> func.HttpResponse:
+    """A page of a loop's events, newest first."""
+    from services import wiring
+
+    return json_answer(wiring.status().timeline(req.route_params["loop"], dict(req.params)))
+
+
+@blueprint.function_name("dashboard")
+@blueprint.route("dashboard", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers
+def dashboard(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding asks for it
+    """The page; it asks for the key itself, and holds nothing secret."""
+    from services.status.page import HEADERS, page
+
+    return func.HttpResponse(page(), mimetype="text/html", headers=HEADERS)

@@ -1,0 +1,60 @@
+"""HTTP: register, list, remove and test receivers of webhooks."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from triggers.http import answers, json_answer
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("webhooks_register")
+@blueprint.route("webhooks", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def register(req: func.HttpRequest) -> func.HttpResponse:
+    """Register a receiver; its secret is shown here and never again."""
+    from services import wiring
+
+    return json_answer(wiring.webhook_console().register(req.get_body()), 201)
+
+
+@blueprint.function_name("webhooks_list")
+@blueprint.route("webhooks", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def listing(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding asks for it
+    """All receivers."""
+    from services import wiring
+
+    return json_answer(wiring.webhook_console().list())
+
+
+@blueprint.function_name("webhooks_remove")
+@blueprint.route("webhooks/{id}", methods=["DELETE"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def remove(req: func.HttpRequest) -> func.HttpResponse:
+    """Forget a receiver."""
+    from services import wiring
+
+    wiring.webhook_console().remove(req.route_params["id"])
+    return func.HttpResponse(status_code=204)
+
+
+@blueprint.function_name("webhooks_test")
+@blueprint.route("webhooks/{id}/test", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def test(req: func.HttpRequest) -> func.HttpResponse:
+    """Send a test event."""
+    from services import wiring
+
+    return json_answer(wiring.webhook_console().test(req.route_params["id"]), 202)
+
+
+@blueprint.function_name("webhooks_deliveries")
+@blueprint.route("webhooks/{id}/deliveries", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def deliveries(req: func.HttpRequest) -> func.HttpResponse:
+    """The newest deliveries with their attempts."""
+    from services import wiring
+
+    return json_answer(wiring.webhook_console().deliveries(req.route_params["id"]))
