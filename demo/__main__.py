@@ -24,6 +24,8 @@ from devtools.client import Client, Refused, Unreachable
 
 MOST_SECONDS = 3600
 DRAWN_LOOP = "conveyor"
+SHOWN_SCORE = 0.3
+"""Less certain boxes are not worth a line; the app leaves them out of its picture too."""
 
 
 class Failed(Exception):
@@ -64,7 +66,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         started = time.monotonic()
         status = close_loop(client, source, shown)
         example = most_to_see(source.held_out)
-        found = predict(client, source.loop, example)
+        found = [f for f in predict(client, source.loop, example) if f.score >= SHOWN_SCORE]
         seconds = time.monotonic() - started
         picture = save_picture(client, source.loop, example, arguments.folder / "demo")
         marks = judge(client, source.loop, source.held_out, lambda n: shown.bar("judging", n, len(source.held_out)))

@@ -28,7 +28,7 @@ class Watch:
         """Nothing is asked yet."""
         self._client, self._loop, self._screen = client, loop, screen
         self._shown: set[str] = set()
-        self._reason = ""
+        self._doing = ""
 
     def until_closed(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
         """Look until the loop has a champion and its rollout is over; returns its status.
@@ -45,7 +45,7 @@ class Watch:
                 return status
             time.sleep(LOOK_SECONDS)
         raise NotClosed(
-            f"The loop did not close within {seconds / 60:.0f} minutes. It says: {self._reason or 'nothing'}"
+            f"The loop did not close within {seconds / 60:.0f} minutes. It says: {self._doing or 'nothing'}"
         )
 
     def _look(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Watch:
             self._show_trials({run["job"]: run["number"] for run in status.get("runs") or []})
         except (Refused, Unreachable):
             return {}  # the host may be just being started again
-        self._show_reason(status)
+        self._show_doing(status)
         return status
 
     def _show_events(self) -> None:
@@ -80,13 +80,15 @@ class Watch:
                 done, total = trial["epochs"]
                 self._screen.bar(f"run {number}, trial {count}, epochs", done, total, figures(trial))
 
-    def _show_reason(self, status: dict[str, Any]) -> None:
-        """What the rollout is doing, or what the loop waits for, where that has changed."""
+    def _show_doing(self, status: dict[str, Any]) -> None:
+        """What the loop is doing, where that has changed; steps of a rollout are no events of their own."""
+        doing = str(status.get("doing") or "")
+        if doing and doing != self._doing and not doing.startswith("Waiting"):
+            self._screen.say(f"[dim]          {escape(doing)}[/]")
+        self._doing = doing
         rollout = status.get("rollout") or {}
-        reason = rollout_line(rollout) if rollout and not rollout.get("outcome") else ""
-        if reason and reason != self._reason:
-            self._screen.say(f"[dim]          {escape(reason)}[/]")
-        self._reason = reason or "; ".join(str(r) for r in (status.get("reasons") or {}).values())
+        for slot, count in (rollout.get("evaluated") or {}).items():
+            self._screen.bar(f"holdout images judged in {slot}", count, rollout["holdout_images"])
 
 
 def is_closed(status: dict[str, Any]) -> bool:
@@ -108,13 +110,6 @@ def failure(status: dict[str, Any]) -> str:
     if last.get("rollout") in {"rejected", "failed"} and not status.get("champion"):
         return f"The rollout of run {last['number']} was {last['rollout']}: {last.get('reason', '')}"
     return ""
-
-
-def rollout_line(rollout: dict[str, Any]) -> str:
-    """The step that a rollout is at."""
-    evaluated = ", ".join(f"{slot} {count}" for slot, count in (rollout.get("evaluated") or {}).items())
-    of = f" ({evaluated} of {rollout.get('holdout_images')} images)" if evaluated else ""
-    return f"rollout to slot {rollout.get('slot')}: {rollout.get('step')}{of}"
 
 
 def figures(trial: dict[str, Any]) -> str:

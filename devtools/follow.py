@@ -21,14 +21,14 @@ def event_line(event: dict[str, Any]) -> str:
     return f"{when}  {kind:<19} {event['data'].get('reason', '')}"
 
 
-def summary(loop: str, status: dict[str, Any]) -> str:
+def summary(status: dict[str, Any]) -> str:
     """Where a loop stands, in a line."""
     champion = status.get("champion")
     live = "no champion yet"
     if champion:
-        live = f"champion: run {champion['run']}, {champion['metric']} {champion['score']:.3f}, slot {champion['slot']}"
-    catalogue = status.get("catalogue") or {}
-    return f"{loop}: {catalogue.get('labelled', 0)} labelled images, {len(status.get('datasets', []))} versions, {live}"
+        live = f"champion {status['champion_model']} ({champion['metric']} {champion['score']:.3f}, {champion['slot']})"
+    counts = f"{status['labelled']} labelled images, {len(status['datasets'])} dataset versions"
+    return f"{status['loop']}: {counts}, {live}. {status['doing']}"
 
 
 class Follower:
@@ -48,7 +48,7 @@ class Follower:
         for loop in self._client.loops():
             events = self._client.timeline(loop)
             if loop not in self._shown:
-                yield summary(loop, self._client.status(loop))
+                yield summary(self._client.status(loop))
                 self._shown[loop] = {str(e["id"]) for e in events[:-SHOWN_AT_FIRST]}
             new = [e for e in events if e["id"] not in self._shown[loop]]
             self._shown[loop].update(str(e["id"]) for e in new)

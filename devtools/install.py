@@ -81,7 +81,7 @@ def _ensure_venv() -> None:
 def _install_packages(group: str) -> None:
     files: list[str | Path] = [part for name in GROUPS[group] for part in ("-r", name)]
     command: list[str | Path] = [*_pip(), "--constraint", CONSTRAINTS, *files]
-    with step(f"installing Python packages ({', '.join(GROUPS[group])})") as shown_step:
+    with step("installing Python packages") as shown_step:
         _do(command, LOGS / "pip.log", "pip could not install the packages", shown_step)
         if group == "dev":
             worker = [*_pip(), "--ignore-requires-python", "--no-deps", WORKER_LIBRARY]
@@ -94,7 +94,7 @@ def _pip() -> list[str | Path]:
 
 
 def _install_azurite() -> None:
-    command = [venv_python(), "-m", "emulator.storage", "install", "--folder", AZURITE]
+    command: Command = [venv_python(), "-m", "emulator.storage", "install", "--folder", AZURITE]
     with step("installing Azurite, the storage emulator"):
         _do(command, LOGS / "azurite.log", "Azurite could not be installed", extra=AZURITE / "npm.log")
 

@@ -133,7 +133,9 @@ class Background:
     @property
     def lines(self) -> Iterator[str]:
         """Output as it comes, until the child ends."""
-        return (line.rstrip() for line in self._process.stdout or ())
+        with self._process.stdout or contextlib.nullcontext(()) as out:
+            for line in out:
+                yield line.rstrip()
 
     def wait(self, seconds: float | None = None) -> int | None:
         """The exit code, or None where it still runs after so many seconds."""

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devtools import cli, commands, console, doctor
+from devtools.console import Stop, step
+from devtools.layout import ROOT
+from tests.support.programs import program
+
+COMMANDS = ("demo", "serve", "test", "lint", "bench", "doctor", "clean")
+
+
+@pytest.fixture(autouse=True)
+def _no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "end_on_signals", lambda: None)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
+    """Commands that would have been run; nothing is installed or started."""
+    found: list[list[str]] = []
+
+    def run(command: list[object]) -> int:
+        found.append([str(c) for c in command])
+        return 0
+
+    monkeypatch.setattr(commands, "run", run)
+    monkeypatch.setattr(commands, "ensure_installed", lambda _: None)
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert len(said.split("\n\n")[1]) > 30
+
+
+def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["doctor", "--fix"])
+    assert ended.value.code == 2
+    assert "doctor does not know --fix" in capsys.readouterr().err
+
+
+def test_what_test_does_not_know_goes_to_pytest(runs: list[list[str]]) -> None:
+    assert cli.main(["test", "--no-lint", "tests/unit", "-k", "rollout", "-x"]) == 0
+    assert runs[0][1:] == ["-m", "pytest", "tests/unit", "-k", "rollout", "-x"]
+
+
+def test_failed_checks_fail_the_test_run_whose_words_come_last(
+    runs: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(commands, "run_logged", _checked)
+    monkeypatch.setattr(commands, "LOGS", tmp_path)
+    assert cli.main(["test"]) == 1
+    assert "mypy failed" in capsys.readouterr().out
+    assert len(runs) == 1
+
+
+def _checked(command: list[object], log: Path) -> int:
+    log.write_text("what is wrong")
+    return int("mypy" in command)
+
+
+def test_a_benchmark_is_listed_by_its_first_line_and_run_by_its_name(
+    runs: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["bench"]) == 0
+    assert "startup" in capsys.readouterr().out
+    assert cli.main(["bench", "startup", "--rounds", "2"]) == 0
+    assert runs[0][1:] == [str(ROOT / "benchmarks" / "startup.py"), "--rounds", "2"]
+    assert cli.main(["bench", "nothing"]) == 2
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--data", "/no/such/folder"]) == 2
+    assert "There is no folder /no/such/folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (Stop("Do this.", 4), 4, "Do this."),
+        (PermissionError(13, "Permission denied", "/x/y"), 1, "Permission denied: /x/y"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_whatever_ends_a_command_is_a_sentence_and_a_code(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> int:
+        raise error
+
+    monkeypatch.setattr(doctor, "main", fail)
+    assert cli.main(["doctor"]) == code
+    assert said in capsys.readouterr().err
+
+
+class TestClean:
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "cloud"
+        folder.mkdir()
+        (folder / "keys.json").write_text("{}")
+        return folder
+
+    def test_yes_removes(self, state: Path) -> None:
+        assert cli.main(["clean", "--yes", "--folder", str(state)]) == 0
+        assert not state.exists()
+        assert cli.main(["clean", "--yes", "--folder", str(state)]) == 0
+
+    @pytest.mark.parametrize(("answer", "left"), [("y", False), ("", True), ("no", True)])
+    def test_it_asks(self, state: Path, answer: str, left: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("builtins.input", lambda _: answer)
+        assert cli.main(["clean", "--folder", str(state)]) == int(left)
+        assert state.exists() is left
+
+    def test_a_running_cloud_is_left_alone(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        with program("emulator") as process:
+            (state / "lock").write_text(str(process.pid))
+            assert cli.main(["clean", "--yes", "--folder", str(state)]) == 3
+        assert state.exists()
+        assert "end it first" in capsys.readouterr().err
+
+    def test_a_folder_of_something_else_is_left_alone(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "thesis.txt").write_text("years of work")
+        assert cli.main(["clean", "--yes", "--folder", str(tmp_path)]) == 2
+        assert (tmp_path / "thesis.txt").exists()
+        assert "does not look like" in capsys.readouterr().err
+
+
+def test_a_step_says_what_it_did_and_how_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "REMIND_SECONDS", 0.02)
+    with step("making .venv") as shown:
+        shown.note = "Collecting torch"
+        console.threading.Event().wait(0.1)
+    with pytest.raises(Stop), step("installing"):
+        raise Stop("No network")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "... making .venv"
+    assert "Collecting torch" in lines[1]
+    assert [line for line in lines if line.startswith("ok  making .venv (0.")]
+    assert lines[-1].startswith("no  installing (0.")
+
+
+class TestDoctor:
+    def test_it_finds_something_about_everything(self) -> None:
+        found = {f.what for f in doctor.findings()}
+        assert {"Python", "virtual environment", "disk", "memory", "localhost", "Azurite and Node"} <= found
+
+    @pytest.mark.parametrize(
+        ("finding", "verdict"),
+        [
+            (doctor.disk(10**6, installed=False), "no"),
+            (doctor.disk(2**30, installed=True), "ok"),
+            (doctor.memory(2**30), "no"),
+            (doctor.memory(3 * 2**30), "note"),
+            (doctor.memory(2**35), "ok"),
+            (doctor.memory(None), "note"),
+        ],
+    )
+    def test_too_little_is_told_with_the_cure(self, finding: doctor.Finding, verdict: str) -> None:
+        assert finding.verdict == verdict
+        assert bool(finding.mend) == (verdict != "ok")
+
+    def test_a_taken_port_fails(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(doctor, "is_free", lambda port: port != doctor.PORTS["host"])
+        monkeypatch.setattr(doctor, "running", lambda _: None)
+        assert doctor.main() == 1
+        said = capsys.readouterr().out
+        assert "To mend first: port 7071" in said
+        assert "--ports auto" in said
+
+    def test_a_cloud_of_ours_is_no_fault(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor, "running", lambda _: 4711)
+        assert [f.verdict for f in doctor.ports()] == ["ok"]
+
+    def test_a_python_without_venv_fails(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(doctor, "venv_python", lambda: tmp_path / "none")
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+        assert doctor.installer().verdict == "no"
+
+
+def test_demo_hands_its_options_on(runs: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Cloud:
+        def __enter__(self) -> tuple[Any, Any]:
+            return None, None
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+    monkeypatch.setattr(commands, "check_can_start", lambda *_: None)
+    monkeypatch.setattr(commands, "local_cloud", lambda *_: Cloud())
+    given = ["--once", "--data", str(tmp_path), "--loop", "cards", "--seed", "7", "--fast", "--folder", str(tmp_path)]
+    assert cli.main(["demo", *given]) == 0
+    assert runs[0][1:] == [
+        *("-m", "demo", "--folder", str(tmp_path)),
+        *("--data", str(tmp_path), "--loop", "cards", "--seed", "7", "--fast"),
+    ]
