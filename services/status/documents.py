@@ -86,5 +86,6 @@ def _progress(state: LoopState) -> dict[str, Any]:
     if not state.runs:
         wanted, have = threshold.first_threshold.images, state.catalogue.labelled
         return {"toward": "the first training run", "have": min(have, wanted), "of": wanted}
-    wanted, have = threshold.retrain_threshold.new_images, dataset.new_since_trained if dataset else 0
+    wanted = threshold.retrain_threshold.new_images
+    have = dataset.new_since_trained if dataset and dataset.number != state.runs[-1].dataset_version else 0
     return {"toward": "the next training run", "have": min(have, wanted), "of": wanted}
