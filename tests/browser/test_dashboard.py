@@ -1,0 +1,158 @@
+"""The status page in a real browser, over the real documents of a loop whose names are hostile."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from services.cloud.fakes import FakeCloud
+from services.names import state_blob
+from services.problem import problem
+from services.state import CatalogueState, Champion, Event, LoopState, ModelRef, Problem, TrainingRun
+from services.state_store import StateStore
+from services.status.documents import Status
+from services.status.page import HEADERS, page
+from services.timeline import Timeline
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=3000",
+    "--window-size=1200,1600",
+]
+KEY = "a-function-key"
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium"),
+]
+
+
+def loop_state() -> LoopState:
+    model = ModelRef(name="cards", version="2")
+    run = TrainingRun(number=2, job="vl-cards-x", dataset_version=2, config_hash="h", status="completed", intended=NOW)
+    run.metrics, run.rollout, run.reason = {"mean_average_precision": 0.71}, "promoted", HOSTILE
+    champion = Champion(
+        run=2, model=model, dataset_version=2, task="object_detection", classes=["ace"], endpoint="vl-cards",
+        slot="green", scoring_uri="https://x", metric="mean_average_precision", score=0.7123, promoted=NOW,
+    )  # fmt: skip
+    found = Problem(
+        code="box-outside", file=f"labels/{HOSTILE}.xml", place="object 3", expected="inside", found=HOSTILE
+    )
+    catalogue = CatalogueState(images=80, labelled=75, images_per_class={HOSTILE: 40, "ace": 35}, problems=[found])
+    catalogue.annotations_per_class, catalogue.problem_count = {HOSTILE: 41, "ace": 36}, 1
+    return LoopState(
+        loop="cards", created=NOW, catalogue=catalogue, runs=[run], champion=champion, reasons={"training": HOSTILE}
+    )
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """The page and its documents, as the app serves them."""
+    fakes = FakeCloud()
+    fakes.system.write(state_blob("cards"), loop_state().model_dump_json().encode())
+    timeline = Timeline(fakes.system)
+    event = Event(
+        id="cards-1",
+        source="/s",
+        type="visionloop.rollout.promoted",
+        subject="cards",
+        time=NOW,
+        data={"reason": HOSTILE},
+    )
+    timeline.append([event])
+    status = Status(StateStore(fakes.system, fakes.clock), timeline)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            if path == "/api/dashboard":
+                self.answer(200, {**HEADERS, "content-type": "text/html; charset=utf-8"}, page().encode())
+            elif self.headers.get("x-functions-key") != KEY:
+                self.answer(401, {}, b"")
+            elif path == "/api/status":
+                self.answer(200, {"content-type": "application/json"}, json.dumps(status.loops()).encode())
+            else:
+                self.document(path.split("/")[3])
+
+        def document(self, loop: str) -> None:
+            try:
+                self.answer(200, {"content-type": "application/json"}, json.dumps(status.loop(loop)).encode())
+            except Exception as error:
+                self.answer(*problem(error))
+
+        def answer(self, code: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response(code)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/api/dashboard"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def dom(address: str, profile: Path) -> str:
+    assert CHROMIUM is not None
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def text_of(source: str) -> str:
+    body = re.sub(r"<(script|style).*?</\1>", "", source, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", " ", body))
+
+
+def test_a_loop_is_shown_and_hostile_names_stay_text(address: str, tmp_path: Path) -> None:
+    source = dom(f"{address}?code={KEY}", tmp_path)
+    shown = text_of(source)
+    for wanted in ("cards:2", "0.712", "75 / 80", "box-outside", "object 3", "rollout.promoted", "promoted"):
+        assert wanted in shown
+    assert shown.count("onerror") >= 4
+    assert "<img" not in source
+    assert "<title>Visionloop</title>" in source
+
+
+def test_a_wrong_key_is_asked_for_again(address: str, tmp_path: Path) -> None:
+    shown = text_of(dom(f"{address}?code=wrong", tmp_path))
+    assert "The key does not open this" in shown
+    assert "cards:2" not in shown
+
+
+def test_the_key_does_not_stay_in_the_page(address: str, tmp_path: Path) -> None:
+    assert KEY not in dom(f"{address}?code={KEY}", tmp_path)
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    assert not re.search(r"(src|href)\s*=|@import|https?://", page())
+    assert "default-src 'none'" in HEADERS["content-security-policy"]
