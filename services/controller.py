@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from services.context import Cloud, LoopContext, Stage
@@ -16,6 +17,8 @@ from services.wake import Waker
 BUSY_SECONDS = 3.0
 """A loop that is being looked at is looked at again this much later: what woke us may have come after that look."""
 RETRY_SECONDS = 30.0
+SKEW = timedelta(seconds=1)
+"""The queue's clock and ours may differ: a wake that comes this early is the one that was asked for."""
 MOST_STEPS = 200
 
 log = logging.getLogger(__name__)
@@ -24,8 +27,17 @@ log = logging.getLogger(__name__)
 class Controller:
     """Brings one loop as far as it can get now, and asks to be woken for the rest."""
 
-    def __init__(self, cloud: Cloud, stages: Sequence[Stage], waker: Waker, outbox: Outbox, states: StateStore) -> None:
-        """`stages` are stepped in their order."""
+    def __init__(
+        self,
+        cloud: Cloud,
+        stages: Sequence[Stage],
+        waker: Waker,
+        outbox: Outbox,
+        states: StateStore,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        """`stages` are stepped in their order; `dice`, in [0, 1), keeps two wakes from meeting again and again."""
+        self._dice = dice
         self._cloud, self._stages, self._waker = cloud, stages, waker
         self._outbox, self._states = outbox, states
 
@@ -38,7 +50,7 @@ class Controller:
             with self._states.held(loop) as held:
                 self._run(held)
         except (LoopBusy, ChangedMeanwhile):
-            self._waker.wake(loop, "the loop was busy", BUSY_SECONDS)
+            self._waker.wake(loop, "the loop was busy", BUSY_SECONDS * (0.5 + self._dice()))
 
     def _exists(self, loop: str) -> bool:
         if next(self._cloud.system.list(f"state/{loop}.json"), None):
@@ -93,7 +105,7 @@ class Controller:
             return
         state, now = context.state, context.now
         due = now + timedelta(seconds=wait)
-        if state.next_wake is not None and now < state.next_wake <= due + timedelta(seconds=1):
+        if state.next_wake is not None and now + SKEW < state.next_wake <= due + SKEW:
             return
         state.next_wake = due
         context.save()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from services.cloud.blobs import storage_errors
 from services.cloud.identity import credential
 
@@ -21,7 +23,7 @@ class AzureQueue:
         )
 
     def send(self, body: str, *, delay: float = 0) -> None:
-        visible_in = max(0, min(round(delay), _WEEK_SECONDS))
+        visible_in = max(0, min(math.ceil(delay), _WEEK_SECONDS))
         with storage_errors(f"queue {self._name}"):
             # a message must outlive its own delay; -1 never expires
             self._client.send_message(body, visibility_timeout=visible_in, time_to_live=-1)

@@ -142,7 +142,7 @@ def run(
     assert len(status["datasets"]) == 1
     assert len(parents(cloud)) == 1
     assert status["champion"]["run"] == 1
-    assert status["champion"]["model"] == {"name": LOOP, "version": "1"}
+    assert status["champion"]["model"] == {"name": f"vl-{LOOP}", "version": "1"}
     assert sum(finds(user, photo) for photo in held_out) > len(held_out) / 2
 
     user.upload_photographs(more)

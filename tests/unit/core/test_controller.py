@@ -98,7 +98,7 @@ class House:
         self.fakes.system.break_leases()
         self.waker = Waker(self.fakes.wakes, self.fakes.clock, 1.0)
         outbox = Outbox(self.timeline, self.told)
-        self.controller = Controller(self.fakes.cloud(), self.stages, self.waker, outbox, self.states)
+        self.controller = Controller(self.fakes.cloud(), self.stages, self.waker, outbox, self.states, lambda: 0.5)
 
     def state(self) -> LoopState:
         return self.states.read("cards")
@@ -244,3 +244,11 @@ def test_killed_at_any_outside_call_the_next_wake_ends_the_same(line: int) -> No
     due = house.state().next_wake
     assert due == house.fakes.clock() + timedelta(seconds=30)
     assert house.wakes()[-1] == 30
+
+
+def test_a_wake_that_comes_a_moment_early_is_the_one_that_was_asked_for() -> None:
+    house = House(Waiting(30))
+    house.controller.wake("cards")
+    house.fakes.clock.advance(29.5)
+    house.controller.wake("cards")
+    assert house.wakes() == [30, 30]
