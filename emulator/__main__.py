@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--azurite", type=Path, default=ROOT / ".local" / "azurite", help="where Azurite is installed")
     up.add_argument("--schema", choices=["cloudevents", "eventgrid"], default="cloudevents")
     up.add_argument("--chaos", default="", help="copies=3,shuffle=5,delay=0,drop=0.2,seed=1")
+    up.add_argument("--retry-scale", type=float, default=1, help="shorten Event Grid's retry schedule by this factor")
     return parser
 
 
@@ -52,8 +53,12 @@ def main() -> int:
         chaos=arguments.chaos,
         schema=arguments.schema,
         capture=os.environ.get("VISIONLOOP_EMULATOR_CAPTURE"),
+        retry_scale=arguments.retry_scale,
     )
-    return _run(LocalCloud(Layout.open(arguments.folder, arguments.ports), options), ends)
+    try:
+        return _run(LocalCloud(Layout.open(arguments.folder, arguments.ports), options), ends)
+    except OSError as error:
+        return _say(f"The local cloud cannot use {error.filename or arguments.folder}: {error.strerror}", 1)
 
 
 def _run(cloud: LocalCloud, ends: threading.Event) -> int:

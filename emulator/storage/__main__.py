@@ -20,7 +20,7 @@ def main() -> int:
         return 0
     print(f"installing azurite {VERSION} into {folder}", flush=True)
     try:
-        install(folder)
+        install(folder, lambda line: print(line, flush=True))
     except InstallationError as error:
         print(error, file=sys.stderr)
         return 1

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.certificates import certificates
-from emulator.storage.installation import entry_point, install, node
+from emulator.storage.azurite import StoragePorts, azurite_command
+from emulator.storage.installation import install
 from emulator.supervisor.children import Child, is_running, kill_stale
 from emulator.supervisor.layout import Layout, write_json
 from emulator.supervisor.provision import provision
 
 START_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = {"azurite": 10, "azure_ml": 8, "event_grid": 5, "host": 15}
+"""Each has its own: a host that takes all of its time must not cost Azurite what it has not written yet."""
 TICK_SECONDS = 0.2
 ROOT = Path(__file__).resolve().parents[2]
 log = logging.getLogger("supervisor")
@@ -46,6 +48,7 @@ class Options:
     chaos: str = ""
     schema: str = "cloudevents"
     capture: str | None = None
+    retry_scale: float = 1.0
 
 
 class LocalCloud:
@@ -68,7 +71,7 @@ class LocalCloud:
         self._end_stale()
         self._description.unlink(missing_ok=True)
         self._layout.ports.check()
-        install(self._options.azurite)
+        install(self._options.azurite, lambda line: print(line, file=sys.stderr, flush=True))
         certificates(self._layout.certificates)
         storage = self._azurite()
         self._children = [storage, *self._services()]
@@ -91,10 +94,9 @@ class LocalCloud:
     def stop(self) -> None:
         """End everything: the app first, then what it uses, Azurite last so that it keeps everything."""
         self._description.unlink(missing_ok=True)
-        ends = time.monotonic() + STOP_SECONDS
         for child in reversed(self._children):
             child.ask_to_end()
-            child.end(ends - time.monotonic())
+            child.end(STOP_SECONDS[child.name])
         self._lock.unlink(missing_ok=True)
 
     def _take_lock(self) -> None:
@@ -102,13 +104,19 @@ class LocalCloud:
         with contextlib.suppress(FileExistsError), self._lock.open("x") as lock:
             lock.write(str(os.getpid()))
             return
-        owner = int(self._lock.read_text() or 0)
+        owner = self._owner()
         if owner and is_running(owner, "emulator"):
             raise AlreadyRunning(f"A local cloud already runs on {self._layout.folder} (process {owner})")
         self._lock.write_text(str(os.getpid()))
 
+    def _owner(self) -> int:
+        try:
+            return int(self._lock.read_text())
+        except ValueError:  # killed before it wrote its id
+            return 0
+
     def _end_stale(self) -> None:
-        """A supervisor that was killed may have left Azurite, which cannot watch its parent."""
+        """Should a killed supervisor's Azurite still run, it would hold our ports and files."""
         if self._description.exists():
             with contextlib.suppress(ValueError, KeyError):
                 pids = json.loads(self._description.read_text())["pids"]
@@ -116,15 +124,8 @@ class LocalCloud:
 
     def _azurite(self) -> Child:
         layout, found = self._layout, certificates(self._layout.certificates)
-        ports = {"blob": layout.ports.blob, "queue": layout.ports.queue, "table": layout.ports.table}
-        command = [
-            str(node()),
-            str(entry_point(self._options.azurite)),
-            *(part for name, port in ports.items() for part in (f"--{name}Port", str(port))),
-            *("--location", str(layout.folder / "azurite")),
-            *("--oauth", "basic", "--cert", str(found.server), "--key", str(found.key)),
-            *("--skipApiVersionCheck", "--disableTelemetry"),
-        ]
+        ports = StoragePorts(layout.ports.blob, layout.ports.queue, layout.ports.table)
+        command = azurite_command(self._options.azurite, layout.folder / "azurite", ports, found)
         return self._child("azurite", command, _listens(layout.ports.blob, layout.ports.queue))
 
     def _services(self) -> Iterator[Child]:
@@ -137,7 +138,9 @@ class LocalCloud:
         yield self._child("azure_ml", [*command, "--certs", str(layout.certificates)], ready)
         config = layout.folder / "event_grid" / "config.json"
         config.parent.mkdir(exist_ok=True)
-        _write_config(config, layout.event_grid_config(self._options.chaos, self._options.schema))
+        _write_config(
+            config, layout.event_grid_config(self._options.chaos, self._options.schema, self._options.retry_scale)
+        )
         command = _module("event_grid", "--config", config, "--port", ports.event_grid, "--certs", layout.certificates)
         ready = self._answers(f"{layout.urls['event_grid']}/emulator/health")
         yield self._child("event_grid", command, ready)

@@ -139,7 +139,7 @@ class Layout:
         key = self.keys["eventgrid_extension"]
         return f"{self.urls['host']}/runtime/webhooks/eventgrid?functionName={function}&code={key}"
 
-    def event_grid_config(self, chaos: str, schema: str) -> dict[str, Any]:
+    def event_grid_config(self, chaos: str, schema: str, retry_scale: float = 1) -> dict[str, Any]:
         """Topics and subscriptions, as infra makes them in Azure."""
         account = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}/providers"
         prefix = f"/blobServices/default/containers/{DATA_CONTAINER}/blobs/"
@@ -147,6 +147,7 @@ class Layout:
             "folder": str(self.folder / "event_grid"),
             "key": self.keys["event_topic"],
             "chaos": chaos,
+            "retry_scale": retry_scale,
             "blob": {
                 "account_url": self.urls["blob"],
                 "account_key": ACCOUNT_KEY,
