@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from services.webhooks.console import Console
     from services.webhooks.deliver import Deliverer
     from services.webhooks.dispatch import Dispatcher
+    from services.webhooks.guard import Guard
     from services.webhooks.registry import Registry
 
 
@@ -112,7 +113,15 @@ def webhooks() -> Registry:
     """Who is told of what."""
     from services.webhooks.registry import Registry
 
-    return Registry(system_store(), clock, allow_local=settings().allow_local_webhooks)
+    return Registry(system_store(), clock, webhook_guard())
+
+
+@cache
+def webhook_guard() -> Guard:
+    """Where deliveries may go."""
+    from services.webhooks.guard import Guard
+
+    return Guard(allow_local=settings().allow_local_webhooks)
 
 
 @cache
@@ -129,8 +138,7 @@ def deliverer() -> Deliverer:
     from services.webhooks.deliver import Deliverer
     from services.webhooks.sender import HttpSender
 
-    sender = HttpSender(allow_local=settings().allow_local_webhooks)
-    return Deliverer(system_store(), webhooks(), delivery_queue(), sender, clock)
+    return Deliverer(system_store(), webhooks(), delivery_queue(), HttpSender(webhook_guard()), clock)
 
 
 @cache

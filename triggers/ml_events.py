@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from triggers.event import parts
+from triggers.event import parts, wake
 
 blueprint = func.Blueprint()
 
@@ -13,8 +13,6 @@ blueprint = func.Blueprint()
 @blueprint.event_grid_trigger(arg_name="event")
 def ml_events(event: func.EventGridEvent) -> None:
     """Wake the loop whose job the run is."""
-    from services import hints, wiring
+    from services import hints
 
-    loop = hints.loop_of_ml_event(*parts(event))
-    if loop is not None:
-        wiring.waker().wake(loop, "a run changed")
+    wake(hints.loop_of_ml_event(*parts(event)), "a run changed", event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from triggers.event import parts
+from triggers.event import parts, wake
 
 blueprint = func.Blueprint()
 
@@ -16,5 +16,4 @@ def storage_events(event: func.EventGridEvent) -> None:
     from services import hints, wiring
 
     loop = hints.loop_of_storage_event(*parts(event), wiring.settings().data_container)
-    if loop is not None:
-        wiring.waker().wake(loop, "a blob changed")
+    wake(loop, "a blob changed", event)

@@ -23,7 +23,11 @@ _TURNED = {5, 6, 7, 8}
 
 
 class Unreadable(ValueError):
-    """The bytes are no image of a kind that is read."""
+    """The bytes are no image of a kind that is read, or a broken one."""
+
+
+class UnknownKind(Unreadable):
+    """The bytes do not begin as an image of a kind that is read does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,12 @@ def read_facts(read: Callable[[int, int], bytes], size: int) -> ImageFacts:
         data += more
 
 
+def orientation_of(data: bytes) -> int:
+    """EXIF's orientation of a readable image: 1 where it is displayed as it is stored."""
+    kind = _kind(data)
+    return _measures(kind, _opener(kind)(io.BytesIO(data)))[2]
+
+
 def _facts(data: bytes, *, whole: bool) -> ImageFacts:
     kind = _kind(data)
     if kind in {"webp", "tiff"} and not whole:
@@ -79,7 +89,7 @@ def _kind(data: bytes) -> str:
     for magic, kind in _MAGIC.items():
         if data.startswith(magic):
             return kind
-    raise Unreadable("an empty file" if not data else f"a file that begins with {data[:8]!r}")
+    raise UnknownKind("an empty file" if not data else f"a file that begins with {data[:8]!r}")
 
 
 _MAGIC = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import urllib3
@@ -15,11 +17,15 @@ from services.errors import NoChampion, NotFound, Upstream, UpstreamBusy
 from services.names import check_loop_name, state_blob
 from services.settings import Settings
 from services.state import Champion, LoopState
+from services.status.progress import doing, progress
 
 FRESH_SECONDS = 2.0
 STALE_SECONDS = 300.0
 """While storage does not answer, what was known this long ago still serves."""
 API_VERSION = "2021-08-06"
+
+TIMEOUT_SECONDS = 5.0
+log = logging.getLogger(__name__)
 
 Read = Callable[[str, str], tuple[int, str, bytes]]
 """Blob name and known ETag to status (200, 304, 404), ETag and body."""
@@ -42,7 +48,7 @@ class StateReader:
         if etag:
             headers["if-none-match"] = etag
         try:
-            answer = pool().request("GET", f"{self._base}/{quote(name)}", headers=headers, timeout=10.0)
+            answer = pool().request("GET", f"{self._base}/{quote(name)}", headers=headers, timeout=TIMEOUT_SECONDS)
         except urllib3.exceptions.HTTPError as error:
             raise Upstream(f"Storage did not answer: {type(error).__name__}") from None
         if answer.status not in {200, 304, 404}:
@@ -50,13 +56,23 @@ class StateReader:
         return answer.status, answer.headers.get("etag", ""), answer.data
 
 
+@dataclass(slots=True)
 class _Known:
-    __slots__ = ("etag", "lock", "read", "state")
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    etag: str = ""
+    state: LoopState | None = None
+    due: float = float("-inf")
+    """When storage is asked again."""
+    read: float = float("-inf")
+    """When storage answered last."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.etag, self.read = "", float("-inf")
-        self.state: LoopState | None = None
+    def take(self, status: int, etag: str, body: bytes, now: float) -> None:
+        """What storage answered; 304 means that nothing changed."""
+        if status == 200:
+            self.state, self.etag = LoopState.model_validate_json(body), etag
+        elif status == 404:
+            self.state, self.etag = None, ""
+        self.read = now
 
 
 class Champions:
@@ -68,30 +84,26 @@ class Champions:
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
-    def champion(self, loop: str) -> Champion:
-        """The live model of a loop.
+    def champion(self, loop: str, *, fresh: bool = False) -> Champion:
+        """The live model of a loop; `fresh` asks storage whatever is remembered.
 
         Raises:
             BadRequest, NotFound: there is no such loop.
             NoChampion: saying how far the loop is.
         """
+        if fresh and (known := self._known.get(loop)):
+            known.due = float("-inf")
         state = self._state(check_loop_name(loop))
         if state.champion is None:
-            raise NoChampion(*_how_far(state))
+            raise _no_champion(state)
         return state.champion
 
     def _state(self, loop: str) -> LoopState:
         with self._lock:
             known = self._known.setdefault(loop, _Known())
-        age = self._clock() - known.read
-        if known.state is not None and age < FRESH_SECONDS:
-            return known.state
-        if known.lock.acquire(blocking=known.state is None):
+        if self._clock() >= known.due and known.lock.acquire(blocking=known.state is None):
             try:
                 self._renew(loop, known)
-            except Upstream:
-                if known.state is None or self._clock() - known.read > STALE_SECONDS:
-                    raise
             finally:
                 known.lock.release()
         if known.state is None:
@@ -101,23 +113,22 @@ class Champions:
         return known.state
 
     def _renew(self, loop: str, known: _Known) -> None:
-        if known.state is not None and self._clock() - known.read < FRESH_SECONDS:
+        now = self._clock()
+        if now < known.due:
             return  # another request has just done it
-        status, etag, body = self._read(state_blob(loop), known.etag)
-        if status == 200:
-            known.state, known.etag = LoopState.model_validate_json(body), etag
-        elif status == 404:
-            known.state, known.etag = None, ""
-        known.read = self._clock()
+        try:
+            status, etag, body = self._read(state_blob(loop), known.etag)
+        except Upstream as error:
+            if known.state is None or now - known.read > STALE_SECONDS:
+                raise
+            log.warning("The state of %s is %.0f s old: %s", loop, now - known.read, error.detail)
+        else:
+            known.take(status, etag, body, now)
+        known.due = now + FRESH_SECONDS
 
 
-def _how_far(state: LoopState) -> tuple[str]:
-    catalogue, active = state.catalogue, state.active_run
-    counted = f"{state.loop} has {catalogue.labelled} labelled images"
-    if state.rollout is not None and not state.rollout.outcome:
-        return (f"{counted}; its first model is being rolled out, step {state.rollout.step}",)
-    if active is not None:
-        return (f"{counted}; training run {active.number} is {active.phase or active.status}",)
-    stage = "training" if state.datasets else "dataset"
-    reason = state.reasons.get(stage) or "nothing is known yet"
-    return (f"{counted}; {reason}",)
+def _no_champion(state: LoopState) -> NoChampion:
+    found = progress(state)
+    counted = f"{state.loop} has {state.catalogue.labelled} labelled images"
+    toward = f" ({found['have']} of {found['of']} toward {found['toward']})"
+    return NoChampion(f"{counted}{toward}. {doing(state)}", loop=state.loop, doing=doing(state), progress=found)

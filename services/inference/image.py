@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import io
 import json
 from dataclasses import dataclass
 
+import pybase64
+
+from services.catalogue.images import UnknownKind, Unreadable, orientation_of, read_facts
 from services.errors import BadRequest, TooLarge, UnprocessableImage, UnsupportedMedia
 from services.settings import Settings
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-_ORIENTATION = 0x0112
-_TURNED = frozenset({5, 6, 7, 8})
-_RAW = ("image/", "application/octet-stream")
+KINDS = "JPEG, PNG, WebP, BMP or TIFF"
+QUALITY = 95
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,44 +29,63 @@ class Picture:
 def picture(body: bytes, content_type: str, settings: Settings) -> Picture:
     """Read a request: raw bytes of an image, or JSON `{"image": base64}`.
 
+    Raw bytes are taken under any content type, as clients name them in many ways; what they are, they say themselves.
+
     Raises:
         BadRequest: the JSON is not like that, or the body is empty.
-        UnsupportedMedia: neither, or a kind of image that is not taken.
+        UnsupportedMedia: not an image of a kind that is taken.
         UnprocessableImage: an image that cannot be read.
         TooLarge: over a limit of the settings.
     """
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/json":
-        body = _from_json(body)
-    elif kind and not kind.startswith(_RAW):
-        raise UnsupportedMedia(f"{kind[:60]} is not taken: send image bytes, or JSON with image as base64")
-    if not body:
-        raise BadRequest("The body is empty; a chunked body does not arrive, send a Content-Length")
-    if len(body) > settings.max_image_bytes:
-        raise TooLarge(f"The image has {len(body)} bytes, over VISIONLOOP_MAX_IMAGE_BYTES = {settings.max_image_bytes}")
-    return _measured(body, settings)
+    is_json = content_type.partition(";")[0].strip().lower() == "application/json"
+    _check_length(len(body) * 3 // 4 if is_json else len(body), settings)
+    data = _from_json(body) if is_json else body
+    if not data:
+        raise BadRequest("There is no image in the body; a chunked body does not arrive, send a Content-Length")
+    return _measured(data, settings)
+
+
+def _check_length(length: int, settings: Settings) -> None:
+    limit = settings.max_image_bytes
+    if length > limit:
+        raise TooLarge(f"The image has {length} bytes, over VISIONLOOP_MAX_IMAGE_BYTES = {limit}", limit=limit)
 
 
 def _from_json(body: bytes) -> bytes:
     try:
-        text = json.loads(body)["image"]
-        return base64.b64decode(text, validate=True)
+        return pybase64.b64decode(json.loads(body)["image"], validate=True)
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         raise BadRequest('The JSON must be {"image": base64 of an image}') from None
 
 
 def _measured(data: bytes, settings: Settings) -> Picture:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION) in _TURNED
-    except UnidentifiedImageError:
-        raise UnsupportedMedia(f"The bytes are no image of these kinds: {', '.join(FORMATS)}") from None
+        facts = read_facts(lambda offset, length: data[offset : offset + length], len(data))
+    except UnknownKind as error:
+        raise UnsupportedMedia(f"Send {KINDS}; this is {error}") from None
+    except Unreadable as error:
+        raise UnprocessableImage(f"The image cannot be read: {error}") from None
+    limit = settings.max_image_pixels
+    if facts.width * facts.height > limit:
+        size = f"{facts.width} x {facts.height}"
+        raise TooLarge(f"The image declares {size} pixels, over VISIONLOOP_MAX_IMAGE_PIXELS = {limit}", limit=limit)
+    return Picture(upright(data), facts.width, facts.height)
+
+
+def upright(data: bytes) -> bytes:
+    """The image, stored as it is displayed: a slot that ignores EXIF then answers in the frame that people see.
+
+    Raises:
+        UnprocessableImage: it has to be turned, and cannot be decoded.
+    """
+    if orientation_of(data) == 1:
+        return data
+    from PIL import Image, ImageOps
+
+    out = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            ImageOps.exif_transpose(image).convert("RGB").save(out, "JPEG", quality=QUALITY)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise UnprocessableImage("The image cannot be read: it is damaged or cut off") from None
-    if width * height > settings.max_image_pixels:
-        limit = settings.max_image_pixels
-        raise TooLarge(f"The image declares {width}x{height} pixels, over VISIONLOOP_MAX_IMAGE_PIXELS = {limit}")
-    return Picture(data, height, width) if turned else Picture(data, width, height)
+        raise UnprocessableImage("The image cannot be decoded: it is damaged or cut off") from None
+    return out.getvalue()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.cloud.ports import Scorer
-from services.errors import BadRequest
+from services.errors import BadRequest, NotFound, Upstream, UpstreamRefused
 from services.inference.answer import Answer, answer, predictions
 from services.inference.champion import Champions
 from services.inference.image import picture
-from services.inference.render import DRAWN_SCORE, render
+from services.inference.render import DRAWN_SCORE, Format, decoded, render
 from services.settings import Settings
+from services.state import Champion
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +40,56 @@ class Predictor:
         return self._predict(loop, body, content_type, threshold)[0]
 
     def reply(self, loop: str, body: bytes, content_type: str, query: dict[str, str]) -> Reply:
-        """The same for a request: `threshold` as a number from 0 to 1, `render=true` for the picture.
+        """The same for a request: `threshold` as a number from 0 to 1, `render` for the picture.
 
         Raises:
             VisionloopError: with the HTTP status of what is wrong.
         """
-        drawn = query.get("render", "").lower() in {"1", "true", "yes"}
+        drawn = _drawn(query.get("render", "").lower())
         threshold = _threshold(query.get("threshold"), DRAWN_SCORE if drawn else 0.0)
         found, data = self._predict(loop, body, content_type, threshold)
         if drawn:
-            return Reply(render(data, found.predictions), "image/png")
+            return Reply(render(data, found.predictions, drawn), f"image/{drawn.lower()}")
         return Reply(found.model_dump_json(exclude_none=True).encode(), "application/json")
 
     def _predict(self, loop: str, body: bytes, content_type: str, threshold: float) -> tuple[Answer, bytes]:
         started = time.perf_counter()
-        champion = self._champions.champion(loop)
-        size = picture(body, content_type, self._settings)
+        self._champions.champion(loop)  # a loop without a model says so before it looks at images
+        image = picture(body, content_type, self._settings)
         sent = time.perf_counter()
-        deadline = self._settings.predict_deadline_seconds
-        [scored] = self._scorer.score(champion.scoring_uri, champion.slot, [size.data], deadline=deadline)
+        champion, scored = self._ask(loop, image.data)
         ended = time.perf_counter()
-        found = predictions(scored, champion.task, size, threshold)
+        found = predictions(scored, champion.task, image, threshold)
         timing = {"proxy": 1000 * (sent - started + time.perf_counter() - ended), "model": 1000 * (ended - sent)}
-        return answer(loop, champion, size, found, timing), size.data
+        return answer(loop, champion, image, found, timing), image.data
+
+    def _ask(self, loop: str, image: bytes) -> tuple[Champion, Mapping[str, object]]:
+        """Ask the live slot; one that is gone may have been replaced since we last looked."""
+        champion = self._champions.champion(loop)
+        try:
+            return champion, self._score(champion, image)
+        except NotFound:
+            champion = self._champions.champion(loop, fresh=True)
+        try:
+            return champion, self._score(champion, image)
+        except NotFound as error:
+            raise Upstream(error.detail) from None
+
+    def _score(self, champion: Champion, image: bytes) -> Mapping[str, object]:
+        deadline = self._settings.predict_deadline_seconds
+        try:
+            [scored] = self._scorer.score(champion.scoring_uri, champion.slot, [image], deadline=deadline)
+        except UpstreamRefused:
+            decoded(image)  # where the image is to blame, the caller is told so
+            raise
+        return scored
+
+
+def _drawn(text: str) -> Format | None:
+    formats: dict[str, Format | None] = {"": None, "false": None, "true": "PNG", "png": "PNG", "jpeg": "JPEG"}
+    if text not in formats:
+        raise BadRequest("render must be true, false, png or jpeg")
+    return formats[text]
 
 
 def _threshold(text: str | None, otherwise: float) -> float:

@@ -7,19 +7,20 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
 from services.cloud.ports import BlobStore, Queue
-from services.errors import BadRequest, NotFound
+from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
 from services.webhooks.registry import Endpoint, Registry
 from services.webhooks.schedule import pause
 
 ANSWER_CHARACTERS = 300
 GONE = 410
+STORAGE_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -55,6 +56,9 @@ class Delivery(BaseModel):
     event: str
     type: str
     state: Literal["pending", "delivered", "failed"] = "pending"
+    reason: str = ""
+    """Why it failed for good."""
+    next_attempt: datetime | None = None
     attempts: list[Attempt] = Field(default_factory=list)
 
 
@@ -78,6 +82,8 @@ class Deliverer:
     def deliver(self, body: str) -> None:
         """Make the attempt that a message asks for; one that was already made is not made again.
 
+        Storage that is away for a moment does not use up the few times that a queue message is tried.
+
         Raises:
             BadRequest: the message is not one of ours.
         """
@@ -86,33 +92,53 @@ class Deliverer:
         except ValidationError:
             raise BadRequest("A delivery message has delivery, endpoint, event and attempt") from None
         try:
+            self._deliver(message)
+        except Upstream as error:
+            log.warning("Delivery %s waits for storage: %s", message.delivery, error.detail)
+            self._queue.send(body, delay=STORAGE_SECONDS)
+
+    def _deliver(self, message: _Message) -> None:
+        try:
             endpoint = self._registry.get(message.endpoint)
         except NotFound:
-            return
+            return  # nobody is left who could look at the log
         found = self._read(message)
-        if endpoint.enabled and found.state == "pending" and len(found.attempts) < message.attempt:
+        if found.state != "pending" or len(found.attempts) >= message.attempt:
+            return
+        if endpoint.enabled:
             self._attempt(message, endpoint, found)
+        else:
+            found.state, found.reason = "failed", f"the webhook is disabled: {endpoint.disabled_reason}"
+            self._write(found)
 
     def _attempt(self, message: _Message, endpoint: Endpoint, found: Delivery) -> None:
-        payload = message.event.model_dump_json().encode()
-        answer = self._sender(endpoint.url, sign(endpoint.secret, message.delivery, self._clock(), payload), payload)
-        number, said = message.attempt, answer.body[:ANSWER_CHARACTERS]
-        found.attempts.append(Attempt(number=number, time=self._clock(), status=answer.status, answer=said))
-        again = None
+        payload, now = message.event.model_dump_json().encode(), self._clock()
+        answer = self._sender(endpoint.url, sign(endpoint.secret, message.delivery, now, payload), payload)
+        said = answer.body[:ANSWER_CHARACTERS]
+        found.attempts.append(Attempt(number=message.attempt, time=now, status=answer.status, answer=said))
+        found.next_attempt = None
         if 200 <= answer.status < 300:
             found.state = "delivered"
         elif answer.status == GONE:
-            found.state = "failed"
+            found.state, found.reason = "failed", "the receiver answered 410 Gone"
             self._registry.disable(endpoint.id, "it answered 410 Gone")
         else:
-            again = pause(message.attempt, answer.retry_after, random.random())
-            found.state = "pending" if again is not None else "failed"
-        if again is not None:
-            # queued before it is written down: dying between the two repeats an attempt, and loses none
-            next_one = message.model_copy(update={"attempt": message.attempt + 1})
-            self._queue.send(next_one.model_dump_json(), delay=again)
-        self._system.write(_file(found.endpoint, found.id), found.model_dump_json().encode())
+            self._again(message, found, answer)
+        self._write(found)
         log.info("Delivery %s, attempt %s: %s (%s)", found.id, message.attempt, answer.status, found.state)
+
+    def _again(self, message: _Message, found: Delivery, answer: Answer) -> None:
+        """Queue the next attempt before this one is written down: dying between the two repeats one, and loses none."""
+        wait = pause(message.attempt, answer.retry_after, random.random())
+        if wait is None:
+            found.state, found.reason = "failed", f"{message.attempt} attempts failed"
+            return
+        found.next_attempt = self._clock() + timedelta(seconds=wait)
+        following = message.model_copy(update={"attempt": message.attempt + 1})
+        self._queue.send(following.model_dump_json(), delay=wait)
+
+    def _write(self, found: Delivery) -> None:
+        self._system.write(_file(found.endpoint, found.id), found.model_dump_json().encode())
 
     def _read(self, message: _Message) -> Delivery:
         try:

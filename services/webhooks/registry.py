@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-import fnmatch
 import secrets
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, ChangedMeanwhile, Conflict, NotFound
+from services.names import check_loop_name
 from services.state import Event
+from services.webhooks.guard import Guard
+from services.webhooks.kinds import KINDS, is_pattern, matches
 
 FILE = "deliveries/endpoints.json"
 SECRET_BYTES = 32
@@ -34,6 +35,22 @@ class NewEndpoint(BaseModel):
     loops: list[Text] = Field(default_factory=list, max_length=100)
     description: Text = ""
 
+    @field_validator("events")
+    @classmethod
+    def _fire(cls, patterns: list[str]) -> list[str]:
+        for pattern in patterns:
+            if not is_pattern(pattern):
+                raise ValueError(f"{pattern!r} is about no event; there are {', '.join(KINDS)}")
+        return patterns
+
+    @field_validator("loops")
+    @classmethod
+    def _are_loops(cls, names: list[str]) -> list[str]:
+        try:
+            return [check_loop_name(name) for name in names]
+        except BadRequest as error:
+            raise ValueError(error.detail) from None
+
 
 class Endpoint(NewEndpoint):
     """A registered receiver. `secret` never leaves the system container but in the answer to its registration."""
@@ -48,9 +65,8 @@ class Endpoint(NewEndpoint):
 
     def wants(self, event: Event) -> bool:
         """Whether the event is for this receiver."""
-        kind = event.type.removeprefix("visionloop.")
         in_loop = not self.loops or event.data.get("loop") in self.loops
-        return self.enabled and in_loop and (not self.events or any(fnmatch.fnmatch(kind, p) for p in self.events))
+        return self.enabled and in_loop and (not self.events or any(matches(p, event.type) for p in self.events))
 
     def shown(self) -> dict[str, object]:
         """Without the secret."""
@@ -64,9 +80,9 @@ class _Document(BaseModel):
 class Registry:
     """All receivers."""
 
-    def __init__(self, system: BlobStore, clock: Callable[[], datetime], *, allow_local: bool) -> None:
-        """`allow_local` lets plain http and this machine be receivers, in development."""
-        self._system, self._clock, self._allow_local = system, clock, allow_local
+    def __init__(self, system: BlobStore, clock: Callable[[], datetime], guard: Guard) -> None:
+        """`guard` says which addresses may be receivers."""
+        self._system, self._clock, self._guard = system, clock, guard
 
     def list(self) -> list[Endpoint]:
         """All of them, oldest first."""
@@ -90,12 +106,8 @@ class Registry:
             BadRequest: saying which member is wrong.
             Conflict: there are too many.
         """
-        try:
-            found = NewEndpoint.model_validate(asked)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise BadRequest(f"{'.'.join(map(str, first['loc'])) or 'The body'}: {first['msg']}") from None
-        check_url(found.url, allow_local=self._allow_local)
+        found = _read_asked(asked)
+        self._guard.check(found.url)
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
         endpoint = Endpoint(**found.model_dump(), id=f"ep_{secrets.token_hex(8)}", secret=secret, created=self._clock())
 
@@ -152,18 +164,10 @@ class Registry:
         raise ChangedMeanwhile("The list of webhooks is being changed by others; try again")
 
 
-def check_url(url: str, *, allow_local: bool) -> None:
-    """See that a receiver's address is one that may be called; where it leads is checked at each delivery.
-
-    Raises:
-        BadRequest: saying what is wrong with it.
-    """
+def _read_asked(asked: object) -> NewEndpoint:
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise BadRequest("url: it cannot be read as an address") from None
-    if parts.scheme != "https" and not (allow_local and parts.scheme == "http"):
-        raise BadRequest("url: it must begin with https://")
-    if not host or parts.username or parts.password or parts.fragment:
-        raise BadRequest("url: it must name a host, and have no user, password or fragment")
+        return NewEndpoint.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "The body"
+        raise BadRequest(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from email.utils import parsedate_to_datetime
-from time import time
-from urllib.parse import urlsplit
+from functools import cache
 
 import urllib3
 
+from services.cloud.upstream import retry_after
 from services.errors import BadRequest
 from services.webhooks.deliver import ANSWER_CHARACTERS, Answer
-from services.webhooks.guard import resolve
+from services.webhooks.guard import Guard, Target
 
 TIMEOUT_SECONDS = 20.0
 
@@ -19,44 +18,42 @@ TIMEOUT_SECONDS = 20.0
 class HttpSender:
     """Sends over HTTP(S)."""
 
-    def __init__(self, *, allow_local: bool) -> None:
-        """`allow_local` lets loopback be a receiver, in development."""
-        self._allow_local = allow_local
+    def __init__(self, guard: Guard, timeout: float = TIMEOUT_SECONDS) -> None:
+        """`guard` says where to connect; `timeout` in seconds is for the whole attempt."""
+        self._guard, self._timeout = guard, timeout
 
     def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         """Post once; a redirect is an answer like any other."""
-        parts = urlsplit(url)
-        secure, host = parts.scheme == "https", parts.hostname or ""
-        port = parts.port or (443 if secure else 80)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            address = resolve(host, port, allow_local=self._allow_local)
-            with _connection(address, port, host, secure=secure) as pool:
-                answer = pool.urlopen(
-                    "POST", target, body=body, headers={**headers, "host": parts.netloc}, redirect=False,
-                    retries=False, preload_content=False, timeout=TIMEOUT_SECONDS,
-                )  # fmt: skip
-                text = answer.read(ANSWER_CHARACTERS * 4).decode(errors="replace")
+            target, address = self._guard.check(url)
+            with _pool(target, address) as pool:
+                return self._post(pool, target, {**headers, "host": target.authority}, body)
         except BadRequest as error:
-            return Answer(0, error.detail)
+            return Answer(0, f"not sent: {error.detail}")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return Answer(0, f"no answer: {type(error).__name__}")
-        return Answer(answer.status, text, _seconds(answer.headers.get("retry-after")))
+
+    def _post(self, pool: urllib3.HTTPConnectionPool, target: Target, headers: dict[str, str], body: bytes) -> Answer:
+        answer = pool.urlopen(
+            "POST", target.path, body=body, headers=headers, redirect=False, retries=False, preload_content=False,
+            timeout=urllib3.Timeout(total=self._timeout),
+        )  # fmt: skip
+        try:
+            text = answer.read1(ANSWER_CHARACTERS, decode_content=False).decode(errors="replace")
+        finally:
+            answer.close()  # what comes after the first bytes is not waited for
+        return Answer(answer.status, text, retry_after(answer.headers))
 
 
-def _connection(address: str, port: int, host: str, *, secure: bool) -> urllib3.HTTPConnectionPool:
-    if not secure:
-        return urllib3.HTTPConnectionPool(address, port, maxsize=1)
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _pool(target: Target, address: str) -> urllib3.HTTPConnectionPool:
+    """One connection to the pinned address; the certificate is held against the name."""
+    if not target.secure:
+        return urllib3.HTTPConnectionPool(address, target.port, maxsize=1)
     return urllib3.HTTPSConnectionPool(
-        address, port, maxsize=1, ssl_context=ssl.create_default_context(), server_hostname=host, assert_hostname=host
+        address, target.port, maxsize=1, ssl_context=_tls(), server_hostname=target.host, assert_hostname=target.host
     )
-
-
-def _seconds(text: str | None) -> float | None:
-    """Retry-After, as seconds or as a date."""
-    if not text:
-        return None
-    try:
-        return max(0.0, float(text) if text.strip().isdigit() else parsedate_to_datetime(text).timestamp() - time())
-    except (ValueError, TypeError):
-        return None

@@ -1,0 +1,37 @@
+"""The kinds of events that are told, and the patterns by which a receiver chooses among them."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+PREFIX = "visionloop."
+KINDS = {
+    "config.changed": "loop.yaml has changed and is taken over",
+    "config.rejected": "loop.yaml is wrong; the last good one holds",
+    "task.inferred": "the task and classes were inferred from the labels",
+    "catalogue.problems": "uploads were skipped or quarantined, with file, place, expected and found",
+    "dataset.registered": "a dataset version is registered in Azure ML",
+    "training.started": "a training job was submitted",
+    "training.completed": "a training job ended with a model",
+    "training.failed": "a training job ended without one",
+    "training.held": "a rule holds the next training job back, told once a reason",
+    "model.registered": "the best model of a job is registered",
+    "rollout.started": "a candidate is being deployed beside the champion",
+    "rollout.evaluated": "both slots have answered the holdout, with their scores",
+    "rollout.promoted": "the challenger is live",
+    "rollout.rejected": "the champion stays live",
+    "rollout.failed": "a step of the rollout failed; the champion stays live",
+    "loop.error": "a step of the controller failed and is tried again",
+    "webhook.test": "you asked for a test",
+}
+"""Without their prefix, with a sentence each; a CloudEvent's type is `visionloop.` and one of these."""
+
+
+def matches(pattern: str, kind: str) -> bool:
+    """Whether a pattern such as `training.*` is about a kind; the prefix may be written or left out."""
+    return fnmatchcase(kind.removeprefix(PREFIX), pattern.removeprefix(PREFIX))
+
+
+def is_pattern(pattern: str) -> bool:
+    """Whether a pattern is about any kind at all: a misspelt one would never fire."""
+    return any(matches(pattern, kind) for kind in KINDS)
