@@ -122,3 +122,14 @@ def client(emulator: AzureML) -> Any:
     assert emulator.url
     options: dict[str, Any] = {"enable_telemetry": False, "show_progress": False, "retry_total": 0}
     return MLClient(DefaultAzureCredential(), SUBSCRIPTION, GROUP, WORKSPACE, **options)
+
+
+@pytest.fixture(scope="session")
+def prepared(client: Any) -> None:
+    """The data and compute that jobs need."""
+    from azure.ai.ml.entities import AmlCompute, Data
+
+    path = "azureml://datastores/system/paths/cats/v1/"
+    client.data.create_or_update(Data(name="cats", version="1", type="mltable", path=path, mltable_schema_url=""))
+    cluster = AmlCompute(name="gpu-cluster", size="Standard_NC4as_T4_v3", min_instances=0, max_instances=2)
+    client.compute.begin_create_or_update(cluster).result(timeout=20)

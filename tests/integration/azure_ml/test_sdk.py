@@ -1,6 +1,6 @@
 """The real azure-ai-ml, unchanged, against the emulator: everything that the product asks of Azure ML, and more.
 
-The tests of this file build on one another, as a user's day does; a capture of all requests is checked at the end.
+The tests about jobs and models build on one another, as a user's day does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import pytest
 from tests.support.azure_ml_jobs import detection, mlflow_run, score, wait_for, wait_for_job, with_sweep
 from tests.support.azure_ml_process import AzureML, Topic
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # azure-ai-ml's own deprecations
+# The warnings are azure-ai-ml's own deprecations.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("prepared")]
 
 
 def test_the_workspace_tells_where_its_services_are(client: Any, emulator: AzureML) -> None:
@@ -44,18 +45,18 @@ def test_a_data_asset_s_version_never_changes(client: Any) -> None:
 
     def asset(folder: str, **more: Any) -> Any:
         path = f"azureml://datastores/system/paths/cats/{folder}/"
-        return Data(name="cats", version="1", type="mltable", path=path, mltable_schema_url="", **more)
+        return Data(name="kept", version="1", type="mltable", path=path, mltable_schema_url="", **more)
 
     options = {"tags": {"content": "abc"}}
     client.data.create_or_update(asset("v1", **options))
     client.data.create_or_update(asset("v1", **options))
     with pytest.raises(ResourceExistsError):
         client.data.create_or_update(asset("v2"))
-    found = client.data.get("cats", "1")
+    found = client.data.get("kept", "1")
     assert (found.type, found.tags) == ("mltable", {"content": "abc"})
     assert found.path.rstrip("/").endswith("/paths/cats/v1")
-    assert [d.version for d in client.data.list("cats")] == ["1"]
-    assert client.data.get("cats", label="latest").version == "1"
+    assert [d.version for d in client.data.list("kept")] == ["1"]
+    assert client.data.get("kept", label="latest").version == "1"
 
 
 def test_a_data_asset_is_uploaded_from_a_folder(client: Any, tmp_path: Path) -> None:
@@ -75,13 +76,13 @@ def test_a_compute_is_made_and_read(client: Any) -> None:
     from azure.core.exceptions import ResourceNotFoundError
 
     with pytest.raises(ResourceNotFoundError):
-        client.compute.get("gpu-cluster")
+        client.compute.get("spot-cluster")
     size = "Standard_NC4as_T4_v3"
-    cluster = AmlCompute(name="gpu-cluster", size=size, min_instances=0, max_instances=2, tier="low_priority")
+    cluster = AmlCompute(name="spot-cluster", size=size, min_instances=0, max_instances=2, tier="low_priority")
     client.compute.begin_create_or_update(cluster).result(timeout=20)
-    found = client.compute.get("gpu-cluster")
+    found = client.compute.get("spot-cluster")
     assert (found.provisioning_state, found.min_instances, found.max_instances) == ("Succeeded", 0, 2)
-    assert "gpu-cluster" in {c.name for c in client.compute.list()}
+    assert "spot-cluster" in {c.name for c in client.compute.list()}
 
 
 def test_a_job_with_a_sweep_trains_and_names_its_best_trial(client: Any, emulator: AzureML, told: Topic) -> None:

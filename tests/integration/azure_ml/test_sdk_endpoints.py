@@ -1,4 +1,4 @@
-"""Endpoints, slots, traffic and scoring through the real azure-ai-ml; needs the model of test_sdk's last job."""
+"""Endpoints, slots, traffic and scoring through the real azure-ai-ml."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ IMAGE = {"input_data": {"columns": ["image"], "data": ["aGk="]}}
 
 
 @pytest.fixture(scope="module")
-def model(client: Any) -> str:
-    """A registered model, made here where test_sdk did not run."""
-    from azure.ai.ml.entities import AmlCompute, Data, Model
+def model(client: Any, prepared: None) -> str:
+    """A registered model of a trained job."""
+    from azure.ai.ml.entities import Model
 
-    path = "azureml://datastores/system/paths/cats/v1/"
-    client.data.create_or_update(Data(name="cats", version="9", type="mltable", path=path, mltable_schema_url=""))
-    cluster = AmlCompute(name="gpu-cluster", size="Standard_NC4as_T4_v3", min_instances=0, max_instances=2)
-    client.compute.begin_create_or_update(cluster).result(timeout=20)
-    client.jobs.create_or_update(detection("served-1", "9"))
+    assert prepared is None
+    client.jobs.create_or_update(detection("served-1"))
     wait_for_job(client, "served-1")
     path = "azureml://jobs/served-1_HD_0/outputs/artifacts/outputs/mlflow-model/"
     client.models.create_or_update(Model(name="served", version="1", type="mlflow_model", path=path))
