@@ -36,7 +36,7 @@ training:
   cooldown_seconds: 0
   limits: {max_trials: 2, max_concurrent_trials: 1, timeout_minutes: 30, trial_timeout_minutes: 15}
   early_termination: null
-  parameters: {number_of_epochs: 10}
+  parameters: {number_of_epochs: 7}
   search_space:
     - {model_name: [yolov5], learning_rate: [0.002, 0.004]}
   sampling: grid
@@ -52,7 +52,7 @@ def killing(cloud: CloudProcess, seed: int) -> Iterator[list[float]]:
 
     def kill() -> None:
         for _ in range(KILLS):
-            pause = moments.uniform(2, 14)
+            pause = moments.uniform(4, 26)
             if over.wait(pause):
                 return
             try:
@@ -65,7 +65,7 @@ def killing(cloud: CloudProcess, seed: int) -> Iterator[list[float]]:
     thread.start()
     try:
         yield killed
-        thread.join(120)
+        thread.join(150)
     finally:
         over.set()
         thread.join()
