@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.errors import Upstream
 from services.inference.image import Picture
@@ -51,24 +51,28 @@ class Answer(BaseModel):
     timing_ms: dict[str, float]
 
 
-class _Place(BaseModel):
+class _Scored(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class _Place(_Scored):
     topX: float  # noqa: N815  # Azure ML's names
     topY: float  # noqa: N815
     bottomX: float  # noqa: N815
     bottomY: float  # noqa: N815
 
 
-class _Found(BaseModel):
+class _Found(_Scored):
     box: _Place
     label: str
     score: float
 
 
-class _Boxes(BaseModel):
+class _Boxes(_Scored):
     boxes: list[_Found]
 
 
-class _Classes(BaseModel):
+class _Classes(_Scored):
     probs: list[float]
     labels: list[str]
 

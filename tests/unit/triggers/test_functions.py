@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import azure.functions as func
 import pytest
@@ -45,12 +45,12 @@ def call(app: dict[str, Any]) -> Callable[[str], Call]:
 
 
 @pytest.fixture
-def fakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCloud]:
+def fakes(monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
     cloud = FakeCloud()
     waker = Waker(cloud.wakes, cloud.clock, 1)
     for name, value in {"waker": waker, "settings": fake_settings(), "system_store": cloud.system}.items():
         monkeypatch.setattr(wiring, name, lambda value=value: value)
-    yield cloud
+    return cloud
 
 
 def binding(function: Any) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def test_a_failing_wake_fails_its_message(call: Callable[[str], Call], monkeypat
 class TestErrors:
     """One shape everywhere: whatever a service raises, whatever the route."""
 
-    ROUTES = {
+    ROUTES: ClassVar = {
         "status": "status",
         "loop_status": "status",
         "timeline": "status",

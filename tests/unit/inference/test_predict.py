@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from services.cloud.fakes import FakeScorer, fake_settings
+from services.errors import (
+    BadRequest,
+    NoChampion,
+    NotFound,
+    UnprocessableImage,
+    Upstream,
+    UpstreamBusy,
+    UpstreamRefused,
+    UpstreamTimeout,
+    VisionloopError,
+)
+from services.inference.champion import Champions
+from services.inference.predict import Predictor
+from services.state import LoopState
+from tests.support.predictions import jpeg, loop_state, picture
+
+KIND = "image/jpeg"
+
+
+def boxes(*found: tuple[str, float, tuple[float, float, float, float]]) -> dict[str, Any]:
+    """Azure ML's answer for one image."""
+    names = ("topX", "topY", "bottomX", "bottomY")
+    return {"boxes": [{"label": n, "score": s, "box": dict(zip(names, b, strict=True))} for n, s, b in found]}
+
+
+TWO = boxes(("jack", 0.4, (0.0, 0.0, 0.5, 0.5)), ("ace", 0.9, (0.25, 0.5, 0.75, 1.0)))
+
+
+class World:
+    def __init__(self, scored: Any = TWO, state: LoopState | None = None) -> None:
+        self.state = state or loop_state()
+        self.slots: list[str] = []
+        self.images: list[bytes] = []
+        self.raises: list[VisionloopError] = []
+
+        def score(slot: str, image: bytes) -> dict[str, object]:
+            self.slots.append(slot)
+            self.images.append(image)
+            if self.raises:
+                raise self.raises.pop(0)
+            return scored  # type: ignore[no-any-return]
+
+        def read(name: str, etag: str) -> tuple[int, str, bytes]:
+            return 200, "1", self.state.model_dump_json().encode()
+
+        self.predictor = Predictor(Champions(read), FakeScorer(score), fake_settings())
+
+    def json(self, body: bytes = b"", **query: str) -> dict[str, Any]:
+        reply = self.predictor.reply("cards", body or jpeg(200, 100), KIND, query)
+        assert reply.content_type == "application/json"
+        found: dict[str, Any] = json.loads(reply.content)
+        return found
+
+
+def test_the_answer_names_loop_model_slot_and_places() -> None:
+    found = World().json()
+    timing = found.pop("timing_ms")
+    assert set(timing) == {"proxy", "model"}
+    assert min(timing.values()) >= 0
+    ace = {
+        "label": "ace",
+        "score": 0.9,
+        "box": {"x1": 50.0, "y1": 50.0, "x2": 150.0, "y2": 100.0},
+        "normalized_box": {"x1": 0.25, "y1": 0.5, "x2": 0.75, "y2": 1.0},
+    }
+    assert found.pop("predictions")[0] == ace
+    assert found == {
+        "loop": "cards",
+        "model": {"name": "vl-cards", "version": "1"},
+        "slot": "blue",
+        "task": "object_detection",
+        "image": {"width": 200, "height": 100},
+    }
+
+
+def test_the_most_confident_comes_first_and_a_threshold_cuts() -> None:
+    assert [p["label"] for p in World().json()["predictions"]] == ["ace", "jack"]
+    assert [p["label"] for p in World().json(threshold="0.5")["predictions"]] == ["ace"]
+    assert World().json(threshold="1")["predictions"] == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"threshold": t} for t in ("-0.1", "1.1", "nan", "inf", "x", "0,5")] + [{"render": "gif"}]
+)
+def test_a_query_that_makes_no_sense_is_refused(query: dict[str, str]) -> None:
+    with pytest.raises(BadRequest):
+        World().json(**query)
+
+
+def test_boxes_are_in_the_frame_that_people_see() -> None:
+    world = World()
+    found = world.json(picture(200, 100, orientation=6))
+    assert found["image"] == {"width": 100, "height": 200}
+    assert found["predictions"][0]["box"] == {"x1": 25.0, "y1": 100.0, "x2": 75.0, "y2": 200.0}
+    assert Image.open(io.BytesIO(world.images[0])).size == (100, 200)
+
+
+@pytest.mark.parametrize("task", ["image_classification", "image_classification_multilabel"])
+def test_classes_have_no_box(task: str) -> None:
+    world = World({"probs": [0.2, 0.8], "labels": ["ace", "jack"]}, loop_state(task=task))
+    assert world.json()["predictions"] == [{"label": "jack", "score": 0.8}, {"label": "ace", "score": 0.2}]
+
+
+@pytest.mark.parametrize(
+    "scored",
+    [
+        {},
+        {"boxes": None},
+        {"boxes": [{"label": "x"}]},
+        {"probs": [1], "labels": ["a"]},
+        boxes(("a", float("nan"), (0, 0, 1, 1))),
+        {"boxes": "x"},
+    ],
+)
+def test_an_answer_of_another_shape_is_the_upstreams_fault(scored: Any) -> None:
+    with pytest.raises(Upstream) as caught:
+        World(scored).json()
+    assert caught.value.status == 502
+
+
+@pytest.mark.parametrize(("render", "kind"), [("true", "PNG"), ("png", "PNG"), ("jpeg", "JPEG")])
+def test_the_picture_has_the_boxes_drawn(render: str, kind: str) -> None:
+    reply = World().predictor.reply("cards", picture(800, 400), KIND, {"render": render})
+    image = Image.open(io.BytesIO(reply.content))
+    assert (image.format, reply.content_type, image.size) == (kind, f"image/{kind.lower()}", (800, 400))
+    plain = Image.open(io.BytesIO(picture(800, 400))).convert("RGB")
+    edge, inside = (200, 300), (400, 300)
+
+    def differs(place: tuple[int, int]) -> bool:
+        drawn, was = image.convert("RGB").getpixel(place), plain.getpixel(place)
+        assert isinstance(drawn, tuple)
+        assert isinstance(was, tuple)
+        return max(abs(a - b) for a, b in zip(drawn, was, strict=True)) > 60
+
+    assert differs(edge)
+    assert not differs(inside)
+
+
+def test_a_large_picture_is_drawn_smaller_and_a_doubtful_box_is_not_drawn() -> None:
+    small, none = boxes(("ace", 0.2, (0.1, 0.1, 0.9, 0.9))), boxes()
+    drawn = [
+        World(s).predictor.reply("cards", picture(3200, 800), KIND, {"render": "true"}).content for s in (small, none)
+    ]
+    assert Image.open(io.BytesIO(drawn[0])).size == (1600, 400)
+    assert drawn[0] == drawn[1]
+
+
+def test_classes_are_written_on_the_picture() -> None:
+    world = World({"probs": [0.9, 0.8], "labels": ["ace", "jack"]}, loop_state(task="image_classification"))
+    drawn = world.predictor.reply("cards", picture(800, 400), KIND, {"render": "true"}).content
+    assert Image.open(io.BytesIO(drawn)).getpixel((5, 8)) != (255, 0, 0)
+
+
+@pytest.mark.parametrize("place", [(-3.0, -3.0, 9.0, 9.0), (0.9, 0.9, 0.1, 0.1), (2.0, 2.0, 3.0, 3.0)])
+def test_a_box_beyond_the_picture_does_not_break_it(place: tuple[float, float, float, float]) -> None:
+    reply = World(boxes(("ace", 0.9, place))).predictor.reply("cards", jpeg(300, 200), KIND, {"render": "true"})
+    assert Image.open(io.BytesIO(reply.content)).size == (300, 200)
+
+
+class TestErrors:
+    def test_without_a_model_it_says_so_before_it_looks_at_the_body(self) -> None:
+        world = World(state=loop_state(live=False))
+        with pytest.raises(NoChampion):
+            world.predictor.reply("cards", b"", "", {})
+
+    @pytest.mark.parametrize(
+        "error", [UpstreamBusy("busy", retry_after=3), UpstreamTimeout("late"), Upstream("broken")]
+    )
+    def test_the_slots_errors_reach_the_caller(self, error: VisionloopError) -> None:
+        world = World()
+        world.raises = [error]
+        with pytest.raises(type(error)) as caught:
+            world.json()
+        assert caught.value is error
+
+    def test_a_slot_that_was_replaced_meanwhile_is_found_again(self) -> None:
+        world = World()
+        world.json()
+        world.state = loop_state(slot="green")
+        world.raises = [NotFound("no deployment blue")]
+        assert world.json()["slot"] == "green"
+        assert world.slots == ["blue", "blue", "green"]
+
+    def test_a_slot_that_stays_away_is_the_upstreams_fault_not_a_missing_loop(self) -> None:
+        world = World()
+        world.raises = [NotFound("no deployment blue"), NotFound("no deployment blue")]
+        with pytest.raises(Upstream, match="no deployment") as caught:
+            world.json()
+        assert caught.value.status == 502
+
+    def test_a_damaged_image_is_the_callers_fault(self) -> None:
+        world = World()
+        world.raises = [UpstreamRefused("400")]
+        whole = picture(800, 400)
+        with pytest.raises(UnprocessableImage):
+            world.json(whole[: len(whole) // 2])
+
+    def test_a_whole_image_that_is_refused_is_not(self) -> None:
+        world = World()
+        world.raises = [UpstreamRefused("400")]
+        with pytest.raises(UpstreamRefused):
+            world.json()
