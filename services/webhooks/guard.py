@@ -13,6 +13,8 @@ from services.errors import BadRequest
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], list[str]]
 """Host and port to addresses; raises OSError or UnicodeError where there are none."""
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that is given out of IPv6; what lies beside it embeds, maps or translates IPv4."""
 _REFUSED = [
     ipaddress.ip_network(text)
     for text in (
@@ -21,13 +23,8 @@ _REFUSED = [
         "192.88.99.0/24",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "::/96",
-        "64:ff9b::/96",
-        "64:ff9b:1::/48",
         "2001::/23",
         "2002::/16",
-        "fec0::/10",
-        "ff00::/8",
     )
 ]
 """What `is_global` calls public and is not, or leads to something that is not."""
@@ -35,11 +32,13 @@ _REFUSED = [
 
 def is_public(address: Address) -> bool:
     """Whether a delivery may go there."""
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        return is_public(mapped)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if address not in _GLOBAL_UNICAST:
+            return False
     same = (network for network in _REFUSED if network.version == address.version)
-    return address.is_global and not address.is_multicast and not any(address in network for network in same)
+    return address.is_global and not any(address in network for network in same)
 
 
 @dataclass(frozen=True, slots=True)
