@@ -15,6 +15,7 @@ from emulator.azure_ml.errors import not_found
 from emulator.azure_ml.models import Models
 from emulator.azure_ml.resources import Resources, now_text, read_body, read_object
 from emulator.azure_ml.runs import Runs
+from emulator.azure_ml.shapes import Compute, Datastore, Deployment, Endpoint
 from emulator.azure_ml.store import Body
 
 LOG_LINES = 5000
@@ -104,7 +105,7 @@ class Arm:
 
     async def put_datastore(self, request: Request) -> Response:
         """Create or change a datastore of this cloud's storage."""
-        body, name = await read_body(request), request.path_params["name"]
+        body, name = await read_body(request, Datastore), request.path_params["name"]
         new = self._store.get("datastores", name) is None
         account = self._config.datastores[0]
         self.add_datastore({**account, "name": name, "container": str(body["properties"]["containerName"])})
@@ -157,7 +158,7 @@ class Arm:
 
     async def put_compute(self, request: Request) -> Response:
         """Create or change a cluster; here one is ready at once, and costs nothing."""
-        body, name = await read_body(request), request.path_params["name"]
+        body, name = await read_body(request, Compute), request.path_params["name"]
         new = self._store.get("computes", name) is None
         body["properties"] |= {"provisioningState": "Succeeded", "createdOn": now_text(), "isAttachedCompute": False}
         body["properties"].setdefault("properties", {}).update({"allocationState": "Steady", "currentNodeCount": 0})
@@ -250,7 +251,7 @@ class Arm:
     async def put_endpoint(self, request: Request) -> Response:
         """Create an endpoint, or change its traffic."""
         name = request.path_params["name"]
-        new = self._endpoints.put(name, await read_body(request))
+        new = self._endpoints.put(name, await read_body(request, Endpoint))
         return self._resources.begun("onlineEndpoints", name, 201 if new else 200)
 
     async def delete_endpoint(self, request: Request) -> Response:
@@ -300,7 +301,7 @@ class Arm:
     async def put_deployment(self, request: Request) -> Response:
         """Begin to create a deployment."""
         key = _deployment_key(request)
-        new = self._endpoints.put_deployment(*_endpoint_and_slot(request), await read_body(request))
+        new = self._endpoints.put_deployment(*_endpoint_and_slot(request), await read_body(request, Deployment))
         headers = self._resources.operation_headers("deployments", key)
         body = self._store.get("deployments", key) or {}
         return JSONResponse(self._deployment(key, body), 201 if new else 200, headers)
@@ -315,8 +316,9 @@ class Arm:
 
     async def logs(self, request: Request) -> Response:
         """The end of a deployment's log."""
-        lines = int((await read_object(request)).get("tail") or LOG_LINES)
-        return JSONResponse({"content": tail(self._endpoints.log(_deployment_key(request)), lines)})
+        lines = (await read_object(request)).get("tail")
+        text = tail(self._endpoints.log(_deployment_key(request)), lines if isinstance(lines, int) else LOG_LINES)
+        return JSONResponse({"content": text})
 
 
 def _endpoint_and_slot(request: Request) -> tuple[str, str]:

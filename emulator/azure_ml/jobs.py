@@ -15,6 +15,7 @@ from emulator.azure_ml.errors import conflict, not_found, user_error
 from emulator.azure_ml.resources import ASSET_NAME, Resources, check_name, read_body
 from emulator.azure_ml.runner import Runner
 from emulator.azure_ml.runs import FINISHED, Runs, new_record
+from emulator.azure_ml.shapes import JOBS, check_shape
 from emulator.azure_ml.store import Body
 from emulator.azure_ml.tables import Tables
 
@@ -91,22 +92,23 @@ class Jobs:
         return JSONResponse(self._shown(name, self._record(name)), 201)
 
     def _check(self, properties: Body) -> None:
-        compute = str(properties.get("computeId") or "").rpartition("/")[2]
+        kind = str(properties.get("jobType"))
+        if kind not in JOBS:
+            raise user_error(f"The local cloud runs AutoML and Command jobs, not {kind}")
+        check_shape(properties, JOBS[kind])
+        compute = properties["computeId"].rpartition("/")[2]
         if self._store.get("computes", compute) is None:
             raise user_error(f"Unknown compute target '{compute}'")
-        kind = properties.get("jobType")
         if kind == "AutoML":
             details = properties["taskDetails"]
             if not str(details["taskType"]).startswith("Image"):
                 raise user_error(f"The local cloud runs AutoML for images, not {details['taskType']}")
             for role in ("trainingData", "validationData"):
-                if not (details.get(role) or {}).get("uri"):
-                    raise user_error(f"{role} is required")
                 self._tables.asset(details[role]["uri"])
+            for limit in ("timeout", "trialTimeout"):
+                sweep.duration_seconds((details.get("limitSettings") or {}).get(limit), 0)
             sweep.trials(details, "check")
             sweep.early_termination(details)
-        elif kind != "Command":
-            raise user_error(f"The local cloud runs AutoML and Command jobs, not {kind}")
 
     async def cancel(self, request: Request) -> Response:
         """Begin to cancel a job."""

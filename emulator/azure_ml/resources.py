@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from emulator.azure_ml.config import PROVIDER, Config
 from emulator.azure_ml.errors import conflict, not_found, user_error
+from emulator.azure_ml.shapes import Shape, check_shape
 from emulator.azure_ml.store import Body, Store
 
 ASSET_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
@@ -161,8 +162,8 @@ async def read_object(request: Request) -> Body:
     return found
 
 
-async def read_body(request: Request) -> Body:
-    """The JSON body of a resource.
+async def read_body(request: Request, shape: type[Shape] = Shape) -> Body:
+    """The JSON body of a resource whose properties fit `shape`.
 
     Raises:
         AzureError: 400 where it is none.
@@ -170,4 +171,5 @@ async def read_body(request: Request) -> Body:
     found = await read_object(request)
     if not isinstance(found.get("properties"), dict):
         raise user_error("The body has no properties")
+    check_shape(found["properties"], shape)
     return found

@@ -117,6 +117,10 @@ def test_a_job_is_submitted_once_and_never_changed(world: World) -> None:
         ({"trainingData": {"uri": "azureml:dogs:1"}}, "dogs:1"),
         ({"searchSpace": [{"learningRate": "uniform(1)"}]}, "uniform"),
         ({"modelSettings": {"advancedSettings": "{"}}, "advancedSettings"),
+        ({"limitSettings": {"maxTrials": 0}}, "limitSettings.maxTrials"),
+        ({"limitSettings": {"timeout": "1 hour"}}, "1 hour"),
+        ({"sweepSettings": {"earlyTermination": {"policyType": "Luck"}}}, "policyType"),
+        ({"searchSpace": {"learningRate": "choice(1)"}}, "searchSpace"),
     ],
 )
 def test_what_is_wrong_with_a_job_is_said_at_once(world: World, details: dict[str, Any], said: str) -> None:
@@ -224,6 +228,25 @@ def test_keys_are_not_shown_with_the_endpoint(world: World) -> None:
 def test_bodies_that_are_no_resources(world: World, body: Any) -> None:
     for place in ("data/cats/versions/1", "jobs/job-1", "onlineEndpoints/cats", "computes/gpu"):
         assert world.refused("PUT", place, body, 400)
+
+
+@pytest.mark.parametrize(
+    ("place", "properties"),
+    [
+        ("jobs/j", {"jobType": "Sweep", "computeId": "x/gpu"}),
+        ("jobs/j", {"jobType": "Command", "computeId": "x/gpu"}),
+        ("jobs/j", {"jobType": "AutoML", "computeId": "x/gpu", "taskDetails": {"taskType": "ImageObjectDetection"}}),
+        ("jobs/j", {"jobType": "AutoML", "computeId": 3, "taskDetails": {}}),
+        ("onlineEndpoints/cats", {"authMode": "Key", "traffic": {"blue": "all"}}),
+        ("onlineEndpoints/cats", {"authMode": "Password"}),
+        ("onlineEndpoints/cats/deployments/blue", {"model": 3}),
+        ("datastores/x", {"datastoreType": "AzureBlob"}),
+        ("computes/x", {"properties": 3}),
+        ("data/x/versions/1", {"dataUri": "x", "tags": ["a"]}),
+    ],
+)
+def test_properties_that_cannot_be_read(world: World, place: str, properties: dict[str, Any]) -> None:
+    assert world.refused("PUT", place, {"properties": properties}, 400)
 
 
 def test_an_operation_that_nobody_began(world: World) -> None:
