@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from services.webhooks.kinds import KINDS, is_pattern, matches
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@cache
 def told() -> set[str]:
     """The first argument of every `tell(...)`; one written as `rollout.{kind}` stands for every kind of rollout."""
     found = set()
