@@ -63,8 +63,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     with screen(console) as shown:
         source = read_source(arguments)
         shown.say(f"The data set: {source.described}.")
+        already = is_closed(client.status(source.loop))
         started = time.monotonic()
-        status = close_loop(client, source, shown)
+        status = close_loop(client, source, shown, already=already)
         example = most_to_see(source.held_out)
         found = [f for f in predict(client, source.loop, example) if f.score >= SHOWN_SCORE]
         seconds = time.monotonic() - started
@@ -73,7 +74,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     console.print(table(example, found))
     tell(console, f"The picture with its boxes: {picture}")
     tell(console, f"On {marks.images} held-out images: mAP50 {marks.map50:.3f}, mAP {marks.mean_average_precision:.3f}")
-    tell(console, f"From first upload to first prediction: {seconds:.0f} s")
+    if not already:
+        tell(console, f"From first upload to first prediction: {seconds:.0f} s")
     tell(console, f"Try it: {curl(client, source.loop)}")
     check_closed(status, found, example)
 
@@ -89,12 +91,11 @@ def read_source(arguments: argparse.Namespace) -> Source:
     return drawn(arguments.loop or DRAWN_LOOP, arguments.seed, fast=arguments.fast)
 
 
-def close_loop(client: Client, source: Source, shown: Screen) -> dict[str, Any]:
+def close_loop(client: Client, source: Source, shown: Screen, *, already: bool) -> dict[str, Any]:
     """Upload, and watch; a loop that is closed already, since state survives, is only shown."""
-    before = client.status(source.loop)
-    if is_closed(before):
+    if already:
         shown.say(f"The loop {source.loop} is live already: its state survives. `python3 dev.py clean` forgets it.")
-        return before
+        return client.status(source.loop)
     files = [Upload("loop.yaml", source.config), *source.uploads]
     upload(client.environment, source.loop, files, lambda n: shown.bar("uploading", n, len(files)))
     return Watch(client, source.loop, shown).until_closed(MOST_SECONDS)

@@ -16,9 +16,9 @@ from demo.examples import Box, Example, Thing
 from demo.parts import PARTS
 
 WIDTH, HEIGHT = 640, 480
-SMALLEST, LARGEST = 56, 150
+SMALLEST, LARGEST = 40, 140
 """Longest side of a part in pixels."""
-MOST_COVERED = 0.3
+MOST_COVERED = 0.4
 """Share of a part's box that other parts may lie over: more would ask for guessing."""
 RAIL = 26
 SOFT = 4
@@ -61,7 +61,7 @@ def _example(name: str, seed: int) -> Example:
 
 def _placed(numbers: random.Random) -> Iterator[_Placed]:
     """Parts that overlap a little at most; one image in twenty is an empty belt."""
-    wanted = 0 if numbers.random() < 0.05 else numbers.randint(2, 7)
+    wanted = 0 if numbers.random() < 0.05 else numbers.randint(2, 9)
     boxes: list[Box] = []
     for _ in range(wanted * 6):
         if len(boxes) == wanted:
@@ -138,7 +138,7 @@ def _photograph(belt: Image.Image, placed: list[_Placed], numbers: random.Random
         _cast_shadow(belt, part, drop)
         belt.paste(part.picture, (part.left, part.top), part.picture)
     if numbers.random() < 0.5:
-        belt = belt.filter(ImageFilter.GaussianBlur(numbers.uniform(0.2, 1.3)))
+        belt = belt.filter(ImageFilter.GaussianBlur(numbers.uniform(0.3, 1.8)))
     return Image.fromarray(_seen(np.asarray(belt, np.float32), numbers))
 
 
@@ -153,11 +153,11 @@ def _seen(pixels: Numbers, numbers: random.Random) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     x, y = numbers.uniform(0, WIDTH), numbers.uniform(0, HEIGHT)
     away = np.hypot((columns - x) / WIDTH, (rows - y) / HEIGHT)
-    light = numbers.uniform(0.75, 1.35) * (1.12 - numbers.uniform(0.1, 0.5) * away)
+    light = numbers.uniform(0.6, 1.4) * (1.12 - numbers.uniform(0.1, 0.5) * away)
     warmth = numbers.uniform(-0.08, 0.08)
     tint = np.array([1 + warmth, 1.0, 1 - warmth], np.float32)
     noise = np.random.default_rng(numbers.randrange(2**32)).standard_normal(pixels.shape, np.float32)
-    grain = np.float32(numbers.uniform(1, 9))
+    grain = np.float32(numbers.uniform(2, 14))
     seen: NDArray[np.uint8] = np.clip(pixels * light[..., None] * tint + grain * noise, 0, 255).astype(np.uint8)
     return seen
 

@@ -19,6 +19,7 @@ IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 TEST = {"test", "testing"}
 ONE_IN = 8
 """Where no folder is named `test`, one image in so many is held out."""
+EPOCHS, EPOCHS_FAST = 20, 8
 Truth = dict[str, tuple[Thing, ...]]
 
 
@@ -38,7 +39,7 @@ def read_folder(folder: Path, loop: str | None, seed: int, *, fast: bool) -> Sou
         loop or loop_name(folder.resolve().name),
         [*found.uploads()],
         [*found.examples()],
-        own.read_bytes() if own.exists() else config(10, 2, fast=fast),
+        own.read_bytes() if own.exists() else config(10, 2, EPOCHS_FAST if fast else EPOCHS),
         f"{len(found.kept)} images of {folder.name} with {found.described}, and {len(found.held_out)} held out",
     )
 

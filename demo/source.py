@@ -9,8 +9,8 @@ from pathlib import Path
 from demo.drawing import draw
 from demo.examples import Example, coco_file
 
-DRAWN, DRAWN_FAST, HELD_OUT, HELD_OUT_FAST = 160, 60, 40, 12
-EPOCHS, EPOCHS_FAST = 20, 10
+DRAWN, DRAWN_FAST, HELD_OUT, HELD_OUT_FAST = 120, 60, 40, 12
+EPOCHS, EPOCHS_FAST = 10, 6
 
 CONFIG = """\
 # What the demonstration asks of its loop; every field is explained in docs/loop.schema.json.
@@ -23,7 +23,7 @@ training:
   sampling: grid
   parameters: {{number_of_epochs: {epochs}}}
   search_space:
-    - {{model_name: [yolov5], learning_rate: [0.003, 0.0015]}}
+    - {{model_name: [yolov5], learning_rate: [0.003], model_size: [medium, small]}}
 """
 
 
@@ -50,9 +50,9 @@ class Source:
     described: str
 
 
-def config(images: int, per_class: int, *, fast: bool) -> bytes:
+def config(images: int, per_class: int, epochs: int) -> bytes:
     """A loop.yaml that suits a demonstration: no waiting, two trials."""
-    return CONFIG.format(images=images, per_class=per_class, epochs=EPOCHS_FAST if fast else EPOCHS).encode()
+    return CONFIG.format(images=images, per_class=per_class, epochs=epochs).encode()
 
 
 def drawn(loop: str, seed: int, *, fast: bool) -> Source:
@@ -63,4 +63,10 @@ def drawn(loop: str, seed: int, *, fast: bool) -> Source:
     uploads = [*(Upload(f"images/{e.name}", e.data) for e in examples), labels]
     things = sum(len(e.things) for e in examples)
     described = f"{count} pictures of a conveyor belt with {things} nuts, bolts and washers, and {held_out} held out"
-    return Source(loop, uploads, list(draw(held_out, seed, "held-out")), config(40, 10, fast=fast), described)
+    return Source(
+        loop,
+        uploads,
+        list(draw(held_out, seed, "held-out")),
+        config(40, 10, EPOCHS_FAST if fast else EPOCHS),
+        described,
+    )

@@ -88,11 +88,15 @@ class Client:
                 found: bytes = answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                raise Refused(error.code, _words(error.read())) from None
+                raise Refused(error.code, _words(error.code, error.read())) from None
         except OSError as error:
             raise Unreachable(f"{url.partition('?')[0]} does not answer ({error})") from None
         return found
 
 
-def _words(body: bytes) -> str:
-    return body[:500].decode("utf-8", "replace")
+def _words(status: int, body: bytes) -> str:
+    """What the app says is wrong (RFC 9457), or else how its answer begins."""
+    try:
+        return f"{json.loads(body)['detail']} ({status})"
+    except (ValueError, KeyError, TypeError):
+        return f"{body[:300].decode('utf-8', 'replace')} ({status})"
