@@ -1,0 +1,89 @@
+"""The product's own app over fakes, with every effect noted in a file: for a host or a worker that indexes a folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from services import wiring
+from services.cloud.fakes import FakeCloud, FakeScorer, fake_settings
+from services.inference.champion import Champions
+from services.inference.predict import Predictor
+from services.names import state_blob
+from services.state_store import StateStore
+from services.status.documents import Status
+from services.timeline import Timeline
+from services.webhooks.console import Console
+from services.webhooks.dispatch import Dispatcher
+from services.webhooks.guard import Guard
+from services.webhooks.registry import Registry
+from tests.support.predictions import loop_state
+
+ROOT = Path(__file__).resolve().parents[2]
+SCORED: dict[str, object] = {
+    "boxes": [{"label": "ace", "score": 0.9, "box": {"topX": 0.1, "topY": 0.2, "bottomX": 0.5, "bottomY": 0.6}}]
+}
+
+
+class Noting:
+    """Stands in for a service: every call of it is a line in the file of effects."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __getattr__(self, method: str) -> Callable[..., None]:
+        def note(*arguments: object) -> None:
+            line = json.dumps([f"{self._service}.{method}", *arguments])
+            with Path(os.environ["VISIONLOOP_TEST_EFFECTS"]).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+        return note
+
+
+def wire() -> None:
+    """Replace what the triggers ask the wiring for."""
+    fakes = FakeCloud()
+    live, waiting = loop_state(), loop_state(live=False).model_copy(update={"loop": "fruit"})
+    for state in (live, waiting):
+        fakes.system.write(state_blob(state.loop), state.model_dump_json().encode())
+
+    def read(name: str, etag: str) -> tuple[int, str, bytes]:
+        found = fakes.system.blobs.get(name)
+        return (200, found.etag, found.data) if found else (404, "", b"")
+
+    predictor = Predictor(Champions(read), FakeScorer(lambda slot, image: SCORED), fake_settings())
+    registry = Registry(fakes.system, fakes.clock, Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"]))
+    console = Console(fakes.system, registry, Dispatcher(registry, fakes.deliveries), fakes.clock)
+    status = Status(StateStore(fakes.system, fakes.clock), Timeline(fakes.system))
+    services: dict[str, Any] = {
+        "settings": fake_settings(),
+        "predictor": predictor,
+        "webhook_console": console,
+        "status": status,
+        **{name: Noting(name) for name in ("waker", "controller", "deliverer", "sweeper")},
+    }
+    for name, service in services.items():
+        setattr(wiring, name, lambda service=service: service)
+
+
+def load() -> Any:
+    """The product's app, wired to fakes."""
+    wire()
+    spec = importlib.util.spec_from_file_location("product_app", ROOT / "function_app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.app
+
+
+def make_folder(folder: Path) -> Path:
+    """A folder of such an app, as it would be deployed."""
+    folder.mkdir()
+    (folder / "function_app.py").write_text("from tests.support import faked_app\n\napp = faked_app.load()\n")
+    (folder / "host.json").write_text((ROOT / "host.json").read_text())
+    return folder
