@@ -22,10 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import defusedxml.ElementTree as ET
+from defusedxml import ElementTree
 from PIL import Image, ImageOps
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 Row = dict[str, Any]
 
@@ -37,12 +38,11 @@ def voc_rows(folder: Path) -> list[Row]:
 
 
 def _voc_boxes(image: Path) -> Iterator[Row]:
-    root = ET.parse(image.with_suffix(".xml")).getroot()
+    root: Any = ElementTree.parse(image.with_suffix(".xml")).getroot()
     width, height = _size(image)
     for found in root.iter("object"):
         left, top, right, bottom = (float(found.findtext(f"bndbox/{k}")) for k in ("xmin", "ymin", "xmax", "ymax"))
-        corners = (left / width, top / height, right / width, bottom / height)
-        yield _box(found.findtext("name"), *corners)
+        yield _box(found.findtext("name"), left / width, top / height, right / width, bottom / height)
 
 
 def _box(name: str, left: float, top: float, right: float, bottom: float) -> Row:
@@ -166,7 +166,8 @@ def main() -> None:
                 "threads": os.cpu_count() or 1,
             }  # fmt: skip
             figures = run(job, folder / "job")
-            print(json.dumps({"seed": seed, "train": len(train), "test": len(test), "set": fixed, **figures}), flush=True)
+            told = {"seed": seed, "train": len(train), "test": len(test), "set": fixed, **figures}
+            print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

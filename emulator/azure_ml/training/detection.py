@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,9 +17,6 @@ from emulator.azure_ml.training.parameters import Parameters
 
 SIZE = 320
 EVALUATION_BATCH = 32
-KEPT_SCORE = 0.05
-Epoch = Callable[[int, Metrics], bool]
-"""Told after each epoch; answers whether the trial goes on."""
 
 
 def fit(
@@ -29,40 +25,25 @@ def fit(
     rows: Sequence[Row],
     classes: int,
     settings: Parameters,
-    told: Epoch,
+    watch: fitting.Watch,
 ) -> Head:
     """Learn; returns the head with averaged weights. Views beyond the trial's own are left out."""
     torch.manual_seed(settings.seed)
-    dice = np.random.default_rng(settings.seed)
-    head = Head(classes, SIZE, settings.width)
-    assigner, average = Assigner(head), fitting.Average(head)
     items = [sample for row in samples for sample in row[: settings.views + 1]]
-    descent = fitting.optimizer(head, settings)
-    cycle = fitting.schedule(descent, settings, settings.epochs * -(-len(items) // settings.batch))
-    for epoch in range(1, settings.epochs + 1):
-        head.train()
-        losses = []
-        for batch in fitting.batches(items, settings.batch, dice):
-            found = loss(head, assigner, stack(batch), [_truth(sample) for sample in batch])
-            descent.zero_grad()
-            found.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(head.parameters(), 10.0)
-            descent.step()
-            cycle.step()
-            average.update(head)
-            losses.append(found.item())
-        metrics = {"train_loss": float(np.mean(losses))}
-        if epoch % settings.every == 0 or epoch == settings.epochs:
-            metrics |= evaluate(average.module, validation, rows, classes)
-        if not told(epoch, metrics):
-            break
-    return average.module  # type: ignore[return-value]
+    head = Head(classes, SIZE, settings.width)
+    assigner, descent = Assigner(head), fitting.Descent(head, settings, len(items))
+
+    def step(batch: list[Sample]) -> float:
+        return descent.step(loss(head, assigner, stack(batch, head.levels), [_truth(sample) for sample in batch]))
+
+    fitting.learn(items, settings, watch, step, lambda: evaluate(descent.average.module, validation, rows, classes))
+    return descent.average.module
 
 
-def stack(batch: Sequence[Sample]) -> tuple[Tensor, ...]:
-    """Taps of several samples as one batch, float32."""
-    levels = range(len(batch[0].taps))
-    return tuple(torch.from_numpy(np.stack([s.taps[i] for s in batch])).float() for i in levels)
+def stack(batch: Sequence[Sample], levels: Sequence[int]) -> list[Tensor]:
+    """Some taps of several samples as one batch, float32."""
+    found = [sample.taps() for sample in batch]
+    return [torch.from_numpy(np.stack([taps[level] for taps in found])).float() for level in levels]
 
 
 def _truth(sample: Sample) -> tuple[Tensor, Tensor]:
@@ -70,12 +51,12 @@ def _truth(sample: Sample) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def evaluate(head: Any, validation: list[list[Sample]], rows: Sequence[Row], classes: int) -> Metrics:
+def evaluate(head: Head, validation: list[list[Sample]], rows: Sequence[Row], classes: int) -> Metrics:
     """MAP of the plain views."""
     found = []
     plain = [row[0] for row in validation]
     for start in range(0, len(plain), EVALUATION_BATCH):
-        boxes, logits = head(stack(plain[start : start + EVALUATION_BATCH]))
+        boxes, logits = head(stack(plain[start : start + EVALUATION_BATCH], head.levels))
         pairs = zip(boxes.numpy(), logits.sigmoid().numpy(), strict=True)
-        found += [detections(b, s, KEPT_SCORE) for b, s in pairs]
+        found += [detections(b, s, scores.KEPT_SCORE) for b, s in pairs]
     return scores.mean_average_precision(rows, found, classes)

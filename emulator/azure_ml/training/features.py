@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,28 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.azure_ml.training import backbone, views
-from emulator.azure_ml.training.job import Canceled, Row
+from emulator.azure_ml.training.job import Row
 
-BATCH = 8
 Half = NDArray[np.float16]
 Progress = Callable[[int, int], None]
+"""Told of images done and in all; may raise to end the work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A view of an image: the backbone's taps (float16), and boxes and classes in the view."""
+    """A view of an image: the file of its features, and boxes (n, 4) and classes in the view."""
 
-    taps: tuple[Half, ...]
+    file: Path
+    size: int
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
+
+    def taps(self) -> tuple[Half, ...]:
+        """The backbone's taps, float16 (channels, side, side); read anew each time, as all may not fit in memory."""
+        return _split(np.fromfile(self.file, np.float16), self.size)
 
 
 class Extractor:
     """Extracts features through a cache."""
 
-    def __init__(self, cache: Path, threads: int, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, cache: Path, threads: int) -> None:
         """The ONNX session is made when an image is not in the cache."""
-        self._cache, self._threads, self._is_cancelled = cache, threads, is_cancelled
+        self._cache, self._threads = cache, threads
         self._session: Any = None
 
     def samples(self, rows: Sequence[Row], specs: Sequence[views.ViewSpec], progress: Progress) -> list[list[Sample]]:
@@ -41,58 +47,46 @@ class Extractor:
 
         Raises:
             UserError: an image cannot be read.
-            Canceled: the job was told to end.
         """
-        hashes = [views.content_hash(row.image) for row in rows]
-        missing = [i for i, name in enumerate(hashes) if not all(self._file(name, s).exists() for s in specs)]
-        with ThreadPoolExecutor(2) as pool:
-            # images are decoded one batch ahead of the network
-            work = [missing[i : i + BATCH] for i in range(0, len(missing), BATCH)]
-            ahead = [
-                pool.submit(self._pixels, [rows[i] for i in part], [hashes[i] for i in part], specs)
-                for part in work[:2]
-            ]
-            for number, part in enumerate(work):
-                if self._is_cancelled():
-                    raise Canceled
-                batch = ahead[number].result()
-                if number + 2 < len(work):
-                    following = work[number + 2]
-                    names = [hashes[i] for i in following]
-                    ahead.append(pool.submit(self._pixels, [rows[i] for i in following], names, specs))
-                self._extract(batch, [hashes[i] for i in part], specs)
-                progress(min(len(missing), (number + 1) * BATCH), len(missing))
+        with ThreadPoolExecutor(self._threads) as pool:
+            hashes = list(pool.map(lambda row: views.content_hash(row.image), rows))
+            missing = {name: row for name, row in zip(hashes, rows, strict=True) if not self._has(name, specs)}
+            if missing and self._session is None:
+                # one thread an image scales better than several threads in one
+                self._session = backbone.session(backbone.export(self._cache), threads=1)
+            work = [pool.submit(self._extract, row, name, specs) for name, row in missing.items()]
+            try:
+                for done, future in enumerate(work, 1):
+                    future.result()
+                    progress(done, len(work))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
         return [[self._sample(r, n, s) for s in specs] for r, n in zip(rows, hashes, strict=True)]
 
-    def _pixels(self, rows: Sequence[Row], names: Sequence[str], specs: Sequence[views.ViewSpec]) -> NDArray[np.uint8]:
-        images = [(views.load(row.image), name) for row, name in zip(rows, names, strict=True)]
-        return np.stack([views.pixels(image, spec, name) for image, name in images for spec in specs])
+    def _has(self, name: str, specs: Sequence[views.ViewSpec]) -> bool:
+        return all(self._file(name, spec).exists() for spec in specs)
 
-    def _extract(self, batch: NDArray[np.uint8], names: Sequence[str], specs: Sequence[views.ViewSpec]) -> None:
-        if self._session is None:
-            self._session = backbone.session(backbone.export(self._cache), self._threads)
-        files = [self._file(name, spec) for name in names for spec in specs]
-        for start in range(0, len(files), BATCH):
-            taps = self._session.run(None, {"images": batch[start : start + BATCH]})
-            for offset, file in enumerate(files[start : start + BATCH]):
-                _write(file, [tap[offset].astype(np.float16) for tap in taps])
+    def _extract(self, row: Row, name: str, specs: Sequence[views.ViewSpec]) -> None:
+        image = views.load(row.image, specs[0].size)
+        for spec in specs:
+            if not self._file(name, spec).exists():
+                taps = self._session.run(None, {"images": views.pixels(image, spec, name)[None]})
+                _write(self._file(name, spec), [tap[0].astype(np.float16) for tap in taps])
 
     def _file(self, name: str, spec: views.ViewSpec) -> Path:
-        return self._cache / name[:2] / f"{name}-{spec.key}.npy"
+        return self._cache / name[:2] / f"{name}-{spec.key}.f16"
 
     def _sample(self, row: Row, name: str, spec: views.ViewSpec) -> Sample:
-        flat = np.load(self._file(name, spec))
         boxes, labels = views.boxes_in_view(row, spec, name)
         if not row.boxes:
             labels = np.array(row.labels, dtype=np.int64)
-        return Sample(_split(flat, spec.size), boxes, labels)
+        return Sample(self._file(name, spec), spec.size, boxes, labels)
 
 
 def _write(file: Path, taps: Sequence[Half]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    with partial.open("wb") as out:
-        np.save(out, np.concatenate([tap.ravel() for tap in taps]))
+    partial = file.with_suffix(f".{os.getpid()}.partial")  # jobs may share the cache
+    np.concatenate([tap.ravel() for tap in taps]).tofile(partial)
     partial.replace(file)
 
 

@@ -3,17 +3,72 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from emulator.azure_ml.training.job import Metrics
 from emulator.azure_ml.training.parameters import Parameters
 
 AVERAGE = 0.998
 Item = TypeVar("Item")
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class Watch(Protocol):
+    """Follows a trial."""
+
+    def over(self) -> bool:
+        """Whether the time is over: what has been learnt is evaluated, and the trial ends."""
+
+    def told(self, epoch: int, metrics: Metrics) -> bool:
+        """Take an epoch's metrics, the primary one only where it was evaluated; whether the trial goes on."""
+
+
+def learn(
+    items: Sequence[Item],
+    settings: Parameters,
+    watch: Watch,
+    step: Callable[[list[Item]], float],
+    judge: Callable[[], Metrics],
+) -> None:
+    """All epochs of a trial: `step` learns a batch and returns its loss, `judge` evaluates."""
+    dice = np.random.default_rng(settings.seed)
+    for epoch in range(1, settings.epochs + 1):
+        losses = []
+        for batch in batches(items, settings.batch, dice):
+            losses.append(step(batch))
+            if watch.over():
+                break
+        metrics = {"train_loss": float(np.mean(losses))}
+        last = epoch == settings.epochs or watch.over()
+        if epoch % settings.every == 0 or last:
+            metrics |= judge()
+        if not watch.told(epoch, metrics) or last:
+            break
+
+
+class Descent(Generic[Module]):
+    """The optimiser that the hyperparameters name, one cycle of its learning rate, and the average of the weights."""
+
+    def __init__(self, module: Module, settings: Parameters, items: int) -> None:
+        """For all steps of a trial over so many items."""
+        self._module, self.average = module, Average(module)
+        self._optimizer = optimizer(module, settings)
+        self._cycle = schedule(self._optimizer, settings, settings.epochs * -(-items // settings.batch))
+
+    def step(self, loss: Tensor) -> float:
+        """Learn from a loss; returns it as a number."""
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._module.parameters(), 10.0)
+        self._optimizer.step()
+        self._cycle.step()
+        self.average.update(self._module)
+        return loss.item()
 
 
 def optimizer(module: nn.Module, settings: Parameters) -> torch.optim.Optimizer:
@@ -30,10 +85,10 @@ def schedule(found: torch.optim.Optimizer, settings: Parameters, steps: int) -> 
     return torch.optim.lr_scheduler.OneCycleLR(found, settings.learning_rate, total_steps=max(2, steps), pct_start=0.2)
 
 
-class Average:
+class Average(Generic[Module]):
     """A running average of the weights, which is what is evaluated and kept."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: Module) -> None:
         """Start at the module's weights."""
         self.module = copy.deepcopy(module).eval()
         self._steps = 0

@@ -13,6 +13,8 @@ from emulator.azure_ml.training.job import Metrics, Row
 
 PIXELS = 1000.0
 """Boxes are scaled to a square of this side: COCO's areas and rounding are in pixels."""
+KEPT_SCORE = 0.05
+"""Guesses below it are neither judged nor answered."""
 Found = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageEnhance
 
+from emulator.azure_ml.serving import pictures
 from emulator.azure_ml.training.job import Row, UserError
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float32]
 MOST_TURN_DEGREES = 10.0
+FILL = (127, 127, 127)
+RECIPE = "b"
+"""Changes whenever views or backbone do, so that no old features are taken for new ones."""
 LEAST_VISIBLE = 0.4
 """A box of which less than this share is left in the view is left out."""
 
@@ -35,20 +39,22 @@ class ViewSpec:
     @property
     def key(self) -> str:
         """Part of the name of a cached feature file."""
-        return f"{self.size}-{self.number}{'f' if self.flips and self.number else ''}"
+        return f"{self.size}-{RECIPE}-{self.number}{'f' if self.flips and self.number else ''}"
 
 
-def load(path: Path) -> Image.Image:
-    """An image in the displayed frame, as RGB.
+def load(path: Path, side: int) -> Image.Image:
+    """An image in the displayed frame, as RGB, large enough for views of this side.
 
     Raises:
         UserError: it cannot be read.
     """
     try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path.name} cannot be read as an image: {type(error).__name__}") from None
+        with path.open("rb") as source:
+            return pictures.upright(source, 2 * side)
+    except pictures.BadImage as error:
+        raise UserError(f"{path.name} {error}") from None
+    except OSError as error:
+        raise UserError(f"{path.name} cannot be opened: {error.strerror}") from None
 
 
 def content_hash(path: Path) -> str:
@@ -76,20 +82,15 @@ def matrix(spec: ViewSpec, seed: str) -> NDArray[np.float64]:
 
 def pixels(image: Image.Image, spec: ViewSpec, seed: str) -> NDArray[np.uint8]:
     """The view as uint8 (size, size, 3)."""
-    size = (spec.size, spec.size)
     if spec.number == 0:
-        return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
-    forward = np.vstack([matrix(spec, seed), [0.0, 0.0, 1.0]])
-    back = np.linalg.inv(forward)[:2]
-    scale = np.array([image.width, image.height])
-    coefficients = [
-        *(back[0, :2] * scale[0] / spec.size),
-        back[0, 2] * scale[0],
-        *(back[1, :2] * scale[1] / spec.size),
-        back[1, 2] * scale[1],
-    ]
-    turned = image.transform(
-        size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR, fillcolor=(114, 114, 114)
+        return pictures.square(image, spec.size)
+    forward = matrix(spec, seed)
+    # resized first, which averages pixels away as the plain view does; what is left to do keeps the scale about 1
+    side = round(spec.size * max(0.5, float(np.abs(np.linalg.det(forward[:, :2]))) ** 0.5))
+    back = np.linalg.inv(np.vstack([forward, [0.0, 0.0, 1.0]]))[:2] * side
+    coefficients = [*(back[0, :2] / spec.size), back[0, 2], *(back[1, :2] / spec.size), back[1, 2]]
+    turned = image.resize((side, side), Image.Resampling.BILINEAR).transform(
+        (spec.size, spec.size), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR, fillcolor=FILL
     )
     return np.asarray(_lit(turned, random.Random(f"{seed}/{spec.key}/light")))
 
