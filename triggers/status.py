@@ -54,6 +54,6 @@ def timeline(req: func.HttpRequest) -> func.HttpResponse:
 @answers
 def dashboard(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding asks for it
     """The page; it asks for the key itself, and holds nothing secret."""
-    from services.status.page import HEADERS, page
+    from services.status.page import headers, page
 
-    return func.HttpResponse(page(), mimetype="text/html", headers=HEADERS)
+    return func.HttpResponse(page(), mimetype="text/html", headers=headers())

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from services.problem import problem
 from services.state import CatalogueState, Champion, Event, LoopState, ModelRef, Problem, TrainingRun
 from services.state_store import StateStore
 from services.status.documents import Status
-from services.status.page import HEADERS, page
+from services.status.page import headers, page
 from services.timeline import Timeline
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -86,7 +87,7 @@ def address() -> Iterator[str]:
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/api/dashboard":
-                self.answer(200, {**HEADERS, "content-type": "text/html; charset=utf-8"}, page().encode())
+                self.answer(200, {**headers(), "content-type": "text/html; charset=utf-8"}, page().encode())
             elif self.headers.get("x-functions-key") != KEY:
                 self.answer(401, {}, b"")
             elif path == "/api/status":
@@ -155,4 +156,17 @@ def test_the_key_does_not_stay_in_the_page(address: str, tmp_path: Path) -> None
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert not re.search(r"(src|href)\s*=|@import|https?://", page())
-    assert "default-src 'none'" in HEADERS["content-security-policy"]
+    policy = headers()["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'sha256-" in policy
+
+
+def test_a_script_that_got_in_all_the_same_does_not_run(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy names the page's own script by its hash: markup in a name could not run even if it were not escaped."""
+    injected = page().replace("</main>", f"{HOSTILE}<script>document.title = 'owned'</script></main>")
+    monkeypatch.setattr(sys.modules[__name__], "page", lambda: injected)
+    source = dom(f"{address}?code={KEY}", tmp_path)
+    assert "<title>Visionloop</title>" in source
+    assert "cards:2" in text_of(source), "the page's own script still runs"

@@ -10,13 +10,7 @@ import pytest
 from services import errors
 from services.errors import UpstreamBusy, VisionloopError
 from services.problem import kind_of, problem
-
-
-def tree(root: type[VisionloopError] = VisionloopError) -> list[type[VisionloopError]]:
-    return [
-        root,
-        *(found for child in root.__subclasses__() for found in tree(child) if found.__module__ == errors.__name__),
-    ]
+from tests.support.error_tree import tree
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda k: k.__name__)
