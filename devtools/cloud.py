@@ -131,7 +131,8 @@ def _end(cloud: LocalCloud) -> None:
 def describe(client: Client, folder: Path) -> str:
     """Addresses, keys and files worth looking at."""
     rows = {
-        "app": f"{client.urls['host']}/api/status?code={client.key}",
+        "dashboard": f"{client.urls['host']}/api/dashboard  (asks for the function key)",
+        "status": f"{client.urls['host']}/api/status?code={client.key}",
         "storage": f"{client.urls['blob']}  (queues: {client.urls['queue']})",
         "Azure ML": f"{client.urls['azure_ml']}/emulator/overview",
         "Event Grid": client.urls["event_grid"],

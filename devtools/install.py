@@ -43,9 +43,14 @@ def ensure_installed(group: str) -> None:
 
 
 def is_installed(group: str) -> bool:
-    """Whether the packages of a group are the ones that the requirement files name now."""
+    """Whether the packages of a group, or of one that holds it, are the ones that the requirement files name now."""
+    wider = [name for name, files in GROUPS.items() if set(GROUPS[group]) <= set(files)]
+    return venv_python().exists() and any(_is_current(name) for name in wider)
+
+
+def _is_current(group: str) -> bool:
     stamp = _stamp(group)
-    return venv_python().exists() and stamp.exists() and stamp.read_text() == digest(group)
+    return stamp.exists() and stamp.read_text() == digest(group)
 
 
 def digest(group: str, root: Path = ROOT, venv: Path = VENV) -> str:

@@ -87,6 +87,15 @@ def test_tests_bring_the_worker_library_without_its_dependencies(bare: Path, mon
     assert {"--no-deps", "--ignore-requires-python"} <= set(worker)
 
 
+def test_who_can_test_can_serve_but_not_the_other_way_round(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "run_logged", Installer(bare))
+    install.ensure_installed("app")
+    assert not install.is_installed("dev")
+    install.ensure_installed("dev")
+    (bare / ".venv" / "visionloop-app.stamp").unlink()
+    assert install.is_installed("app")
+
+
 @pytest.mark.parametrize("changed", ["requirements-train.txt", "constraints.txt"])
 def test_a_changed_file_installs_again(bare: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
     installer = Installer(bare)
