@@ -18,8 +18,8 @@ def doing(state: LoopState) -> str:
     building = next((d for d in state.datasets if d.status == "registering"), None)
     if building is not None:
         return f"Registering dataset version {building.number}"
-    waiting = [state.reasons[stage] for stage in ("dataset", "training") if state.reasons.get(stage)]
-    return f"Waiting. {' '.join(waiting)}".strip()
+    waiting = [f"{why.rstrip('.')}." for stage in ("dataset", "training") if (why := state.reasons.get(stage))]
+    return " ".join(["Waiting.", *waiting])
 
 
 def progress(state: LoopState) -> dict[str, Any]:

@@ -59,8 +59,10 @@ def loop_state() -> LoopState:
     found = Problem(
         code="box-outside", file=f"labels/{HOSTILE}.xml", place="object 3", expected="inside", found=HOSTILE
     )
-    catalogue = CatalogueState(images=80, labelled=75, images_per_class={HOSTILE: 40, "ace": 35}, problems=[found])
-    catalogue.annotations_per_class, catalogue.problem_count = {HOSTILE: 41, "ace": 36}, 1
+    catalogue = CatalogueState(
+        images=80, labelled=75, classes=[HOSTILE, "ace"], images_per_class={HOSTILE: 2, "ace": 73}, problems=[found]
+    )
+    catalogue.annotations_per_class, catalogue.problem_count = {HOSTILE: 2, "ace": 74}, 1
     return LoopState(
         loop="cards", created=NOW, catalogue=catalogue, runs=[run], champion=champion, reasons={"training": HOSTILE}
     )
@@ -137,7 +139,17 @@ def text_of(source: str) -> str:
 def test_a_loop_is_shown_and_hostile_names_stay_text(address: str, tmp_path: Path) -> None:
     source = dom(f"{address}?code={KEY}", tmp_path)
     shown = text_of(source)
-    for wanted in ("cards:2", "0.712", "75 / 80", "box-outside", "object 3", "rollout.promoted", "promoted"):
+    for wanted in (
+        "cards:2",
+        "0.712",
+        "20 of 20 images",
+        f"Too few images of: {HOSTILE} (2 of 5)",
+        "75 / 80",
+        "box-outside",
+        "object 3",
+        "rollout.promoted",
+        "promoted",
+    ):
         assert wanted in shown
     assert shown.count("onerror") >= 4
     assert "<img" not in source

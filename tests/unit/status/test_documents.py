@@ -168,7 +168,7 @@ class TestDoing:
     def test_waiting_says_for_what(self) -> None:
         loop = state()
         loop.reasons = {"dataset": "Nothing changed.", "training": "12 of 20 labelled images"}
-        assert doing(loop) == "Waiting. Nothing changed. 12 of 20 labelled images"
+        assert doing(loop) == "Waiting. Nothing changed. 12 of 20 labelled images."
         assert doing(state()) == "Waiting."
 
     def test_registering(self) -> None:
