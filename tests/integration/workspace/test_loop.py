@@ -5,13 +5,9 @@ The requests that this makes are checked against Microsoft's published schemas o
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -24,12 +20,10 @@ from services.settings import Settings
 from services.state import LoopState
 from services.training.stage import TrainingStage
 from tests.integration.workspace.conftest import FOLDER, IMAGES, LABEL, image
-from tests.support.azure_ml_process import ROOT, AzureML
+from tests.support.azure_ml_process import AzureML
 from tests.support.stages import World, jsonl, state, version
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # azure-ai-ml's own deprecations
-
-CHECKER = ROOT.parent / "shared" / "tools" / "check_azure_ml_requests.py"
 
 
 @pytest.fixture(scope="module")
@@ -141,27 +135,3 @@ def test_a_deployment_that_fails_leaves_the_champion(
     view = workspace.endpoint(champion.endpoint)
     assert view is not None
     assert view.traffic == {"blue": 100}
-
-
-@pytest.mark.end_to_end  # the schema of a job takes the checker a minute
-def test_every_request_is_as_microsoft_describes_it(world: World, emulator: AzureML, tmp_path: Path) -> None:
-    if not CHECKER.exists():
-        pytest.skip(f"{CHECKER} is not here")
-    assert world.state.champion is not None
-    capture = tmp_path / "one-of-each.jsonl"
-    capture.write_text("\n".join(one_of_each(emulator.capture.read_text().splitlines())))
-    command = [sys.executable, str(CHECKER), str(capture)]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=290)
-    assert found.returncode == 0, found.stdout + found.stderr
-    assert "6 checked, 0 wrong" in found.stdout
-
-
-def one_of_each(lines: list[str]) -> list[str]:
-    """The first write of each kind of resource: the others are of the same shape."""
-    kinds: dict[tuple[str, int], str] = {}
-    for line in lines:
-        request = json.loads(line)
-        if request["method"] == "PUT":
-            parts = request["path"].partition("/workspaces/")[2].split("/")
-            kinds.setdefault((parts[1], len(parts)), line)
-    return list(kinds.values())
