@@ -129,6 +129,7 @@ class Layout:
     def defaults(self) -> dict[str, str]:
         """App settings that suit a laptop, where the caller's environment does not say otherwise."""
         return {
+            "PYTHON_THREADPOOL_THREAD_COUNT": "32",
             "VISIONLOOP_SWEEP_SCHEDULE": "*/30 * * * * *",
             "VISIONLOOP_POLL_SECONDS": "3",
             "VISIONLOOP_ALLOW_LOCAL_WEBHOOKS": "true",

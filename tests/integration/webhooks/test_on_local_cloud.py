@@ -1,0 +1,111 @@
+"""The app itself on a local cloud: what a user of its HTTP surface sees, over a real queue and real storage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.cloud_process import CloudProcess, running_cloud
+from tests.support.predictions import jpeg
+from tests.support.receiver import receiving
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
+    with running_cloud(tmp_path_factory.mktemp("local") / "cloud") as started:
+        yield started
+
+
+@pytest.fixture
+def client(cloud: CloudProcess) -> Iterator[httpx.Client]:
+    headers = {"x-functions-key": cloud.key}
+    with httpx.Client(base_url=f"{cloud.urls['host']}/api", headers=headers, timeout=30) as found:
+        yield found
+
+
+def eventually(look: Callable[[], Any]) -> Any:
+    ends = time.monotonic() + 30
+    while not (found := look()):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    return found
+
+
+def test_a_receiver_is_registered_tested_seen_in_the_log_and_removed(client: httpx.Client, cloud: CloudProcess) -> None:
+    with receiving() as receiver:
+        made = client.post("/webhooks", json={"url": receiver.url, "events": ["training.*"]})
+        assert made.status_code == 201
+        endpoint = made.json()
+        receiver.secret = endpoint["secret"]
+        asked = client.post(f"/webhooks/{endpoint['id']}/test")
+        assert asked.status_code == 202
+        assert eventually(receiver.ids) == {asked.json()["event"]}
+        assert receiver.forged == []
+
+        def delivered() -> list[dict[str, Any]]:
+            found = client.get(f"/webhooks/{endpoint['id']}/deliveries").json()["deliveries"]
+            return [d for d in found if d["state"] == "delivered"]
+
+        [logged] = eventually(delivered)
+        assert logged["id"] == asked.json()["delivery"]
+        assert [a["status"] for a in logged["attempts"]] == [204]
+    listed = client.get("/webhooks").text
+    assert endpoint["id"] in listed
+    assert client.delete(f"/webhooks/{endpoint['id']}").status_code == 204
+    assert client.get("/webhooks").json() == {"webhooks": []}
+    key = receiver.secret.removeprefix("whsec_")
+    assert key not in listed
+    assert not [f for f in (cloud.folder / "logs").iterdir() if key in f.read_text(errors="replace")]
+
+
+@pytest.mark.parametrize("url", ["https://169.254.169.254/metadata", "http://10.0.0.1/", "https://user@example.com/"])
+def test_a_receiver_inside_is_refused(client: httpx.Client, url: str) -> None:
+    answer = client.post("/webhooks", json={"url": url})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"].startswith("url: ")
+
+
+def test_health_looks_at_real_storage(client: httpx.Client) -> None:
+    assert client.get("/health", params={"deep": "true"}).json() == {
+        "status": "ok",
+        "version": "0.1.0",
+        "storage": "ok",
+    }
+
+
+def test_the_page_and_health_need_no_key_and_everything_else_does(cloud: CloudProcess) -> None:
+    with httpx.Client(base_url=f"{cloud.urls['host']}/api") as stranger:
+        assert [stranger.get(path).status_code for path in ("/health", "/dashboard")] == [200, 200]
+        for path in ("/status", "/loops/cards/status", "/loops/cards/timeline", "/webhooks"):
+            assert stranger.get(path).status_code == 401
+        assert stranger.post("/loops/cards/predict", content=jpeg(40, 30)).status_code == 401
+
+
+def test_a_loop_that_nobody_made_is_not_found(client: httpx.Client) -> None:
+    for answer in (client.get("/loops/nobody/status"), client.post("/loops/nobody/predict", content=jpeg(40, 30))):
+        assert answer.status_code == 404
+        assert answer.json()["type"] == "urn:visionloop:problem:not-found"
+
+
+def test_a_loop_without_a_model_says_how_far_it_is(client: httpx.Client, cloud: CloudProcess) -> None:
+    """Uploaded as a user does; the event makes the loop known."""
+    from azure.identity import DefaultAzureCredential
+    from azure.storage.blob import ContainerClient
+
+    account = cloud.environment["DataStorage__blobServiceUri"]
+    with DefaultAzureCredential() as credential, ContainerClient(account, "visionloop-data", credential) as data:
+        data.upload_blob("fruit/images/1.jpg", jpeg(40, 30))
+
+    def answer() -> httpx.Response | None:
+        found = client.post("/loops/fruit/predict", content=jpeg(40, 30))
+        return found if found.status_code == 409 else None
+
+    told = eventually(answer).json()
+    assert told["type"] == "urn:visionloop:problem:no-champion"
+    assert told["progress"]["of"] == 20
+    assert client.get("/status").json()["loops"][0]["loop"] == "fruit"
