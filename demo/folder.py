@@ -19,7 +19,7 @@ IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 TEST = {"test", "testing"}
 ONE_IN = 8
 """Where no folder is named `test`, one image in so many is held out."""
-EPOCHS, EPOCHS_FAST = 20, 8
+EPOCHS, EPOCHS_FAST = 12, 6
 Truth = dict[str, tuple[Thing, ...]]
 
 
