@@ -100,15 +100,15 @@ def _pip() -> list[str | Path]:
 
 def _install_azurite() -> None:
     command: Command = [venv_python(), "-m", "emulator.storage", "install", "--folder", AZURITE]
-    with step("installing Azurite, the storage emulator"):
-        _do(command, LOGS / "azurite.log", "Azurite could not be installed", extra=AZURITE / "npm.log")
+    with step("installing Azurite, the storage emulator") as shown_step:
+        _do(command, LOGS / "azurite.log", "Azurite could not be installed", shown_step, AZURITE / "npm.log")
 
 
 def _do(command: Command, log: Path, otherwise: str, shown_step: Step | None = None, extra: Path | None = None) -> None:
     """Run an installer; `extra` is another log that it writes."""
 
     def note(line: str) -> None:
-        if shown_step is not None and line.startswith(("Collecting", "Downloading", "Installing")):
+        if shown_step is not None and line.startswith(("Collecting", "Downloading", "Installing", "azurite:")):
             shown_step.note = line
 
     if run_logged(command, log, note) == 0:

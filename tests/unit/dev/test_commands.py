@@ -200,7 +200,8 @@ def test_demo_hands_its_options_on(runs: list[list[str]], monkeypatch: pytest.Mo
 
     monkeypatch.setattr(commands, "check_can_start", lambda *_: None)
     monkeypatch.setattr(commands, "local_cloud", lambda *_: Cloud())
-    given = ["--once", "--data", str(tmp_path), "--loop", "cards", "--seed", "7", "--fast", "--folder", str(tmp_path)]
+    monkeypatch.chdir(tmp_path.parent)
+    given = ["--once", "--data", tmp_path.name, "--loop", "cards", "--seed", "7", "--fast", "--folder", str(tmp_path)]
     assert cli.main(["demo", *given]) == 0
     assert runs[0][1:] == [
         *("-m", "demo", "--folder", str(tmp_path)),
