@@ -26,6 +26,7 @@ from emulator.azure_ml.errors import AzureError
 from emulator.azure_ml.faults import FaultMiddleware, Faults
 from emulator.azure_ml.identity import Identity
 from emulator.azure_ml.jobs import Jobs
+from emulator.azure_ml.mlflow import Mlflow
 from emulator.azure_ml.models import Models
 from emulator.azure_ml.publisher import publish
 from emulator.azure_ml.resources import Resources
@@ -74,7 +75,9 @@ class Emulator:
         """The emulator as an ASGI application."""
         jobs = Jobs(self.resources, self.runs, self.runner, self.tables)
         audiences = (*AUDIENCES, self.config.base_url)
-        authorised = [_authorised(self.identity, audiences, route) for route in (*self.arm.routes(), *jobs.routes())]
+        mlflow = Mlflow(self.config, self.store, self.runs)
+        pages = (*self.arm.routes(), *jobs.routes(), *mlflow.routes())
+        authorised = [_authorised(self.identity, audiences, route) for route in pages]
         middleware = [Middleware(FaultMiddleware, faults=self.faults)]
         if self.config.capture:
             middleware.insert(0, Middleware(Capture, file=Path(self.config.capture)))

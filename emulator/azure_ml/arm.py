@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,12 +14,14 @@ from starlette.routing import Route
 from emulator.azure_ml.endpoints import Endpoints, tail
 from emulator.azure_ml.errors import not_found
 from emulator.azure_ml.models import Models
-from emulator.azure_ml.resources import Resources, now_text, read_body, read_object
+from emulator.azure_ml.resources import Resources, check_name, now_text, read_body, read_object
 from emulator.azure_ml.runs import Runs
-from emulator.azure_ml.shapes import Compute, Datastore, Deployment, Endpoint
+from emulator.azure_ml.shapes import Compute, Data, Datastore, Deployment, Endpoint, Model, Sku, check_shape
 from emulator.azure_ml.store import Body
 
 LOG_LINES = 5000
+COMPUTE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,30}[a-zA-Z0-9]")
+DATASTORE_NAME = re.compile(r"[a-zA-Z0-9_]{1,255}")
 DEFAULT_DATASTORE = "workspaceblobstore"
 FLAVORS: Body = {"python_function": {"data": {}}}
 """What Azure ML reads in an MLmodel file; the SDK fails on a model without."""
@@ -106,6 +109,7 @@ class Arm:
     async def put_datastore(self, request: Request) -> Response:
         """Create or change a datastore of this cloud's storage."""
         body, name = await read_body(request, Datastore), request.path_params["name"]
+        check_name(name, DATASTORE_NAME)
         new = self._store.get("datastores", name) is None
         account = self._config.datastores[0]
         self.add_datastore({**account, "name": name, "container": str(body["properties"]["containerName"])})
@@ -159,6 +163,7 @@ class Arm:
     async def put_compute(self, request: Request) -> Response:
         """Create or change a cluster; here one is ready at once, and costs nothing."""
         body, name = await read_body(request, Compute), request.path_params["name"]
+        check_name(name, COMPUTE_NAME)
         new = self._store.get("computes", name) is None
         body["properties"] |= {"provisioningState": "Succeeded", "createdOn": now_text(), "isAttachedCompute": False}
         body["properties"].setdefault("properties", {}).update({"allocationState": "Steady", "currentNodeCount": 0})
@@ -174,11 +179,12 @@ class Arm:
 
     async def put_data(self, request: Request) -> Response:
         """Register a data asset."""
+        await read_body(request, Data)
         return await self._resources.put_version("data", request, ("dataUri", "dataType"))
 
     async def put_model(self, request: Request) -> Response:
         """Register a model from a trial's output."""
-        body = await read_body(request)
+        body = await read_body(request, Model)
         self._models.trial_folder(str(body["properties"].get("modelUri") or ""))
         answer = await self._resources.put_version("models", request, ("modelUri", "modelType"), {"flavors": FLAVORS})
         if answer.status_code == 201:
@@ -301,10 +307,12 @@ class Arm:
     async def put_deployment(self, request: Request) -> Response:
         """Begin to create a deployment."""
         key = _deployment_key(request)
-        new = self._endpoints.put_deployment(*_endpoint_and_slot(request), await read_body(request, Deployment))
+        body = await read_body(request, Deployment)
+        check_shape(body.get("sku") or {}, Sku, "sku")
+        new = self._endpoints.put_deployment(*_endpoint_and_slot(request), body)
         headers = self._resources.operation_headers("deployments", key)
-        body = self._store.get("deployments", key) or {}
-        return JSONResponse(self._deployment(key, body), 201 if new else 200, headers)
+        stored = self._store.get("deployments", key) or {}
+        return JSONResponse(self._deployment(key, stored), 201 if new else 200, headers)
 
     async def delete_deployment(self, request: Request) -> Response:
         """Delete a deployment that has no traffic."""

@@ -1,10 +1,9 @@
-"""Jobs over HTTP: submission, listing, cancelling, run history and MLflow's REST API."""
+"""Jobs over HTTP: submission, listing, cancelling and run history."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,13 +12,14 @@ from starlette.routing import Route
 from emulator.azure_ml import sweep
 from emulator.azure_ml.errors import conflict, not_found, user_error
 from emulator.azure_ml.resources import ASSET_NAME, Resources, check_name, read_body
-from emulator.azure_ml.runner import Runner
+from emulator.azure_ml.runner import TASKS, Runner
 from emulator.azure_ml.runs import FINISHED, Runs, new_record
 from emulator.azure_ml.shapes import JOBS, check_shape
 from emulator.azure_ml.store import Body
 from emulator.azure_ml.tables import Tables
 
-_MLFLOW = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
+STREAMED_LOG = "user_logs/std_log.txt"
+"""The name by which the SDK knows the log that it streams."""
 
 
 class Jobs:
@@ -31,9 +31,9 @@ class Jobs:
         self._store, self._config = resources.store, resources.config
 
     def routes(self) -> Sequence[Route]:
-        """Routes of the workspace's jobs, of run history and of MLflow."""
+        """Routes of the workspace's jobs and of run history."""
         scope = self._config.scope
-        history, mlflow = f"/history/v1.0{scope}", f"/mlflow/v1.0{scope}/api/2.0/mlflow"
+        history = f"/history/v1.0{scope}"
         return [
             Route(f"{scope}/jobs", self.listing, methods=["GET"]),
             Route(f"{scope}/jobs/{{name}}", self.show, methods=["GET"]),
@@ -43,8 +43,6 @@ class Jobs:
             Route(f"{history}/runs/{{name}}/details", self.details, methods=["GET"]),
             Route(f"{history}/runs/{{name}}", self.history_run, methods=["GET"]),
             Route(f"{history}/experiments/{{experiment}}/runs/{{name}}", self.patch, methods=["PATCH"]),
-            Route(f"{mlflow}/runs/get", self.mlflow_run, methods=["GET"]),
-            Route(f"{mlflow}/metrics/get-history", self.metric_history, methods=["GET"]),
         ]
 
     async def listing(self, _: Request) -> Response:
@@ -101,12 +99,11 @@ class Jobs:
             raise user_error(f"Unknown compute target '{compute}'")
         if kind == "AutoML":
             details = properties["taskDetails"]
-            if not str(details["taskType"]).startswith("Image"):
-                raise user_error(f"The local cloud runs AutoML for images, not {details['taskType']}")
+            if details["taskType"] not in TASKS:
+                told = f"The local cloud does not train {details['taskType']}: of AutoML for images it knows"
+                raise user_error(f"{told} {', '.join(TASKS)}")
             for role in ("trainingData", "validationData"):
                 self._tables.asset(details[role]["uri"])
-            for limit in ("timeout", "trialTimeout"):
-                sweep.duration_seconds((details.get("limitSettings") or {}).get(limit), 0)
             sweep.trials(details, "check")
             sweep.early_termination(details)
 
@@ -133,7 +130,8 @@ class Jobs:
         name = request.path_params["name"]
         internal = self._record(name)["internal"]
         error = {"error": internal["error"]} if internal["error"] else None
-        shown = {"runId": name, "target": "local", "status": self._runs.status(name), "error": error, "logFiles": {}}
+        logs = {STREAMED_LOG: f"{self._config.base_url}/emulator/jobs/{name}/logs"}
+        shown = {"runId": name, "target": "local", "status": self._runs.status(name), "error": error, "logFiles": logs}
         return JSONResponse(shown)
 
     def _history(self, name: str) -> Body:
@@ -158,50 +156,3 @@ class Jobs:
             raise user_error("The body has no tags") from None
         self._runs.note(name, tags={**body["internal"]["tags"], **tags})
         return JSONResponse(self._history(name))
-
-    async def mlflow_run(self, request: Request) -> Response:
-        """https://mlflow.org/docs/latest/rest-api.html#get-run."""
-        name = request.query_params.get("run_id", "")
-        body = self._runs.get(name)
-        if body is None:
-            return JSONResponse({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Run {name} not found"}, 404)
-        internal = body["internal"]
-        info = {
-            "run_id": name,
-            "run_uuid": name,
-            "experiment_id": body["properties"].get("experimentName"),
-            "status": _MLFLOW.get(body["properties"]["status"], "RUNNING"),
-            "start_time": _milliseconds(internal["started"]),
-            "end_time": _milliseconds(internal["ended"]),
-            "artifact_uri": f"azureml://jobs/{name}/outputs/artifacts",
-            "lifecycle_stage": "active",
-        }
-        tags = {**(body["properties"].get("tags") or {}), **internal["tags"]}
-        params = [{"key": k, "value": str(v)} for k, v in internal["params"].items()]
-        data = {
-            "metrics": _latest(internal),
-            "params": params,
-            "tags": [{"key": k, "value": v} for k, v in tags.items()],
-        }
-        return JSONResponse({"run": {"info": {k: v for k, v in info.items() if v is not None}, "data": data}})
-
-    async def metric_history(self, request: Request) -> Response:
-        """https://mlflow.org/docs/latest/rest-api.html#get-metric-history."""
-        name, key = request.query_params.get("run_id", ""), request.query_params.get("metric_key", "")
-        series = self._record(name)["internal"]["metrics"].get(key, [])
-        return JSONResponse({"metrics": [{"key": key, "value": v, "step": s, "timestamp": t} for s, v, t in series]})
-
-
-def _milliseconds(seconds: float) -> int | None:
-    return int(1000 * seconds) if seconds else None
-
-
-def _latest(internal: dict[str, Any]) -> list[dict[str, Any]]:
-    """The last value of each metric, where the run's own last word does not say better."""
-    found = {
-        k: {"key": k, "value": s[-1][1], "step": s[-1][0], "timestamp": s[-1][2]}
-        for k, s in internal["metrics"].items()
-    }
-    for key, value in (internal.get("final") or {}).items():
-        found[key] = {"key": key, "value": float(value), "step": 0, "timestamp": 0}
-    return list(found.values())

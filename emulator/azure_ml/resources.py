@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -154,7 +154,7 @@ async def read_object(request: Request) -> Body:
         AzureError: 400 where it carries none.
     """
     try:
-        found: Any = json.loads(await request.body())
+        found: Any = from_json(await request.body(), allow_inf_nan=False)  # refuses depth, where json would recurse
     except ValueError:
         found = None
     if not isinstance(found, dict):

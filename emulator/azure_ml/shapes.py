@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import model_validator as validator
 from pydantic.alias_generators import to_camel
 
 from emulator.azure_ml.errors import user_error
+from emulator.azure_ml.sweep import duration_seconds
+
+
+def _duration(text: str) -> str:
+    duration_seconds(text, 0)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Percent = Annotated[int, Field(ge=0, le=100)]
 
 
 class Shape(BaseModel):
@@ -18,20 +29,57 @@ class Shape(BaseModel):
 
 
 class Datastore(Shape):
-    container_name: str
+    datastore_type: Literal["AzureBlob"]
+    container_name: str = Field(min_length=3, max_length=63)
+
+
+class Data(Shape):
+    data_uri: str
+    data_type: Literal["mltable", "uri_file", "uri_folder"]
+
+
+class Model(Shape):
+    model_uri: str
+
+
+class _Scale(Shape):
+    min_node_count: NonNegativeInt = 0
+    max_node_count: NonNegativeInt
+    node_idle_time_before_scale_down: Duration | None = None
+
+    @validator(mode="after")
+    def _ordered(self) -> _Scale:
+        if self.min_node_count > self.max_node_count:
+            raise ValueError("minNodeCount is more than maxNodeCount")
+        return self
+
+
+class _Nodes(Shape):
+    scale_settings: _Scale | None = None
 
 
 class Compute(Shape):
-    properties: dict[str, Any] = Field(default_factory=dict)
+    compute_type: Literal["AmlCompute"]
+    properties: _Nodes | None = None
 
 
 class Endpoint(Shape):
-    auth_mode: str
-    traffic: dict[str, NonNegativeInt] | None = None
+    auth_mode: Literal["Key", "AMLToken", "AADToken"]
+    traffic: dict[str, Percent] | None = None
+
+
+class _RequestSettings(Shape):
+    max_concurrent_requests_per_instance: PositiveInt | None = None
+    request_timeout: Duration | None = None
 
 
 class Deployment(Shape):
     model: str
+    request_settings: _RequestSettings | None = None
+
+
+class Sku(Shape):
+    capacity: PositiveInt | None = None
 
 
 class _Table(Shape):
@@ -41,8 +89,8 @@ class _Table(Shape):
 class _Limits(Shape):
     max_trials: PositiveInt | None = None
     max_concurrent_trials: PositiveInt | None = None
-    timeout: str | None = None
-    trial_timeout: str | None = None
+    timeout: Duration | None = None
+    trial_timeout: Duration | None = None
 
 
 class _Policy(Shape):
@@ -50,7 +98,7 @@ class _Policy(Shape):
 
 
 class _Sweep(Shape):
-    sampling_algorithm: str | None = None
+    sampling_algorithm: Literal["Random", "Grid", "Bayesian"] | None = None
     early_termination: _Policy | None = None
 
 
@@ -61,7 +109,7 @@ class _Task(Shape):
     limit_settings: _Limits | None = None
     sweep_settings: _Sweep | None = None
     model_settings: dict[str, Any] | None = None
-    search_space: list[dict[str, Any]] | None = None
+    search_space: list[dict[str, str | None]] | None = None
 
 
 class Job(Shape):
@@ -83,14 +131,14 @@ class CommandJob(Job):
 JOBS: dict[str, type[Job]] = {"AutoML": AutoMLJob, "Command": CommandJob}
 
 
-def check_shape(properties: dict[str, Any], shape: type[Shape]) -> None:
-    """Refuse properties that cannot be read as `shape`.
+def check_shape(found: dict[str, Any], shape: type[Shape], place: str = "properties") -> None:
+    """Refuse a part of a body that cannot be read as `shape`.
 
     Raises:
         AzureError: 400, with the first wrong member and what is wrong with it.
     """
     try:
-        shape.model_validate(properties)
+        shape.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
-        raise user_error(f"properties.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise user_error(f"{'.'.join(map(str, (place, *first['loc'])))}: {first['msg']}") from None

@@ -107,19 +107,21 @@ class Tables:
         import yaml
 
         table = folder.below("MLTable")
-        found = yaml.safe_load(self.read(table))
         try:
+            found = yaml.safe_load(self.read(table))
             files = [str(entry["file"]) for entry in found["paths"]]
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError):
             raise user_error(f"{table.path} names no files") from None
         return [folder.below(file) for file in files]
 
     def _lines(self, file: Place) -> Iterator[tuple[str, dict[str, Any]]]:
-        for number, line in enumerate(self.read(file).decode("utf-8").splitlines(), 1):
+        for number, line in enumerate(self.read(file).split(b"\n"), 1):
             where = f"{file.path}, line {number}"
+            if not line.strip():
+                continue
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
             if not isinstance(row, dict) or not isinstance(row.get("image_url"), str) or "label" not in row:
                 raise user_error(f"{where}: expected an object with image_url and label")
@@ -127,7 +129,8 @@ class Tables:
 
     def _row(self, listed: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         where, row = listed
-        details = row.get("image_details") or {}
+        details = row.get("image_details")
+        details = details if isinstance(details, dict) else {}
         try:
             image = self._download(read_uri(row["image_url"]))
         except AzureError as error:

@@ -100,6 +100,7 @@ def test_a_changed_image_is_another_file(house: House) -> None:
     ("lines", "said"),
     [
         (["{"], "line 1"),
+        ([line(0), "[" * 3000], "line 2"),
         ([line(0), {"label": "x"}], "line 2"),
         ([{"image_url": 3, "label": "x"}], "line 1"),
         ([{"image_url": "https://x/y.jpg", "label": "x"}], "line 1"),
@@ -114,12 +115,29 @@ def test_what_a_table_gets_wrong_is_told_by_its_place(house: House, lines: list[
     assert (found.value.status, found.value.code) == (400, "UserError")
 
 
+def test_blank_lines_are_none_and_a_label_may_hold_a_line_separator(house: House) -> None:
+    odd = json.dumps({**line(0), "label": "a\u2028b"}, ensure_ascii=False)
+    house.write(a=["", odd, "  ", {**line(1), "image_details": 3}], b=[])
+    assert [r["label"] for r in house.rows()] == ["a\u2028b", [{"label": "cat"}]]
+
+
+def test_bytes_that_are_no_text_are_a_bad_line(house: House) -> None:
+    house.write(a=[line(0)], b=[])
+    house.system.blobs["cats/v1/a.jsonl"] += b"\n\xff\xfe{}"
+    with pytest.raises(AzureError, match=r"cats/v1/a\.jsonl, line 2"):
+        house.rows()
+    house.system.blobs["cats/v1/MLTable"] = b"\xff\xfe\x00"
+    with pytest.raises(AzureError, match="names no files"):
+        house.rows()
+
+
 def test_a_folder_without_a_table(house: House) -> None:
     with pytest.raises(AzureError, match="MLTable does not exist"):
         house.rows()
-    house.write("transformations: []")
-    with pytest.raises(AzureError, match="names no files"):
-        house.rows()
+    for table in ("transformations: []", "paths: 3", "[]", "", "paths: [{folder: x}]", "a: [", "\x00"):
+        house.write(table)
+        with pytest.raises(AzureError, match="names no files"):
+            house.rows()
 
 
 def test_an_asset_that_is_not_there(house: House) -> None:
