@@ -11,6 +11,7 @@ import uvicorn
 
 from emulator.azure_ml.app import Emulator
 from emulator.azure_ml.config import Config
+from emulator.azure_ml.connections import CuttableProtocol
 from emulator.certificates import certificates
 from emulator.lifetime import end_with_parent
 
@@ -35,6 +36,7 @@ def main() -> None:
         port=arguments.port,
         ssl_certfile=str(found.server),
         ssl_keyfile=str(found.key),
+        http=CuttableProtocol,
         log_level="warning",
         timeout_graceful_shutdown=2,  # idle TLS connections of pooled clients never answer a goodbye
     )

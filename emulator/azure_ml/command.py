@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -10,10 +11,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
+from emulator.azure_ml.errors import user_error
+from emulator.azure_ml.processes import end_tree
+
 if TYPE_CHECKING:
     from emulator.azure_ml.runner import Runner
     from emulator.azure_ml.store import Body
 
+PROCESS_FILE = "command.process"
 _PLACEHOLDER = re.compile(r"\$\{\{(inputs|outputs)\.(\w+)\}\}")
 
 
@@ -26,6 +33,7 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
     from emulator.azure_ml.runner import JobFailed
 
     properties, folder = body["properties"], runner.folder(name)
+    _end_left_over(folder / PROCESS_FILE)
     code = folder / "code"
     code.mkdir(parents=True, exist_ok=True)
     if properties.get("codeId"):
@@ -44,6 +52,7 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
             stdout=out,
             stderr=subprocess.STDOUT,
         )
+        _remember(folder / PROCESS_FILE, process.pid)
         runner.follow(name, process)
     model = code / "outputs" / "mlflow-model"
     if (model / "MLmodel").exists():
@@ -53,13 +62,32 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
         raise JobFailed("UserError", f"The command ended with {process.returncode}: {' | '.join(last)[:500]}")
 
 
+def _remember(file: Path, pid: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        file.write_text(f"{pid} {psutil.Process(pid).create_time()}")
+
+
+def _end_left_over(file: Path) -> None:
+    """End the command that outlived a power cut, so that the job does not run twice at once."""
+    try:
+        pid, born = file.read_text().split()
+        process = psutil.Process(int(pid))
+        if process.create_time() == float(born):
+            end_tree(process.pid)
+            process.wait(5)
+    except (OSError, ValueError, psutil.Error):
+        return
+
+
 def _value(runner: Runner, folder: Path, properties: dict[str, Any], match: re.Match[str]) -> str:
     kind, key = match.groups()
     if kind == "outputs":
         target = folder / "outputs" / key
         target.mkdir(parents=True, exist_ok=True)
         return str(target)
-    given = properties["inputs"][key]
+    given = (properties.get("inputs") or {}).get(key)
+    if given is None:
+        raise user_error(f"The command names the input {key}, which the job does not have")
     if given.get("jobInputType") == "literal":
         return str(given["value"])
     return str(runner.download_input(str(given["uri"]), folder / "inputs" / key))

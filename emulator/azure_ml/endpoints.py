@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import urllib3
+
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.errors import AzureError, conflict, not_found, user_error
 from emulator.azure_ml.faults import Faults
@@ -28,6 +30,7 @@ DEPLOYMENT_DEFAULTS: Body = {
 }
 """What Azure ML adds to a deployment that leaves it out; the SDK fails on one without scale settings."""
 START_SECONDS = 60
+PROBE_SECONDS = 2.0
 RESTARTS = 3
 STEADY_SECONDS = 60.0
 """A slot that lived so long begins to count its crashes anew."""
@@ -40,7 +43,6 @@ class Slot:
     def __init__(self, process: subprocess.Popen[bytes], port: int, ready: Path) -> None:
         """A process that was just started."""
         self.process, self.port, self.ready = process, port, ready
-        self.busy = 0
 
     def end(self) -> None:
         """End the process."""
@@ -81,15 +83,11 @@ class Endpoints:
         """Create or change an endpoint; returns whether it is new.
 
         Raises:
-            AzureError: the name or the traffic is refused.
+            AzureError: the name or the traffic is refused; the body's shape was checked before.
         """
         check_name(name, ENDPOINT_NAME)
         properties = body["properties"]
-        mode = str(properties.get("authMode", "")).lower()
-        if mode not in {"key", "amltoken", "aadtoken"}:
-            raise user_error(f"authMode {properties.get('authMode')!r} is not Key, AMLToken or AADToken")
-        asked: dict[str, Any] = properties.get("traffic") or {}
-        traffic = {slot: int(percent) for slot, percent in asked.items()}
+        traffic: dict[str, int] = properties.get("traffic") or {}
         self._check_traffic(name, traffic)
         old = self._store.get("onlineEndpoints", name)
         fresh: Body = {"keys": [secrets.token_urlsafe(24), secrets.token_urlsafe(24)]}
@@ -112,7 +110,7 @@ class Endpoints:
         known: dict[str, Body] = {key.rpartition("/")[2]: body for key, body in self.deployments(name)}
         if unknown := sorted(slot for slot, percent in traffic.items() if percent and slot not in known):
             raise user_error(f"Traffic names deployments that do not exist: {', '.join(unknown)}")
-        if not all(0 <= percent <= 100 for percent in traffic.values()) or sum(traffic.values()) not in {0, 100}:
+        if sum(traffic.values()) not in {0, 100}:
             raise user_error(f"Traffic must sum to 100 or to 0, not to {sum(traffic.values())}")
         for slot, percent in traffic.items():
             if percent and known[slot]["properties"]["provisioningState"] != "Succeeded":
@@ -150,8 +148,7 @@ class Endpoints:
             return False
         properties = {**DEPLOYMENT_DEFAULTS, **body["properties"], "provisioningState": "Creating"}
         self._store.put("deployments", key, {**body, "properties": properties, "internal": {}, "created": now_text()})
-        self._end(key)
-        self._begin(key)
+        self._begin(key, self.slots.pop(key, None))
         return old is None
 
     def delete_deployment(self, name: str, slot: str) -> None:
@@ -178,13 +175,16 @@ class Endpoints:
         """Where a slot writes."""
         return self._config.folder / "slots" / f"{key.replace('/deployments/', '-')}.log"
 
-    def _begin(self, key: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._keep(key))
+    def _begin(self, key: str, replaced: Slot | None = None) -> None:
+        task = asyncio.get_running_loop().create_task(self._keep(key, replaced))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _keep(self, key: str) -> None:
+    async def _keep(self, key: str, replaced: Slot | None) -> None:
         """Start a slot, say how that went, and start it again when it dies, a few times."""
+        if replaced is not None:
+            await asyncio.to_thread(replaced.end)
+        await asyncio.sleep(self._faults.deployment_delay(key))
         body = self._store.get("deployments", key)
         if body is None:
             return
@@ -265,14 +265,22 @@ class Endpoints:
 
 
 async def _is_live(slot: Slot) -> bool:
+    """Wait until a slot says that it is ready and its liveness probe is answered with 200."""
     ends = time.monotonic() + START_SECONDS
     while time.monotonic() < ends and slot.process.poll() is None:
-        if slot.ready.exists():
+        if slot.ready.exists() and await asyncio.to_thread(_probe, slot.port):
             slot.ready.unlink(missing_ok=True)
             return True
         await asyncio.sleep(0.05)
-    slot.end()
+    await asyncio.to_thread(slot.end)
     return False
+
+
+def _probe(port: int) -> bool:
+    try:
+        return urllib3.request("GET", f"http://127.0.0.1:{port}/", timeout=PROBE_SECONDS, retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
 
 
 def tail(file: Path, lines: int) -> str:

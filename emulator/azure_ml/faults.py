@@ -6,16 +6,22 @@ import asyncio
 import re
 import threading
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from emulator.azure_ml.connections import cut
 from emulator.azure_ml.errors import AzureError
 
-Kind = Literal["refuse", "delay", "error_after_accept", "fail_job", "fail_deployment", "drop_event"]
-KINDS: tuple[Kind, ...] = ("refuse", "delay", "error_after_accept", "fail_job", "fail_deployment", "drop_event")
+Kind = Literal[
+    "refuse", "delay", "error_after_accept", "reset", "fail_job", "fail_deployment", "slow_deployment", "drop_event"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+REQUEST_KINDS: tuple[Kind, ...] = ("refuse", "delay", "error_after_accept", "reset")
+STEPS = ("prepare", "train")
+"""Where a job may be made to fail: before its data are read, or after the first epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,7 @@ class Rule:
     kind: Kind
     path: str = ".*"
     method: str = ".*"
+    step: str = "prepare"
     times: int = 1
     status: int = 500
     retry_after: int | None = None
@@ -46,6 +53,8 @@ class Rule:
             raise ValueError(f"no rule: {error}") from None
         if rule.kind not in KINDS:
             raise ValueError(f"kind is one of {', '.join(KINDS)}")
+        if rule.step not in STEPS:
+            raise ValueError(f"step is one of {', '.join(STEPS)}")
         return rule
 
 
@@ -56,19 +65,25 @@ class Faults:
     rules: list[Rule] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def spend(self, kinds: tuple[Kind, ...], path: str, method: str = "") -> Rule | None:
+    def spend(self, kinds: tuple[Kind, ...], path: str, method: str = "", step: str = "prepare") -> Rule | None:
         """The first rule that fits, which has one time less from now on."""
         with self.lock:
             for number, rule in enumerate(self.rules):
-                if rule.kind in kinds and re.search(rule.path, path) and re.fullmatch(rule.method, method):
+                fits = rule.kind in kinds and rule.step == step
+                if fits and re.search(rule.path, path) and re.fullmatch(rule.method, method):
                     self.rules[number : number + 1] = [replace(rule, times=rule.times - 1)] if rule.times > 1 else []
                     return rule
         return None
 
-    def job_failure(self, job: str) -> str:
-        """The message with which a job is to fail, or nothing."""
-        rule = self.spend(("fail_job",), job)
+    def job_failure(self, job: str, step: str = "prepare") -> str:
+        """The message with which a job is to fail at a step, or nothing."""
+        rule = self.spend(("fail_job",), job, step=step)
         return rule.message if rule else ""
+
+    def deployment_delay(self, slot: str) -> float:
+        """Seconds for which a slot is to stay in creation."""
+        rule = self.spend(("slow_deployment",), slot)
+        return rule.seconds if rule else 0.0
 
     def deployment_failure(self, slot: str) -> str:
         """The message with which a slot is to fail, or nothing."""
@@ -88,13 +103,17 @@ class FaultMiddleware:
         if scope["type"] != "http" or scope["path"].startswith("/emulator/"):
             await self._app(scope, receive, send)
             return
-        rule = self._faults.spend(("refuse", "delay", "error_after_accept"), scope["path"], scope["method"])
+        rule = self._faults.spend(REQUEST_KINDS, scope["path"], scope["method"])
         if rule is None:
             await self._app(scope, receive, send)
             return
         if rule.kind == "delay":
             await asyncio.sleep(rule.seconds)
             await self._app(scope, receive, send)
+            return
+        if rule.kind == "reset" and cut(scope.get("client")):
+            while (await receive())["type"] != "http.disconnect":  # else uvicorn would answer 500 into the void
+                continue
             return
         if rule.kind == "error_after_accept":
             await self._app(scope, receive, _nowhere)

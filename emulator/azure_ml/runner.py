@@ -13,12 +13,11 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
-import psutil
-
 from emulator.azure_ml import sweep
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.errors import AzureError
 from emulator.azure_ml.faults import Faults
+from emulator.azure_ml.processes import end_tree
 from emulator.azure_ml.runs import FINISHED, Runs
 from emulator.azure_ml.tables import Tables
 
@@ -38,15 +37,6 @@ class JobFailed(Exception):
         """`code` is UserError or SystemError."""
         super().__init__(message)
         self.error = {"code": code, "message": message}
-
-
-def end_tree(process: subprocess.Popen[Any]) -> None:
-    """Ask a process and all that it started to end: a shell alone would leave its command running."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        every = psutil.Process(process.pid)
-        for child in [*every.children(recursive=True), every]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.terminate()
 
 
 class Runner:
@@ -75,7 +65,7 @@ class Runner:
         for _ in self._threads:
             self._queue.put(None)
         for process in list(self._processes.values()):
-            end_tree(process)
+            end_tree(process.pid)
         for thread in self._threads:
             thread.join(5)
 
@@ -89,7 +79,7 @@ class Runner:
         self._end(name, "Canceled", {})
         process = self._processes.get(name)
         if process is not None:
-            end_tree(process)
+            end_tree(process.pid)
 
     def _end(self, name: str, status: str, error: dict[str, str]) -> None:
         """End a job and what of its trials has not ended; the job last, as whoever waits for it looks at all."""
@@ -183,12 +173,13 @@ class Runner:
         self._processes[name] = process
         try:
             if self._stopping or self._runs.status(name) in FINISHED:
-                end_tree(process)
+                end_tree(process.pid)
             for line in process.stdout or ():
                 last = self._heard(name, line) or last
             process.wait()
         finally:
             process.kill()
+            process.wait()
             del self._processes[name]
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
@@ -208,7 +199,7 @@ class Runner:
         self._processes[name] = process
         try:
             if self._stopping or self._runs.status(name) in FINISHED:
-                end_tree(process)
+                end_tree(process.pid)
             process.wait()
         finally:
             del self._processes[name]
@@ -239,6 +230,8 @@ class Runner:
             case "epoch":
                 self._runs.add_metrics(trial, int(said["epoch"]), said["metrics"])
                 self._runs.note(trial, epochs=[said["epoch"], said["epochs"]])
+                if message := self._faults.job_failure(job, "train"):
+                    raise JobFailed("SystemError", message)
             case "trial_completed":
                 self._runs.note(trial, model=said.get("model"), final=said["metrics"])
                 self._runs.move(trial, "Completed")

@@ -19,6 +19,13 @@ def new_record(body: Body, parent: str | None = None) -> Body:
     return {"properties": {**body["properties"], "status": "NotStarted"}, "created": now_text(), "internal": internal}
 
 
+def _described(job_type: str, *, is_trial: bool) -> tuple[str, str]:
+    """The runTemplate and runType that Azure ML's events carry."""
+    if is_trial:
+        return "automl_child", "azureml.HyperDrive"
+    return ("", "azureml.scriptrun") if job_type == "Command" else ("AutoML", "automl")
+
+
 class Runs:
     """All jobs of the workspace. A trial is the job `<job>_HD_<n>`, its parent the sweep `<job>_HD`."""
 
@@ -106,14 +113,14 @@ class Runs:
         """RunStatusChanged for every change, RunCompleted beside it for a success: of trials too, as Azure ML does."""
         kinds = ["RunStatusChanged", "RunCompleted"] if status == "Completed" else ["RunStatusChanged"]
         is_trial = body["internal"]["parent"] is not None
-        template = "automl_child" if is_trial else "AutoML"
+        template, kind_of_run = _described(str(body["properties"].get("jobType")), is_trial=is_trial)
         data: dict[str, Any] = {
             "experimentId": str(uuid.uuid5(uuid.NAMESPACE_URL, str(body["properties"].get("experimentName")))),
             "experimentName": body["properties"].get("experimentName"),
             "runId": name,
-            "runType": "azureml.HyperDrive" if is_trial else "automl",
+            "runType": kind_of_run,
             "runTags": {**(body["properties"].get("tags") or {}), **body["internal"]["tags"]},
-            "runProperties": {"runTemplate": template},
+            "runProperties": {"runTemplate": template} if template else {},
         }
         for kind in kinds:
             shown = data if kind == "RunCompleted" else {**data, "runStatus": status}

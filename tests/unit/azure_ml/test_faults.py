@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from emulator.azure_ml.faults import FaultMiddleware, Faults, Rule, page
+from emulator.azure_ml.faults import KINDS, FaultMiddleware, Faults, Rule, page
 
 
 class World:
@@ -87,6 +89,22 @@ def test_jobs_and_slots_fail_once(world: World) -> None:
     assert world.faults.deployment_failure("cats/deployments/blue")
 
 
+def test_a_job_fails_at_a_step_and_a_slot_is_slow_once(world: World) -> None:
+    world.inject(kind="fail_job", step="train", message="preempted")
+    world.inject(kind="slow_deployment", path="/blue$", seconds=3)
+    assert world.faults.job_failure("cats-1") == ""
+    assert world.faults.job_failure("cats-1", "train") == "preempted"
+    assert world.faults.job_failure("cats-1", "train") == ""
+    assert world.faults.deployment_delay("cats/deployments/green") == 0
+    assert [world.faults.deployment_delay("cats/deployments/blue") for _ in range(2)] == [3, 0]
+
+
+def test_where_no_connection_can_be_cut_an_error_is_answered(world: World) -> None:
+    world.inject(kind="reset")
+    assert world.ask("PUT", "/jobs/a").status_code == 500
+    assert world.done == 0
+
+
 def test_rules_are_listed_and_removed(world: World) -> None:
     world.inject(kind="refuse", times=5)
     [rule] = world.ask("GET", "/emulator/faults").json()
@@ -96,11 +114,25 @@ def test_rules_are_listed_and_removed(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [{}, {"kind": "nonsense"}, {"kind": "refuse", "path": "("}, {"kind": "refuse", "x": 1}]
+    "rule",
+    [
+        {},
+        {"kind": "nonsense"},
+        {"kind": "refuse", "path": "("},
+        {"kind": "refuse", "x": 1},
+        {"kind": "fail_job", "step": "x"},
+    ],
 )
 def test_what_is_no_rule(world: World, rule: dict[str, Any]) -> None:
     assert world.inject(**rule) == 400
     assert world.faults.rules == []
+
+
+def test_the_document_names_every_kind_of_fault() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "azure-ml-emulator.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", text.partition("| `kind` |")[2].partition("```")[0], re.MULTILINE)) == set(
+        KINDS
+    )
 
 
 def test_what_is_no_mapping() -> None:

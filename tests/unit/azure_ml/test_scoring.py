@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import Callable, Iterator
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,9 +18,51 @@ import pytest
 
 from emulator.azure_ml.app import Emulator
 from emulator.azure_ml.config import Config
-from emulator.azure_ml.scoring import QUEUE_FACTOR
+from emulator.azure_ml.scoring import ADMITTED
+from tests.support.azure_ml_process import free_port
 
-Answer = Callable[[httpx.Request], httpx.Response]
+
+class Slot:
+    """A slot's web server: answers as told, and counts how many it answers at once."""
+
+    def __init__(self) -> None:
+        self.status, self.seconds, self.seen = 200, 0.0, 0
+        self.now = self.most = 0
+        lock, slot = threading.Lock(), self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                with lock:
+                    slot.seen += 1
+                    slot.now += 1
+                    slot.most = max(slot.most, slot.now)
+                time.sleep(slot.seconds)
+                with lock:
+                    slot.now -= 1
+                with contextlib.suppress(OSError):  # a request that was given up has nobody to hear its answer
+                    self.answer(body)
+
+            def answer(self, body: bytes) -> None:
+                self.send_response(slot.status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class World:
@@ -24,97 +70,142 @@ class World:
         self.emulator = Emulator(Config(folder, "https://localhost:1", "s", "g", "w", [], "secret"))
         self._app = self.emulator.application()
         self.token = self.emulator.identity.issue("https://ml.azure.com", "secret")["access_token"]
-        self.seen: list[httpx.Request] = []
         self.emulator.endpoints.put("cats", {"properties": {"authMode": "AADToken"}})
-        for port, slot in enumerate(("blue", "green"), 1):
-            key = f"cats/deployments/{slot}"
-            settings = {"maxConcurrentRequestsPerInstance": 2, "requestTimeout": "PT1M30S"}
-            properties = {"provisioningState": "Succeeded", "requestSettings": settings}
-            self.emulator.store.put("deployments", key, {"properties": properties, "internal": {}, "created": ""})
-            self.emulator.endpoints.slots[key] = cast("Any", SimpleNamespace(port=port, busy=0))
+        self.slots = {name: Slot() for name in ("blue", "green")}
+        for name, slot in self.slots.items():
+            self.settings(name)
+            self.at(name, slot.server.server_port)
+
+    def settings(self, name: str, concurrent: int = 1, timeout: str = "PT10S", **rest: Any) -> None:
+        settings = {"maxConcurrentRequestsPerInstance": concurrent, "requestTimeout": timeout}
+        properties = {"provisioningState": "Succeeded", "requestSettings": settings}
+        body = {"properties": properties, "internal": {}, "created": "", **rest}
+        self.emulator.store.put("deployments", f"cats/deployments/{name}", body)
+
+    def at(self, name: str, port: int) -> None:
+        self.emulator.endpoints.slots[f"cats/deployments/{name}"] = cast("Any", SimpleNamespace(port=port))
 
     def traffic(self, **traffic: int) -> None:
         self.emulator.endpoints.put("cats", {"properties": {"authMode": "AADToken", "traffic": traffic}})
 
-    def score(self, answer: Answer, slot: str = "", times: int = 1) -> list[httpx.Response]:
-        def noted(request: httpx.Request) -> httpx.Response:
-            self.seen.append(request)
-            return answer(request)
+    def score(self, slot: str = "", times: int = 1, together: bool = False) -> list[httpx.Response]:
+        headers = {"authorization": f"Bearer {self.token}", **({"azureml-model-deployment": slot} if slot else {})}
 
         async def send() -> list[httpx.Response]:
-            self.emulator.scoring._client = httpx.AsyncClient(transport=httpx.MockTransport(noted))
-            headers = {"authorization": f"Bearer {self.token}", **({"azureml-model-deployment": slot} if slot else {})}
             app = httpx.ASGITransport(self._app)
             async with httpx.AsyncClient(transport=app, base_url="https://localhost:1") as client:
-                return [await client.post("/online/cats/score", content=b"{}", headers=headers) for _ in range(times)]
+                asked = [client.post("/online/cats/score", content=b"{}", headers=headers) for _ in range(times)]
+                return list(await asyncio.gather(*asked)) if together else [await one for one in asked]
 
         return asyncio.run(send())
 
-
-def fine(_: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, json=[{"boxes": []}])
+    def close(self) -> None:
+        asyncio.run(self.emulator.scoring.close())
+        self.emulator.store.close()
+        for slot in self.slots.values():
+            slot.close()
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     found = World(tmp_path)
     yield found
-    found.emulator.store.close()
+    found.close()
+
+
+def statuses(answers: list[httpx.Response]) -> dict[int, int]:
+    return dict(collections.Counter(answer.status_code for answer in answers))
 
 
 def test_the_header_addresses_a_slot_whatever_the_traffic(world: World) -> None:
     world.traffic(blue=100)
-    [answer] = world.score(fine, "green")
-    assert (answer.status_code, answer.json()) == (200, [{"boxes": []}])
+    [answer] = world.score("green")
+    assert (answer.status_code, answer.content) == (200, b"{}")
     assert answer.headers["azureml-model-deployment"] == "green"
-    assert world.seen[0].url.port == 2
+    assert (world.slots["green"].seen, world.slots["blue"].seen) == (1, 0)
 
 
 def test_traffic_is_shared_as_told(world: World) -> None:
     world.traffic(blue=80, green=20)
-    answers = world.score(fine, times=200)
-    shares = collections.Counter(a.headers["azureml-model-deployment"] for a in answers)
+    shares = collections.Counter(a.headers["azureml-model-deployment"] for a in world.score(times=200))
     assert 120 < shares["blue"] < 195
     assert shares["blue"] + shares["green"] == 200
 
 
 def test_without_traffic_nobody_answers(world: World) -> None:
-    [answer] = world.score(fine)
-    assert answer.status_code == 404
-    assert world.seen == []
+    assert world.score()[0].status_code == 404
+    assert world.slots["blue"].seen == 0
 
 
-def test_a_slot_s_own_refusal_passes_through_and_its_failure_is_424(world: World) -> None:
-    [refused] = world.score(lambda _: httpx.Response(400, json={"error": {"code": "BadRequest"}}), "blue")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "BadRequest")
-    [failed] = world.score(lambda _: httpx.Response(500, text="broken"), "blue")
-    assert failed.status_code == 424
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_whatever_a_slot_answers_but_200_is_424(world: World, status: int) -> None:
+    world.slots["blue"].status = status
+    [answer] = world.score("blue")
+    assert (answer.status_code, answer.content) == (424, b"{}")
+    assert answer.headers["ms-azureml-model-error-statuscode"] == str(status)
 
 
-def raising(error: type[httpx.TransportError]) -> Answer:
-    def answer(request: httpx.Request) -> httpx.Response:
-        raise error("no", request=request)
-
-    return answer
-
-
-@pytest.mark.parametrize(("error", "status"), [(httpx.ReadTimeout, 408), (httpx.ConnectError, 424)])
-def test_a_slot_that_is_slow_or_gone(world: World, error: type[httpx.TransportError], status: int) -> None:
-    [answer] = world.score(raising(error), "blue")
-    assert answer.status_code == status
-    assert world.seen[0].extensions["timeout"]["read"] == 90.0
-    assert world.emulator.endpoints.slots["cats/deployments/blue"].busy == 0
+def test_a_slot_that_is_slow(world: World) -> None:
+    world.settings("blue", timeout="PT0.2S")
+    world.slots["blue"].seconds = 1.0
+    [answer] = world.score("blue")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (408, "RequestTimeout")
 
 
-def test_too_many_at_once(world: World) -> None:
-    world.emulator.endpoints.slots["cats/deployments/blue"].busy = 2 * QUEUE_FACTOR
-    [answer] = world.score(fine, "blue")
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
-    assert world.score(fine, "green")[0].status_code == 200
+def test_a_request_that_was_given_up_is_executed_all_the_same(world: World) -> None:
+    world.settings("blue", timeout="PT0.1S")
+    world.slots["blue"].seconds = 0.3
+    assert world.score("blue")[0].status_code == 408
+    assert world.slots["blue"].seen == 1
 
 
-def test_a_slot_that_is_not_ready(world: World) -> None:
+def test_the_time_in_the_queue_counts(world: World) -> None:
+    world.settings("blue", timeout="PT0.6S")
+    world.slots["blue"].seconds = 0.4
+    assert statuses(world.score("blue", times=2, together=True)) == {200: 1, 408: 1}
+
+
+def test_a_slot_that_is_gone(world: World) -> None:
+    world.at("blue", free_port())
+    [answer] = world.score("blue")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (424, "ModelError")
+
+
+@pytest.mark.parametrize(("concurrent", "instances"), [(1, 1), (2, 1), (1, 3)])
+def test_so_many_at_once_some_wait_and_the_rest_is_refused(world: World, concurrent: int, instances: int) -> None:
+    world.settings("blue", concurrent, sku={"name": "Default", "capacity": instances})
+    world.slots["blue"].seconds = 0.05
+    capacity = concurrent * instances
+    answers = world.score("blue", times=ADMITTED * capacity + 3, together=True)
+    assert statuses(answers) == {200: ADMITTED * capacity, 429: 3}
+    assert {a.headers["retry-after"] for a in answers if a.status_code == 429} == {"1"}
+    assert world.slots["blue"].most == capacity
+    assert statuses(world.score("blue", times=3)) == {200: 3}
+
+
+def test_a_busy_slot_is_no_matter_of_the_other(world: World) -> None:
+    world.slots["blue"].seconds = 0.05
+    assert statuses(world.score("blue", times=ADMITTED + 2, together=True)) == {200: ADMITTED, 429: 2}
+    assert world.score("green")[0].status_code == 200
+
+
+def test_new_settings_hold_for_the_next_request(world: World) -> None:
+    world.slots["blue"].seconds = 0.05
+    assert statuses(world.score("blue", times=ADMITTED + 2, together=True)) == {200: ADMITTED, 429: 2}
+    world.settings("blue", concurrent=2)
+    assert statuses(world.score("blue", times=ADMITTED + 2, together=True)) == {200: ADMITTED + 2}
+
+
+def test_a_slot_that_is_started_again_is_away_for_a_while(world: World) -> None:
     del world.emulator.endpoints.slots["cats/deployments/blue"]
-    [answer] = world.score(fine, "blue")
-    assert answer.status_code == 404
-    assert world.seen == []
+    [answer] = world.score("blue")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    world.at("blue", world.slots["blue"].server.server_port)
+    assert world.score("blue")[0].status_code == 200
+
+
+def test_a_slot_that_is_not_ready_or_not_there(world: World) -> None:
+    world.emulator.endpoints._set("cats/deployments/blue", "", "Creating", {})
+    assert world.score("blue")[0].status_code == 404
+    assert world.score("purple")[0].status_code == 404
+    assert world.slots["blue"].seen == 0
