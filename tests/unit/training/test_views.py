@@ -133,26 +133,26 @@ def test_an_image_is_loaded_in_the_displayed_frame(tmp_path: Path) -> None:
     image, exif = Image.new("RGB", (40, 20)), Image.Exif()
     exif[0x0112] = 6
     image.save(tmp_path / "turned.jpg", exif=exif)
-    assert views.load(tmp_path / "turned.jpg").size == (20, 40)
+    assert views.load(tmp_path / "turned.jpg", 320).size == (20, 40)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK"])
 def test_every_mode_is_loaded_as_rgb(tmp_path: Path, mode: str) -> None:
     file = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
     Image.new(mode, (8, 8)).save(file)
-    assert views.load(file).mode == "RGB"
+    assert views.load(file, 320).mode == "RGB"
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", b"\xff\xd8\xff\xe0 cut"])
 def test_an_unreadable_image_is_the_users_error_by_name(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "broken.jpg").write_bytes(data)
     with pytest.raises(UserError, match=r"broken\.jpg cannot be read"):
-        views.load(tmp_path / "broken.jpg")
+        views.load(tmp_path / "broken.jpg", 320)
 
 
 def test_a_missing_image_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone\.jpg"):
-        views.load(tmp_path / "gone.jpg")
+        views.load(tmp_path / "gone.jpg", 320)
 
 
 def test_the_content_names_an_image_and_not_its_path(tmp_path: Path) -> None:
