@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from emulator.certificates import certificates
-from emulator.event_grid.blob_source import BlobSource
+from emulator.event_grid.blob_source import Blobs, BlobSource
 from emulator.event_grid.relay import Relay
 from emulator.event_grid.settings import Chaos, Subscription
 from emulator.event_grid.store import Store
@@ -84,10 +84,8 @@ class Pages:
         return JSONResponse(asdict(self._relay.chaos))
 
 
-def build(config: dict[str, Any]) -> Starlette:
-    """The relay as an ASGI application; see the supervisor for the config's members."""
-    from azure.storage.blob import BlobServiceClient
-
+def build(config: dict[str, Any], authority: Path) -> Starlette:
+    """The relay as an ASGI application; see the supervisor for the config's members; `authority` signs Azurite."""
     folder = Path(config["folder"])
     subscriptions = [
         Subscription(**{**s, "event_types": tuple(s.get("event_types", ())), "apis": tuple(s.get("apis", ()))})
@@ -96,8 +94,8 @@ def build(config: dict[str, Any]) -> Starlette:
     store = Store(folder / "event_grid.sqlite")
     relay = Relay(store, subscriptions, Chaos.read(config.get("chaos", "")), folder / "dead_letters")
     relay.retry_scale = float(config.get("retry_scale", 1))
-    service = BlobServiceClient(config["blob"]["account_url"], config["blob"]["account_key"], retry_total=2)
-    source = BlobSource(relay, Path(config["blob"]["log"]), service, config["blob"]["topic"])
+    blobs = Blobs(config["blob"]["account_url"], config["blob"]["account_key"], str(authority))
+    source = BlobSource(relay, Path(config["blob"]["log"]), blobs, config["blob"]["topic"])
 
     @asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
@@ -132,7 +130,7 @@ def main() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     end_with_parent()
     found = certificates(arguments.certs)
-    application = build(json.loads(arguments.config.read_text()))
+    application = build(json.loads(arguments.config.read_text()), found.authority)
     uvicorn.run(
         application,
         host="127.0.0.1",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import urllib3
 
 from emulator.event_grid.events import BlobChange, BlobFacts, Event, cloud_event, read_line
 from emulator.event_grid.relay import Relay
-
-if TYPE_CHECKING:
-    from azure.storage.blob import BlobServiceClient
 
 TOPIC = "blob"
 POLL_SECONDS = 0.05
@@ -21,12 +22,50 @@ LOOK_UPS = 8
 log = logging.getLogger("event_grid")
 
 
+class Blobs:
+    """Looks at blobs by plain HTTP: the SDK's pipeline costs four times as much, and a burst is thousands of looks."""
+
+    def __init__(self, account_url: str, account_key: str, authority: str) -> None:
+        """`authority` is the PEM file of the server's certificate authority."""
+        self._url, self._key = account_url.rstrip("/"), account_key
+        self._http = urllib3.PoolManager(
+            maxsize=LOOK_UPS, ca_certs=authority, retries=urllib3.Retry(3, backoff_factor=0.2)
+        )
+        self._sas, self._renew = "", 0.0
+
+    def look(self, change: BlobChange) -> BlobFacts | None:
+        """What the blob is now; None where it is gone again, whose deletion then tells."""
+        url = f"{self._url}/{change.container}/{quote(change.blob, safe='/~')}"
+        if change.api == "DeleteBlob":
+            return BlobFacts("", 0, "application/octet-stream", "BlockBlob", url)
+        try:
+            answer = self._http.request("HEAD", f"{url}?{self._signature()}", timeout=10)
+        except urllib3.exceptions.HTTPError as error:
+            log.warning("%s cannot be looked at: %s", change.blob, type(error).__name__)
+            return BlobFacts("", 0, "", "BlockBlob", url)
+        if answer.status == 404:
+            return None
+        found = answer.headers
+        kind, length = found.get("x-ms-blob-type", "BlockBlob"), int(found.get("content-length", 0))
+        return BlobFacts(found.get("etag", ""), length, found.get("content-type", ""), kind, url)
+
+    def _signature(self) -> str:
+        from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+
+        if time.monotonic() > self._renew:
+            account, ends = self._url.rpartition("/")[2], datetime.now(UTC) + timedelta(days=1)
+            rights = AccountSasPermissions(read=True)
+            self._sas = generate_account_sas(account, self._key, ResourceTypes(object=True), rights, ends)
+            self._renew = time.monotonic() + 3600
+        return self._sas
+
+
 class BlobSource:
     """Turns lines of the log into events of the topic `blob`."""
 
-    def __init__(self, relay: Relay, file: Path, service: BlobServiceClient, topic: str) -> None:
+    def __init__(self, relay: Relay, file: Path, blobs: Blobs, topic: str) -> None:
         """`topic` is the storage account's resource id, the source that events name."""
-        self._relay, self._file, self._service, self._topic = relay, file, service, topic
+        self._relay, self._file, self._blobs, self._topic = relay, file, blobs, topic
         self._pool = ThreadPoolExecutor(LOOK_UPS, thread_name_prefix="blob")
 
     async def run(self) -> None:
@@ -50,27 +89,10 @@ class BlobSource:
 
     async def _events(self, changes: list[BlobChange], sequence: int) -> list[Event]:
         loop = asyncio.get_running_loop()
-        looks = [loop.run_in_executor(self._pool, self._look, change) for change in changes]
+        looks = [loop.run_in_executor(self._pool, self._blobs.look, change) for change in changes]
         facts = await asyncio.gather(*looks)
         pairs = zip(changes, facts, strict=True)
         return [cloud_event(c, f, sequence + n, self._topic) for n, (c, f) in enumerate(pairs, 1) if f is not None]
-
-    def _look(self, change: BlobChange) -> BlobFacts | None:
-        """What the blob is now; one that is gone again tells its deletion only."""
-        from azure.core.exceptions import AzureError, ResourceNotFoundError
-
-        client = self._service.get_blob_client(change.container, change.blob)
-        if change.api == "DeleteBlob":
-            return BlobFacts("", 0, "application/octet-stream", "BlockBlob", client.url)
-        try:
-            found = client.get_blob_properties()
-        except ResourceNotFoundError:
-            return None
-        except AzureError as error:
-            log.warning("%s cannot be looked at: %s", change.blob, type(error).__name__)
-            return BlobFacts("", 0, "", "BlockBlob", client.url)
-        kind = str(getattr(found.blob_type, "value", found.blob_type))
-        return BlobFacts(str(found.etag), int(found.size), str(found.content_settings.content_type), kind, client.url)
 
 
 def _read_lines(file: Path, offset: int) -> tuple[str, int]:

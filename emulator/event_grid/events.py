@@ -64,7 +64,7 @@ def _api(method: str, query: dict[str, list[str]], status: str) -> Api | None:
         ("PUT", "blocklist", "201"): "PutBlockList",
         ("DELETE", "", "202"): "DeleteBlob",
     }
-    return known.get((method, part, status)) if "restype" not in query else None
+    return None if query.keys() & {"restype", "snapshot", "versionid"} else known.get((method, part, status))
 
 
 def cloud_event(change: BlobChange, facts: BlobFacts, sequence: int, topic: str) -> Event:

@@ -9,8 +9,10 @@ import random
 import time
 import uuid
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -71,14 +73,23 @@ class Relay:
     async def _serve(self, subscription: Subscription, client: httpx.AsyncClient) -> None:
         while not await self._validate(subscription, client):  # noqa: ASYNC110  # the other side cannot signal
             await asyncio.sleep(0.3)
+        held: set[int] = set()
+        flights: set[asyncio.Task[None]] = set()
         while True:
-            pending = self.store.due(subscription.name, subscription.events_per_batch * PARALLEL)
-            if not pending:
-                await asyncio.sleep(IDLE_SECONDS)
-                continue
             size = subscription.events_per_batch
-            batches = [pending[i : i + size] for i in range(0, len(pending), size)]
-            await asyncio.gather(*(self._deliver(subscription, batch, client) for batch in batches))
+            found = self.store.due(subscription.name, held, (PARALLEL - len(flights)) * size)
+            for batch in (found[i : i + size] for i in range(0, len(found), size)):
+                flight = asyncio.create_task(self._deliver(subscription, batch, client))
+                ids = {p.id for p in batch}
+                held |= ids
+                flights.add(flight)
+                flight.add_done_callback(partial(_land, held, ids))
+            if flights:
+                done, flights = await asyncio.wait(flights, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                for flight in done:
+                    flight.result()
+            else:
+                await asyncio.sleep(IDLE_SECONDS)
 
     async def _validate(self, subscription: Subscription, client: httpx.AsyncClient) -> bool:
         """The handshake of the schema; an endpoint that is not there yet is asked again."""
@@ -107,11 +118,17 @@ class Relay:
     def _give_up(self, subscription: Subscription, batch: list[Pending], status: int) -> None:
         self._dead_letters.mkdir(parents=True, exist_ok=True)
         for pending in batch:
-            reason = {"deadLetterReason": f"status {status}", "deliveryAttempts": pending.attempts + 1}
-            text = json.dumps([{**pending.event, **reason}])
-            (self._dead_letters / f"{subscription.name}-{pending.event['id']}.json").write_text(text)
+            reason = "MaxDeliveryAttemptsExceeded" if pending.attempts + 1 >= MOST_ATTEMPTS else f"status {status}"
+            told = {"deadLetterReason": reason, "deliveryAttempts": pending.attempts + 1, "lastHttpStatusCode": status}
+            text = json.dumps([{**pending.event, **told}])
+            name = quote(str(pending.event["id"]), safe="")[:120]  # a publisher chooses ids: no paths from them
+            (self._dead_letters / f"{subscription.name}-{name}.json").write_text(text)
         log.error("%s: %d events are dead letters (status %s)", subscription.name, len(batch), status)
         self.store.settle(subscription.name, batch, f"dead letter after status {status}")
+
+
+def _land(held: set[int], ids: set[int], _: asyncio.Task[None]) -> None:
+    held -= ids
 
 
 async def _post(subscription: Subscription, events: list[Event], client: httpx.AsyncClient) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,14 @@ class Store:
             self._db.executemany("INSERT INTO pending (subscription, event, due, created) VALUES (?, ?, ?, ?)", values)
             self._db.executemany("INSERT OR REPLACE INTO numbers VALUES (?, ?)", list(numbers.items()))
 
-    def due(self, subscription: str, most: int) -> list[Pending]:
-        """Deliveries whose time has come, oldest first."""
+    def due(self, subscription: str, held: Collection[int], most: int) -> list[Pending]:
+        """Deliveries whose time has come and that are not `held` (under way), oldest first."""
         rows = self._db.execute(
             "SELECT id, event, attempts, created FROM pending WHERE subscription = ? AND due <= ? ORDER BY due LIMIT ?",
-            (subscription, time.time(), most),
+            (subscription, time.time(), most + len(held)),
         )
-        return [Pending(row[0], json.loads(row[1]), row[2], row[3]) for row in rows]
+        free = [row for row in rows if row[0] not in held][:most]
+        return [Pending(row[0], json.loads(row[1]), row[2], row[3]) for row in free]
 
     def waiting(self) -> int:
         """How many deliveries are not made."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -51,11 +52,15 @@ def build(app: Path, keys: dict[str, str], state: Path) -> Starlette:
             await asyncio.wait(tasks, timeout=30)
 
     everything: list[BaseRoute] = [
-        *http.routes(functions, invoker, opened),
+        *http.routes(functions, invoker, opened, _prefix(host)),
         event_grid.route(functions, invoker, opened),
         *_admin(functions, opened),
     ]
     return Starlette(routes=everything, lifespan=running, exception_handlers={405: _not_found})
+
+
+def _prefix(host: dict[str, Any]) -> str:
+    return str(host.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
 
 
 async def _not_found(_: Request, __: Exception) -> Response:

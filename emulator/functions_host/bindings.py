@@ -84,8 +84,10 @@ class Invoker:
         self._timeout = timeout
         self.running = 0
 
-    async def invoke(self, function: Function, datum: Datum, metadata: Mapping[str, Datum] | None = None) -> Any:
-        """Decode, call, and log one line; whatever the function raises is raised."""
+    async def invoke(
+        self, function: Function, datum: Datum, metadata: Mapping[str, Datum] | None = None, *, reason: str
+    ) -> Any:
+        """Decode, call, and log one line; `reason` says what started it. Whatever the function raises is raised."""
         started, outcome = time.perf_counter(), "failed"
         self.running += 1
         try:
@@ -96,7 +98,7 @@ class Invoker:
         finally:
             self.running -= 1
             spent = 1000 * (time.perf_counter() - started)
-            log.info("%s %s in %.1f ms (invocation %s)", function.name, outcome, spent, uuid.uuid4())
+            log.info("%s %s in %.1f ms (%s, invocation %s)", function.name, outcome, spent, reason, uuid.uuid4())
         return result
 
     async def _call(self, function: Function, value: Any) -> Any:

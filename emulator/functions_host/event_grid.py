@@ -52,16 +52,24 @@ async def _take(request: Request, function: Function, invoker: Invoker) -> Respo
         return Response("The body is not JSON", 400)
     kind = request.headers.get("aeg-event-type", "").lower()
     if kind == "subscriptionvalidation":
-        return JSONResponse({"validationResponse": events[0]["data"]["validationCode"]})
+        return _validation(events)
     if kind == "unsubscribe":
         return Response(status_code=202)
     if kind != "notification":
         return Response(status_code=400)
-    calls = [invoker.invoke(function, Datum(json.dumps(event), "json")) for event in events]
+    calls = [invoker.invoke(function, Datum(json.dumps(event), "json"), reason="Event Grid") for event in events]
     failures = [r for r in await asyncio.gather(*calls, return_exceptions=True) if isinstance(r, BaseException)]
     for failure in failures:
         log.error("%s raised", function.name, exc_info=failure)
     return Response(status_code=500 if failures else 202)
+
+
+def _validation(events: list[dict[str, Any]]) -> Response:
+    """https://learn.microsoft.com/azure/event-grid/webhook-event-delivery."""
+    try:
+        return JSONResponse({"validationResponse": events[0]["data"]["validationCode"]})
+    except (IndexError, KeyError, TypeError):
+        return Response("There is no validation code", 400)
 
 
 def _events(body: bytes) -> list[dict[str, Any]]:

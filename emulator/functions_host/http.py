@@ -38,15 +38,17 @@ class Keys:
 _LEVELS = {"ANONYMOUS": None, "FUNCTION": ("default", "master"), "ADMIN": ("master",)}
 
 
-def routes(functions: Iterable[Function], invoker: Invoker, keys: Keys) -> list[Route]:
-    """Routes under /api; a path without placeholders is tried first, a method that a route lacks is 404."""
+def routes(functions: Iterable[Function], invoker: Invoker, keys: Keys, prefix: str = "api") -> list[Route]:
+    """Routes under the prefix; one without placeholders is tried first, a method that a route lacks is 404."""
     found = [f for f in functions if f.kind == "httpTrigger"]
     found.sort(key=lambda f: str(f.trigger.get("route") or f.name).count("{"))
-    return [_route(f, invoker, keys) for f in found]
+    return [_route(f, invoker, keys, prefix) for f in found]
 
 
-def _route(function: Function, invoker: Invoker, keys: Keys) -> Route:
-    path = "/api/" + str(function.trigger.get("route") or function.name).strip("/")
+def _route(function: Function, invoker: Invoker, keys: Keys, prefix: str) -> Route:
+    path = "/".join(
+        ["", *filter(None, [prefix.strip("/"), str(function.trigger.get("route") or function.name).strip("/")])]
+    )
     path = re.sub(r"\{(\*?)(\w+)[^}]*\}", lambda m: f"{{{m[2]}{':path' if m[1] else ''}}}", path)
     level = _LEVELS[str(function.trigger.get("authLevel") or "FUNCTION").upper()]
     methods = [str(m).upper() for m in function.trigger.get("methods") or METHODS]
@@ -58,6 +60,7 @@ def _route(function: Function, invoker: Invoker, keys: Keys) -> Route:
 
     route = Route(path, endpoint, methods=methods)
     route.methods = set(methods)  # without the HEAD that Starlette adds to GET
+    route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)  # as ASP.NET's routing takes it
     return route
 
 
@@ -66,7 +69,7 @@ async def _serve(function: Function, invoker: Invoker, request: Request) -> Resp
     if body is None:
         return Response(status_code=413)
     try:
-        result = await invoker.invoke(function, _datum(request, body))
+        result = await invoker.invoke(function, _datum(request, body), reason=f"HTTP {request.method}")
     except Exception:
         log.exception("%s raised", function.name)
         return Response(status_code=500)
@@ -88,14 +91,18 @@ async def _body(request: Request) -> bytes | None:
 
 def _datum(request: Request, body: bytes) -> Datum:
     def texts(items: Iterable[tuple[str, str]]) -> dict[str, Datum]:
-        return {name: Datum(value, "string") for name, value in items}
+        """What is given several times arrives joined by commas."""
+        found: dict[str, list[str]] = {}
+        for name, value in items:
+            found.setdefault(name, []).append(value)
+        return {name: Datum(",".join(values), "string") for name, values in found.items()}
 
     return Datum(
         {
             "method": Datum(request.method, "string"),
             "url": Datum(str(request.url), "string"),
             "headers": texts((k.lower(), v) for k, v in request.headers.items()),
-            "query": texts(request.query_params.items()),
+            "query": texts(request.query_params.multi_items()),
             "params": texts((k, str(v)) for k, v in request.path_params.items()),
             "body": Datum(body, "bytes"),
         },

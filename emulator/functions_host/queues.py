@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import logging
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -115,9 +117,15 @@ class QueueListener:
 
     async def _handle(self, message: QueueMessage) -> None:
         held = _Held(self._queue, message)
+        if int(message.dequeue_count or 0) > self._options.max_dequeue_count:
+            # Each attempt ended with the host's own death, so that nobody moved the message.
+            await self._quietly(partial(self._poison_it, held))
+            return
         renewing = asyncio.create_task(held.keep())
         try:
-            await self._invoker.invoke(self._function, _body(message), _metadata(message))
+            await self._invoker.invoke(
+                self._function, _body(message), _metadata(message), reason=f"queue {self._queue.queue_name}"
+            )
         except Exception as error:
             log.exception("%s raised", self._function.name)
             unreadable = isinstance(error, binascii.Error | UnicodeDecodeError)
@@ -135,11 +143,21 @@ class QueueListener:
 
     def _failed(self, held: _Held, *, unreadable: bool) -> None:
         if unreadable or int(held.message.dequeue_count or 0) >= self._options.max_dequeue_count:
-            log.error("Message of %s goes to %s", self._queue.queue_name, self._poison.queue_name)
-            self._poison.send_message(held.message.content)
-            held.delete()
+            self._poison_it(held)
         else:
             held.release(self._options.visibility_timeout)
+
+    def _poison_it(self, held: _Held) -> None:
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+        log.error("Message of %s goes to %s", self._queue.queue_name, self._poison.queue_name)
+        try:
+            self._poison.send_message(held.message.content)
+        except ResourceNotFoundError:
+            with contextlib.suppress(ResourceExistsError):
+                self._poison.create_queue()
+            self._poison.send_message(held.message.content)
+        held.delete()
 
 
 class _Held:
@@ -147,18 +165,35 @@ class _Held:
 
     def __init__(self, queue: QueueClient, message: QueueMessage) -> None:
         self._queue, self.message = queue, message
+        self._settling = threading.Lock()  # a renewal under way must not invalidate the receipt of the last word
+        self._settled = False
 
     async def keep(self) -> None:
-        while True:
+        while not self._settled:
             await asyncio.sleep(HOLD_SECONDS / 2)
-            await asyncio.to_thread(self.release, HOLD_SECONDS)
+            try:
+                await asyncio.to_thread(self._renew)
+            except Exception as error:  # noqa: BLE001  # the next renewal may reach the storage again
+                log.warning("A message of %s is not renewed: %s", self._queue.queue_name, type(error).__name__)
 
-    def release(self, hidden: float) -> None:
-        changed = self._queue.update_message(self.message, visibility_timeout=int(hidden))
+    def _renew(self) -> None:
+        with self._settling:
+            if not self._settled:
+                self._hide(HOLD_SECONDS)
+
+    def _hide(self, seconds: float) -> None:
+        changed = self._queue.update_message(self.message, visibility_timeout=int(seconds))
         self.message.pop_receipt = changed.pop_receipt
 
+    def release(self, hidden: float) -> None:
+        with self._settling:
+            self._settled = True
+            self._hide(hidden)
+
     def delete(self) -> None:
-        self._queue.delete_message(self.message)
+        with self._settling:
+            self._settled = True
+            self._queue.delete_message(self.message)
 
 
 def _body(message: QueueMessage) -> Datum:

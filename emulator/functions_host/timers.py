@@ -13,11 +13,14 @@ from azure.functions.meta import Datum
 from emulator.functions_host.bindings import Function, Invoker, resolve
 
 log = logging.getLogger("host")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_NAMES = {name: n for n, name in enumerate(_MONTHS, 1)} | {name: n for n, name in enumerate(_DAYS)}
 _RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 
 
 class Schedule:
-    """Six fields, seconds first: numbers, `*`, ranges, lists and steps, in UTC.
+    """Six fields, seconds first: numbers, names of months and days, `*`, ranges, lists and steps, in UTC.
 
     https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer#ncrontab-expressions
     """
@@ -61,12 +64,16 @@ def _values(field: str, low: int, high: int) -> frozenset[int]:
     for part in field.split(","):
         span, _, step = part.partition("/")
         first, _, last = span.partition("-")
-        start = low if first == "*" else int(first)
-        end = high if first == "*" or (step and not last) else int(last or first)
+        start = low if first == "*" else _number(first)
+        end = high if first == "*" or (step and not last) else _number(last or first)
         if not low <= start <= end <= high:
             raise ValueError(f"{part!r} is not within {low} to {high}")
         found.update(range(start, end + 1, int(step or 1)))
     return frozenset(found)
+
+
+def _number(text: str) -> int:
+    return _NAMES[text[:3].upper()] if text[:3].upper() in _NAMES else int(text)
 
 
 class Timer:
@@ -75,34 +82,45 @@ class Timer:
     def __init__(self, function: Function, invoker: Invoker, folder: Path) -> None:
         """`folder` keeps when the timer ran last."""
         self._function, self._invoker = function, invoker
-        self._schedule = Schedule(resolve(str(function.trigger["schedule"])))
+        self._text = resolve(str(function.trigger["schedule"]))
+        self._schedule = Schedule(self._text)
+        self._last: str | None = None
         self._file = folder / f"{function.name}.json"
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Wait for each time in turn; a time that was missed while the host was down runs at once, as past due."""
         due = self._next_due()
+        self._remember(due)
         while not stopping.is_set():
             now = datetime.now(UTC)
             if now < due:
                 await _sleep(stopping, (due - now).total_seconds())
                 continue
-            await self._tick(past_due=now - due > timedelta(seconds=5))
+            await self._tick(due, past_due=now - due > timedelta(seconds=5))
+            self._last = now.isoformat()
             due = self._schedule.after(datetime.now(UTC))
             self._remember(due)
 
     def _next_due(self) -> datetime:
-        if self._file.exists():
-            return datetime.fromisoformat(json.loads(self._file.read_text())["next"])
+        """The remembered time, unless the schedule is another one now."""
+        try:
+            kept = json.loads(self._file.read_text())
+            if kept["schedule"] == self._text:
+                self._last = kept["last"]
+                return datetime.fromisoformat(kept["next"])
+        except (OSError, ValueError, KeyError):
+            pass  # the first start, or a file that was cut off: no time was missed that we know of
         return self._schedule.after(datetime.now(UTC))
 
     def _remember(self, due: datetime) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps({"next": due.isoformat()}))
+        self._file.write_text(json.dumps({"schedule": self._text, "last": self._last, "next": due.isoformat()}))
 
-    async def _tick(self, *, past_due: bool) -> None:
-        information = {"IsPastDue": past_due, "Schedule": {"AdjustForDST": True}, "ScheduleStatus": {}}
+    async def _tick(self, due: datetime, *, past_due: bool) -> None:
+        status = {"Last": self._last, "Next": due.isoformat(), "LastUpdated": self._last}
+        information = {"IsPastDue": past_due, "Schedule": {"AdjustForDST": True}, "ScheduleStatus": status}
         try:
-            await self._invoker.invoke(self._function, Datum(json.dumps(information), "json"))
+            await self._invoker.invoke(self._function, Datum(json.dumps(information), "json"), reason="timer")
         except Exception:
             log.exception("%s raised", self._function.name)
 
