@@ -16,7 +16,11 @@ from emulator.azure_ml.training.job import Metrics, Row
 from emulator.azure_ml.training.parameters import Parameters
 
 SIZE = 320
+LAYOUT = torch.channels_last
+"""Saves a seventh of the time."""
 EVALUATION_BATCH = 32
+SMALL_PIXELS, SMALL_SHARE = 48.0, 0.05
+"""The finest stride is three quarters of the work; it is left out where fewer boxes than this share are small."""
 
 
 def fit(
@@ -30,7 +34,8 @@ def fit(
     """Learn; returns the head with averaged weights. Views beyond the trial's own are left out."""
     torch.manual_seed(settings.seed)
     items = [sample for row in samples for sample in row[: settings.views + 1]]
-    head = Head(classes, SIZE, settings.width)
+    head = Head(classes, SIZE, settings.width, levels=levels_for(items))
+    head.to(memory_format=LAYOUT)  # type: ignore[call-overload]
     assigner, descent = Assigner(head), fitting.Descent(head, settings, len(items))
 
     def step(batch: list[Sample]) -> float:
@@ -40,10 +45,18 @@ def fit(
     return descent.average.module
 
 
+def levels_for(items: Sequence[Sample]) -> tuple[int, ...]:
+    """Which taps to learn from, by the boxes of all views: without small ones, the finest is left out."""
+    boxes = np.concatenate([item.boxes for item in items])
+    sides = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])) * SIZE
+    return (0, 1, 2) if (sides < SMALL_PIXELS).mean() > SMALL_SHARE else (1, 2)
+
+
 def stack(batch: Sequence[Sample], levels: Sequence[int]) -> list[Tensor]:
     """Some taps of several samples as one batch, float32."""
     found = [sample.taps() for sample in batch]
-    return [torch.from_numpy(np.stack([taps[level] for taps in found])).float() for level in levels]
+    stacked = (torch.from_numpy(np.stack([taps[level] for taps in found])) for level in levels)
+    return [taps.float().contiguous(memory_format=LAYOUT) for taps in stacked]
 
 
 def _truth(sample: Sample) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ KNOWN = {
     "model_name", "model_size", "views", "horizontal_flip", "evaluation_frequency", "random_seed", "early_stopping",
 }  # fmt: skip
 WIDTHS = {"small": 64, "medium": 96, "large": 128, "xlarge": 160}
-LEARNING_RATES = {"adamw": 0.003, "adam": 0.003, "sgd": 0.02}
+LEARNING_RATES = {"adamw": 0.006, "adam": 0.006, "sgd": 0.02}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def read(given: dict[str, Any], *, detection: bool, seed: int) -> Parameters:
     optimizer = optimizer if optimizer in LEARNING_RATES else "adamw"
     return Parameters(
         learning_rate=float(given.get("learning_rate") or LEARNING_RATES[optimizer]),
-        epochs=max(1, int(given.get("number_of_epochs") or (20 if detection else 30))),
+        epochs=max(1, int(given.get("number_of_epochs") or (12 if detection else 30))),
         batch=max(1, int(given.get("training_batch_size") or given.get("batch_size") or 16)),
         optimizer=optimizer,
         weight_decay=float(given.get("weight_decay") or 1e-4),
