@@ -19,6 +19,8 @@ import urllib3
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from demo.drawing import draw  # noqa: E402
+
 Call = Callable[[], None]
 
 
@@ -89,10 +91,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / ".visionloop")
     parser.add_argument("--loop", default="conveyor")
-    parser.add_argument("--image", type=Path, required=True, help="a JPEG")
+    parser.add_argument("--image", type=Path, help="a JPEG (default: a drawn one of the demonstration)")
     parser.add_argument("--requests", type=int, default=200)
     arguments = parser.parse_args()
-    direct, proxy = calls(arguments.folder, arguments.loop, arguments.image.read_bytes())
+    image = arguments.image.read_bytes() if arguments.image else next(draw(1, seed=1, prefix="picture")).data
+    direct, proxy = calls(arguments.folder, arguments.loop, image)
     for call in (direct, proxy):
         times(call, 1, 5)
     print(json.dumps([measure(direct, proxy, clients, arguments.requests) for clients in (1, 16)], indent=2))
