@@ -76,6 +76,8 @@ class CatalogueState(Part):
     problems: list[Problem] = Field(default_factory=list)
     """The first hundred; `problem_count` has all."""
     problem_count: int = 0
+    dataset_problems: list[Problem] = Field(default_factory=list)
+    """What is to be said of the data set as a whole, such as a class with too few images."""
 
 
 class DatasetVersion(Part):

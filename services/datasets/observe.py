@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.catalogue.documents import FORMAT, MOST_PROBLEMS, Index, Summary
+from services.catalogue.lint import TOLD, lint, whole
 from services.catalogue.listing import Listing
 from services.catalogue.reading import FileReader
 from services.catalogue.refresh import Catalogue, Refreshed
@@ -96,6 +97,7 @@ def summary_state(refreshed: Refreshed, config: LoopConfig) -> CatalogueState:
         content_hash=_content_hash(refreshed.index, rules.task if rules else "", classes),
         problems=worst_first([p for s in summaries for p in s.problems], MOST_PROBLEMS),
         problem_count=sum(s.problem_count for s in summaries),
+        dataset_problems=lint(whole(summaries, config.classes)),
     )
 
 
@@ -119,9 +121,10 @@ def _content_hash(index: Index, task: str, classes: list[str]) -> str:
 
 
 def _tell_problems(context: LoopContext, old: CatalogueState, new: CatalogueState) -> None:
-    """Tell of what is left out, each thing once."""
-    before = {_identity(p) for p in old.problems}
-    fresh = [p for p in new.problems if p.severity == "error" and _identity(p) not in before]
+    """Tell of what is left out, and of what would spoil a training run, each thing once."""
+    before = {_identity(p) for p in (*old.problems, *old.dataset_problems)}
+    worth = [*(p for p in new.problems if p.severity == "error"), *(p for p in new.dataset_problems if p.code in TOLD)]
+    fresh = [p for p in worth if _identity(p) not in before]
     if fresh:
         first = fresh[0]
         reason = f"{first.code} in {first.file} {first.place}: expected {first.expected}, found {first.found}"
@@ -130,7 +133,8 @@ def _tell_problems(context: LoopContext, old: CatalogueState, new: CatalogueStat
 
 
 def _identity(found: Problem) -> tuple[str, str, str, str]:
-    return found.code, found.file, found.place, found.found
+    """What is found of the whole data set are counts, which every upload changes."""
+    return found.code, found.file, found.place, "" if found.code in TOLD else found.found
 
 
 def _moment(refreshed: Refreshed, written: float | None, now: datetime) -> datetime:

@@ -57,6 +57,12 @@ CODES: dict[str, Code] = {
     "exif-rotation": Code(
         "warning", "The label has the size of the unrotated image; its boxes are taken as displayed."
     ),
+    "dataset-too-small": Code("warning", "Label more images: AutoML refuses a data set of fewer."),
+    "class-too-few-images": Code("warning", "Label more images of the class: each side of the split needs one."),
+    "class-few-images": Code("note", "Label more images of the class where you can: Azure ML advises 10 to 15."),
+    "class-imbalance": Code("note", "Label more images of the rare class, or fewer of the common one."),
+    "class-names-alike": Code("warning", "Give one class one name in every label file; they are learnt as different."),
+    "image-unlabelled": Code("note", "Label them when you like; until then they are not trained on."),
 }
 
 

@@ -41,7 +41,8 @@ class Status:
         """
         state = self._states.read(check_loop_name(name))
         shown = state.model_dump(mode="json", exclude={"outbox"})
-        problems = [*shown["config"]["problems"], *shown["catalogue"]["problems"]]
+        catalogue = shown["catalogue"]
+        problems = [*shown["config"]["problems"], *catalogue["dataset_problems"], *catalogue["problems"]]
         events = [e.model_dump(mode="json") for e in self._timeline.read(name, NEWEST_EVENTS)]
         return {**_summary(state), **shown, "problems": problems, "progress": progress(state), "timeline": events}
 

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.catalogue.documents import Summary
+from services.catalogue.lint import Whole, lint, plain, whole
+from services.labels.problems import CODES
+from services.state import CatalogueState
+from tests.support.dataset_house import BOX, House, picture, voc
+
+
+def codes(labelled: int, *, images: int | None = None, **classes: int) -> Counter[str]:
+    return Counter(p.code for p in lint(Whole(labelled if images is None else images, labelled, classes)))
+
+
+def test_a_loop_without_images_is_told_nothing() -> None:
+    assert lint(Whole(0, 0, {"nut": 0})) == []
+
+
+def test_a_good_data_set_is_told_nothing() -> None:
+    assert codes(40, nut=10, bolt=30) == {}
+
+
+def test_fewer_images_than_automl_takes() -> None:
+    assert codes(9, nut=12) == {"dataset-too-small": 1}
+    assert codes(10, nut=12) == {}
+
+
+def test_classes_with_few_images() -> None:
+    assert codes(60, nut=1, bolt=9, washer=10, declared=0) == {"class-too-few-images": 2, "class-few-images": 1}
+    [first, second] = [p for p in lint(Whole(60, 60, {"nut": 1, "declared": 0, "x": 20})) if "too-few" in p.code]
+    assert (first.place, first.found, second.place, second.found) == ("class declared", "0", "class nut", "1")
+
+
+def test_imbalance_is_told_once_and_leaves_out_classes_that_are_told_of_already() -> None:
+    assert codes(110, common=100, rare=10) == {}
+    assert codes(111, common=101, rare=10, single=1) == {"class-imbalance": 1, "class-too-few-images": 1}
+    [found] = lint(Whole(111, 111, {"common": 101, "rare": 10}))
+    assert (found.place, found.found) == ("class rare", "101 of common, 10 of rare")
+
+
+def test_names_that_a_person_takes_for_one() -> None:
+    [found] = lint(Whole(60, 60, {"coke": 20, "Coke": 20, "pepsi": 20}))
+    assert (found.code, found.found) == ("class-names-alike", "'Coke' (20 images), 'coke' (20 images)")
+
+
+@pytest.mark.parametrize(
+    "other", ["coke can", "Coke_Can", " COKE-CAN ", "coke  can", "\uff43oke can", "coke\N{NO-BREAK SPACE}can"]
+)
+def test_alike(other: str) -> None:
+    assert plain(other) == plain("coke can")
+
+
+@pytest.mark.parametrize(("one", "other"), [("1-2", "12"), ("c", "c++"), ("grade a", "grade a+"), ("can", "cans")])
+def test_different(one: str, other: str) -> None:
+    assert plain(one) != plain(other)
+
+
+@given(st.text(alphabet="abcXYZ019 _-+", max_size=40))
+def test_case_and_blanks_around_say_nothing(name: str) -> None:
+    assert plain(name) == plain(name.swapcase()) == plain(f" {name}\t")
+
+
+def test_unlabelled_images_are_counted() -> None:
+    [found] = lint(Whole(50, 20, {"nut": 20}))
+    assert (found.code, found.found) == ("image-unlabelled", "30 of 50 without one")
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.dictionaries(st.text(max_size=6), st.integers(0, 300), max_size=9))
+def test_whatever_is_counted_only_known_codes_come_out(images: int, labelled: int, classes: dict[str, int]) -> None:
+    found = lint(Whole(images, labelled, classes))
+    assert {p.code for p in found} <= set(CODES)
+    assert all(p.severity != "error" for p in found), "nothing is left out because of the others"
+
+
+def test_the_whole_is_the_sum_of_its_buckets() -> None:
+    one = Summary(images=3, labelled=2, sides={"nut": {"train": 1, "validation": 1}, "": {"train": 5}})
+    two = Summary(images=4, labelled=4, sides={"nut": {"train": 3}})
+    assert whole([one, two], ["bolt"]) == Whole(7, 6, {"nut": 5, "bolt": 0})
+
+
+def looked(house: House) -> CatalogueState:
+    house.step()
+    return house.state.catalogue
+
+
+def test_the_state_has_it_beside_the_problems_of_files() -> None:
+    house = House()
+    house.labelled(4)
+    house.put("images/none.png", picture(99))
+    found = looked(house)
+    assert [p.code for p in found.dataset_problems] == [
+        "dataset-too-small", "class-few-images", "class-few-images", "image-unlabelled",
+    ]  # fmt: skip
+    assert (found.problems, found.problem_count) == ([], 0)
+    assert house.kinds() == [], "more labels mend it: nobody is called for that"
+
+
+def test_names_alike_are_told_to_webhooks_once() -> None:
+    house = House()
+    house.labelled(10, names=("coke", "Coke", "bolt"))
+    found = looked(house)
+    assert "class-names-alike" in {p.code for p in found.dataset_problems}
+    [told] = [e for e in house.told if e.type.endswith("catalogue.problems")]
+    assert told.data["problems"][0]["code"] == "class-names-alike"
+    house.told.clear()
+    house.put("images/more.png", picture(77))
+    house.put("images/more.xml", voc(("coke", BOX)))
+    looked(house)
+    assert "catalogue.problems" not in house.kinds()
