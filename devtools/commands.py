@@ -19,6 +19,9 @@ from devtools.install import ensure_installed
 from devtools.layout import CLOUD, LOCAL, LOGS, ROOT, VENV, shown, venv_python
 from devtools.processes import Command, run, run_logged
 
+SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+"""The whole suite mostly waits; a selection, and whatever else pytest is told, runs in one process."""
+
 
 def serve(arguments: argparse.Namespace) -> int:
     """The local cloud with the app, until Ctrl-C."""
@@ -53,7 +56,7 @@ def test(arguments: argparse.Namespace) -> int:
     failed = [] if arguments.no_lint else _failed_checks()
     if failed:
         say(f"no  {', '.join(failed)} failed, see above; the tests are run all the same")
-    code = run([venv_python(), "-m", "pytest", *arguments.arguments])
+    code = run([venv_python(), "-m", "pytest", *(arguments.arguments or SIDE_BY_SIDE)])
     return code or int(bool(failed))
 
 
