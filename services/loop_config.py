@@ -136,8 +136,8 @@ class Endpoint(_Part):
     """Machines of a slot."""
     request_timeout_seconds: int = Field(90, ge=1, le=180)
     """How long the endpoint may take for one request."""
-    max_concurrent_requests: int = Field(2, ge=1, le=64)
-    """Requests that one machine answers at once."""
+    max_concurrent_requests: int = Field(16, ge=1, le=64)
+    """Requests that one machine takes at once; Azure refuses what exceeds it, and as many that wait, with 429."""
 
 
 class LoopConfig(_Part):
