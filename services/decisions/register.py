@@ -5,11 +5,11 @@ Times in reasons are points in time, not durations, so that an unchanged situati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.decisions.decision import Decision
+from services.decisions.decision import Decision, held
 from services.loop_config import LoopConfig
 from services.state import CatalogueState, DatasetVersion
 
@@ -38,9 +38,8 @@ Rule = Callable[[Facts], Decision | None]
 
 def decide(facts: Facts) -> Decision:
     """Register a version (or, by `facts["reuse"]`, make an older one of the same content current), or hold."""
-    for rule in RULES:
-        if held := rule(facts):
-            return held
+    if holds := next(held(RULES, facts), None):
+        return holds
     if same := facts.same_content:
         return Decision(act=True, reason=f"The labels are those of version {same.number} again", facts=_reuse(same))
     images, classes = facts.catalogue.labelled, len(facts.catalogue.classes)
@@ -94,7 +93,13 @@ def _quiet(facts: Facts) -> Decision | None:
     return Decision(act=False, reason=reason, again_in=(due - facts.now).total_seconds())
 
 
-RULES: Sequence[Rule] = (_nothing_labelled, _nothing_new, _too_few, _both_sides, _quiet)
+RULES: Mapping[str, Rule] = {
+    "nothing_labelled": _nothing_labelled,
+    "nothing_new": _nothing_new,
+    "too_few": _too_few,
+    "both_sides": _both_sides,
+    "quiet": _quiet,
+}
 
 
 def _hold(reason: str) -> Decision:

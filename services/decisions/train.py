@@ -7,11 +7,11 @@ to do. Times in reasons are points in time, not durations, so that an unchanged 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.decisions.decision import Decision
+from services.decisions.decision import Decision, held
 from services.loop_config import Training
 from services.state import DatasetVersion, LoopState, TrainingRun
 
@@ -29,6 +29,8 @@ class Facts:
     config_hash: str
     """Hash of all that changes the trained model on the newest dataset version; empty where there is none."""
     now: datetime
+    misfit: str = ""
+    """Why the training settings do not fit the version's task, where they do not."""
 
     @property
     def policy(self) -> Training:
@@ -69,26 +71,27 @@ Rule = Callable[[Facts], Decision | None]
 
 def decide(facts: Facts) -> Decision:
     """Train the newest dataset version, or hold, with the reason."""
-    for rule in RULES:
-        if held := rule(facts):
-            return held
-    return _start(facts)
+    return next(held(RULES, facts), None) or _start(facts)
 
 
 def _paused(facts: Facts) -> Decision | None:
-    return _hold("paused", "The loop is paused in loop.yaml") if facts.state.config.config.paused else None
+    return _hold("The loop is paused in loop.yaml") if facts.state.config.config.paused else None
 
 
 def _one_at_a_time(facts: Facts) -> Decision | None:
     run = facts.state.active_run
-    return _hold("active", f"Training run {run.number} is under way") if run else None
+    return _hold(f"Training run {run.number} is under way") if run else None
 
 
 def _has_version(facts: Facts) -> Decision | None:
     if facts.version is not None:
         return None
     found, needed = facts.state.catalogue.labelled, facts.policy.first_threshold.images
-    return _hold("no_version", f"No dataset version is registered yet; {found} of {needed} labelled images")
+    return _hold(f"No dataset version is registered yet; {found} of {needed} labelled images")
+
+
+def _misfit(facts: Facts) -> Decision | None:
+    return _hold(f"loop.yaml, training.{facts.misfit}") if facts.misfit else None
 
 
 def _first_threshold(facts: Facts) -> Decision | None:
@@ -98,19 +101,25 @@ def _first_threshold(facts: Facts) -> Decision | None:
     missing = [f"{version.images} of {policy.images} labelled images"] if version.images < policy.images else []
     counts = {name: version.images_per_class.get(name, 0) for name in version.classes}
     missing += [f"class `{name}` has {n} of {policy.per_class}" for name, n in counts.items() if n < policy.per_class]
-    return _hold("first_threshold", "; ".join(missing)) if missing else None
+    return _hold("; ".join(missing)) if missing else None
 
 
 def _retrain_threshold(facts: Facts) -> Decision | None:
     version, trained = facts.version, facts.trained
-    if version is None or trained is None:
+    if version is None or trained is None or not 0 < facts.new < needed_for_retrain(facts):
         return None
+    return _short_of_new(facts, trained)
+
+
+def _nothing_new(facts: Facts) -> Decision | None:
+    """Apart from the threshold, as it is the ordinary course after a training run."""
+    return _short_of_new(facts, facts.trained) if facts.version and facts.trained and not facts.new else None
+
+
+def _short_of_new(facts: Facts, trained: TrainingRun) -> Decision:
     new, needed = facts.new, needed_for_retrain(facts)
-    if new >= needed:
-        return None
     since = f"since run {trained.number} (dataset version {trained.dataset_version})"
-    reason = f"{new} of {needed} newly labelled images {since}"
-    return _hold("retrain_threshold" if new else "nothing_new", reason, new=new, needed=needed)
+    return _hold(f"{new} of {needed} newly labelled images {since}", have=new, needed=needed)
 
 
 def needed_for_retrain(facts: Facts) -> int:
@@ -133,7 +142,7 @@ def _never_twice(facts: Facts) -> Decision | None:
         return None
     outcome = f"{run.status}: {run.reason}" if run.reason else run.status
     reason = f"Dataset version {version.number} was trained with these settings by run {run.number} ({outcome})"
-    return _hold("never_twice", f"{reason}; it takes new labels or other training settings", run=run.number)
+    return _hold(f"{reason}; it takes new labels or other training settings", run=run.number)
 
 
 def _is_same(facts: Facts, run: TrainingRun, version: DatasetVersion) -> bool:
@@ -147,7 +156,7 @@ def _cooldown(facts: Facts) -> Decision | None:
     over = max(ends, default=facts.now) + timedelta(seconds=facts.policy.cooldown_seconds)
     if not ends or over <= facts.now:
         return None
-    return _wait("cooldown", f"The cooldown after the last run lasts until {_time(over)}", over, facts.now)
+    return _wait(f"The cooldown after the last run lasts until {_time(over)}", over, facts.now)
 
 
 def _daily_cap(facts: Facts) -> Decision | None:
@@ -157,9 +166,9 @@ def _daily_cap(facts: Facts) -> Decision | None:
         return None
     said = f"{len(begun)} of {cap} training runs were started in the last 24 hours"
     if not cap:
-        return _hold("daily_cap", f"{said}: max_jobs_per_day is 0")
+        return _hold(f"{said}: max_jobs_per_day is 0")
     free = begun[len(begun) - cap] + DAY
-    return _wait("daily_cap", f"{said}; the next may start at {_time(free)}", free, facts.now)
+    return _wait(f"{said}; the next may start at {_time(free)}", free, facts.now)
 
 
 def _never_began(run: TrainingRun) -> bool:
@@ -175,7 +184,7 @@ def _budget(facts: Facts) -> Decision | None:
     said = f"{used:.1f} of {cap:g} machine hours were used in the last 30 days"
     leaves = [end + MONTH for r in runs if (end := r.finished) and end + MONTH > facts.now]
     again = min((min(leaves) - facts.now).total_seconds(), LONGEST_WAIT) if leaves else None
-    return Decision(False, said, again, {"rule": "budget", "used": used, "cap": cap})
+    return Decision(False, said, again, {"used": used, "cap": cap})
 
 
 def machine_hours(runs: Sequence[TrainingRun], now: datetime) -> float:
@@ -191,17 +200,19 @@ def _hours(run: TrainingRun, now: datetime) -> float:
     return max(inside.total_seconds(), 0.0) / 3600
 
 
-RULES: tuple[Rule, ...] = (
-    _paused,
-    _one_at_a_time,
-    _has_version,
-    _first_threshold,
-    _retrain_threshold,
-    _never_twice,
-    _cooldown,
-    _daily_cap,
-    _budget,
-)
+RULES: Mapping[str, Rule] = {
+    "paused": _paused,
+    "active": _one_at_a_time,
+    "no_version": _has_version,
+    "config": _misfit,
+    "first_threshold": _first_threshold,
+    "nothing_new": _nothing_new,
+    "retrain_threshold": _retrain_threshold,
+    "never_twice": _never_twice,
+    "cooldown": _cooldown,
+    "daily_cap": _daily_cap,
+    "budget": _budget,
+}
 
 QUIET = frozenset({"active", "no_version", "nothing_new"})
 """Rules whose holding is the ordinary course of things: shown on the status page, not told as an event."""
@@ -220,13 +231,13 @@ def _start(facts: Facts) -> Decision:
     return Decision(True, f"{why}: dataset version {version.number} is trained", facts={"version": version.number})
 
 
-def _hold(rule: str, reason: str, **facts: object) -> Decision:
-    return Decision(False, reason, facts={"rule": rule, **facts})
+def _hold(reason: str, **facts: object) -> Decision:
+    return Decision(False, reason, facts=facts)
 
 
-def _wait(rule: str, reason: str, until: datetime, now: datetime) -> Decision:
+def _wait(reason: str, until: datetime, now: datetime) -> Decision:
     again = max(1.0, min((until - now).total_seconds(), LONGEST_WAIT))
-    return Decision(False, reason, again, {"rule": rule})
+    return Decision(False, reason, again)
 
 
 def _time(moment: datetime) -> str:

@@ -16,6 +16,7 @@ from services.decisions import train
 from services.errors import ConfigError, VisionloopError
 from services.names import job_name, model_name
 from services.state import DatasetVersion, ModelRef, TrainingRun
+from services.training.facts import facts_of
 from services.training.job import compute_spec, config_hash, job_spec, machines, primary_metric
 
 READ_LAG = timedelta(minutes=5)
@@ -45,17 +46,12 @@ class TrainingStage:
         return self._submit(context, run) if run.status == "intended" else self._follow(context, run)
 
     def _consider(self, context: LoopContext) -> float | None:
-        version = context.state.dataset
-        try:
-            hashed = config_hash(context.config, version) if version else ""
-        except ConfigError as error:
-            self._hold(context, f"loop.yaml, training.{error.detail}", "config")
-            return None
-        decision = train.decide(train.Facts(context.state, hashed, context.now))
+        version, facts = context.state.dataset, facts_of(context.state, context.now)
+        decision = train.decide(facts)
         if not decision.act or version is None:
             self._hold(context, decision.reason, str(decision.facts.get("rule", "")))
             return decision.again_in
-        self._intend(context, version, hashed, decision.reason)
+        self._intend(context, version, facts.config_hash, decision.reason)
         return 0.0
 
     def _hold(self, context: LoopContext, reason: str, rule: str) -> None:

@@ -246,7 +246,7 @@ def test_whatever_the_state_a_run_is_started_only_within_every_rule(
     decision = decide(asked)
     assert made.model_dump_json() == before
     assert decision.reason
-    assert decision.act is all(r(asked) is None for r in RULES)
+    assert decision.act is all(r(asked) is None for r in RULES.values())
     if decision.act:
         newest = made.dataset
         assert newest is not None
