@@ -67,7 +67,12 @@ def read_facts(read: Callable[[int, int], bytes], size: int) -> ImageFacts:
 def orientation_of(data: bytes) -> int:
     """EXIF's orientation of a readable image: 1 where it is displayed as it is stored."""
     kind = _kind(data)
-    return _measures(kind, _opener(kind)(io.BytesIO(data)))[2]
+    return _measures(kind, open_image(kind, data))[2]
+
+
+def open_image(kind: str, data: bytes) -> ImageFile:
+    """Pillow's image of a known kind, nothing decoded yet. Raises whatever Pillow raises."""
+    return _opener(kind)(io.BytesIO(data))
 
 
 def _facts(data: bytes, *, whole: bool) -> ImageFacts:
@@ -75,7 +80,7 @@ def _facts(data: bytes, *, whole: bool) -> ImageFacts:
     if kind in {"webp", "tiff"} and not whole:
         raise Unreadable("the header of this format may be anywhere")
     try:
-        image = _opener(kind)(io.BytesIO(data))
+        image = open_image(kind, data)
         width, height, orientation = _measures(kind, image)
     except Exception as error:  # noqa: BLE001  # decoders of hostile bytes raise anything
         raise Unreadable(f"a broken {kind.upper()} header: {str(error)[:100]}") from None

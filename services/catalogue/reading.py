@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.catalogue.cut_off import TAIL, cut_off, ends_well
 from services.catalogue.documents import MOST_PROBLEMS, ImageEntry, LabelEntry
 from services.catalogue.images import ImageFacts, Unreadable, read_facts
 from services.catalogue.paths import kind_of
@@ -20,12 +21,20 @@ from services.state import Problem
 Read = ImageEntry | tuple[LabelEntry, list[ImageRecord]]
 
 
+class _Refused(Exception):
+    def __init__(self, code: str, expected: str, found: str) -> None:
+        super().__init__(code)
+        self.code, self.expected, self.found = code, expected, found
+
+
 @dataclass(frozen=True, slots=True)
 class FileReader:
     """Reads what was listed. A file that changed or vanished since is None: the next listing shows it as it is."""
 
     data: BlobStore
     settings: Settings
+    thorough: bool = False
+    """Whether the end of every image is looked at too: another read an image, which a local folder can afford."""
 
     def read(self, path: str, blob: BlobInfo) -> Read | None:
         """Read one file, whatever it is; its content raises nothing."""
@@ -39,22 +48,41 @@ class FileReader:
 
     def _image(self, path: str, blob: BlobInfo) -> ImageEntry:
         content = blob.md5 or self._md5(blob)
+        try:
+            return ImageEntry(path, blob.etag, content, self._facts(blob))
+        except _Refused as why:
+            trouble = problem(why.code, path, expected=why.expected, found=why.found)
+            return ImageEntry(path, blob.etag, content, problem=trouble)
+
+    def _facts(self, blob: BlobInfo) -> ImageFacts:
         if blob.size > self.settings.max_image_bytes:
             limit = f"at most {self.settings.max_image_bytes} bytes (setting VISIONLOOP_MAX_IMAGE_BYTES)"
-            return self._bad_image(path, blob, content, "image-too-large", limit, f"{blob.size} bytes")
+            raise _Refused("image-too-large", limit, f"{blob.size} bytes")
+        seen = bytearray()
+
+        def read(offset: int, length: int) -> bytes:
+            seen.extend(found := self._range(blob, offset, length))
+            return found
+
         try:
-            facts = read_facts(lambda offset, length: self._range(blob, offset, length), blob.size)
+            facts = read_facts(read, blob.size)
         except Unreadable as error:
-            expected = "a JPEG, PNG, BMP, WebP or TIFF image"
-            return self._bad_image(path, blob, content, "image-unreadable", expected, str(error))
+            raise _Refused("image-unreadable", "a JPEG, PNG, BMP, WebP or TIFF image", str(error)) from None
         if facts.width * facts.height > self.settings.max_image_pixels:
             limit = f"at most {self.settings.max_image_pixels} pixels (setting VISIONLOOP_MAX_IMAGE_PIXELS)"
-            return self._bad_image(path, blob, content, "image-too-many-pixels", limit, _size(facts))
-        return ImageEntry(path, blob.etag, content, facts)
+            raise _Refused("image-too-many-pixels", limit, f"{facts.width} x {facts.height} pixels")
+        if why := self._cut_off(facts.format, blob, bytes(seen)):
+            raise _Refused("image-truncated", "all of the image", why)
+        return facts
 
-    def _bad_image(self, path: str, blob: BlobInfo, content: str, code: str, expected: str, found: str) -> ImageEntry:
-        trouble = problem(code, path, expected=expected, found=found)
-        return ImageEntry(path, blob.etag, content, problem=trouble)
+    def _cut_off(self, kind: str, blob: BlobInfo, seen: bytes) -> str:
+        """Nothing more is read for it, unless all images are to be looked at in full."""
+        if self.thorough and len(seen) < blob.size:
+            tail = self._range(blob, blob.size - TAIL, TAIL)
+            if ends_well(kind, seen, tail, blob.size):
+                return ""
+            seen = self._range(blob, 0, blob.size)
+        return cut_off(kind, seen) if len(seen) == blob.size else ""
 
     def _range(self, blob: BlobInfo, offset: int, length: int) -> bytes:
         if not length:
@@ -119,7 +147,3 @@ class _Collected:
 def _quoted(etag: str) -> str:
     """Listings have ETags without quotes, headers with them."""
     return '"{}"'.format(etag.strip('"'))
-
-
-def _size(facts: ImageFacts) -> str:
-    return f"{facts.width} x {facts.height} pixels"

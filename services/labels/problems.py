@@ -29,6 +29,7 @@ CODES: dict[str, Code] = {
     "image-unreadable": Code("error", "Upload the image again as JPEG, PNG, BMP, WebP or TIFF."),
     "image-too-large": Code("error", "Upload a smaller file, or raise the setting VISIONLOOP_MAX_IMAGE_BYTES."),
     "image-too-many-pixels": Code("error", "Scale the image down, or raise the setting VISIONLOOP_MAX_IMAGE_PIXELS."),
+    "image-truncated": Code("error", "Copy the image again: the file ends before its last pixel."),
     "image-ambiguous": Code("error", "Give the images different names, or name the folder in the label file as well."),
     "label-file-unknown": Code(
         "warning", "Convert the file to COCO JSON or Pascal VOC XML; docs/labels.md shows both."
