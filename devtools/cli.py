@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     found = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _demo(found)
     _serve(found)
+    _explain(found)
     _test(found)
     _add(found, "lint", commands.lint, "Run ruff, mypy --strict and import-linter over everything.")
     _bench(found)
@@ -104,6 +105,18 @@ def _serve(found: Commands[argparse.ArgumentParser]) -> None:
     )
     serve.add_argument("--chaos", metavar="HOW", help="disturb events: copies=3,shuffle=5,drop=0.2,seed=1")
     _cloud_options(serve)
+
+
+def _explain(found: Commands[argparse.ArgumentParser]) -> None:
+    explain = _add(
+        found,
+        "explain",
+        commands.explain,
+        "Say what a loop of the running local cloud would do now, and what it lacks for it: registration, training, "
+        "promotion, rollout.",
+    )
+    explain.add_argument("loop", metavar="LOOP", help="name of the loop")
+    explain.add_argument("--folder", metavar="FOLDER", help="the local cloud's folder (default: .visionloop)")
 
 
 def _test(found: Commands[argparse.ArgumentParser]) -> None:

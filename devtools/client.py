@@ -61,6 +61,15 @@ class Client:
             raise
         return found
 
+    def explain(self, loop: str) -> list[str]:
+        """What would happen to a loop now, and what is missing for it, in sentences.
+
+        Raises:
+            Refused, Unreachable: as they say.
+        """
+        sentences: list[str] = self.get(f"/loops/{quote(loop)}/explain")["sentences"]
+        return sentences
+
     def timeline(self, loop: str) -> list[dict[str, Any]]:
         """What happened to a loop, oldest first."""
         try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from devtools import doctor
-from devtools.client import Client
+from devtools.client import Client, Refused, Unreachable
 from devtools.cloud import LocalCloud, check_can_start, describe, local_cloud, running
 from devtools.console import Stop, say, step
 from devtools.follow import follow
@@ -76,6 +76,18 @@ def bench(arguments: argparse.Namespace) -> int:
         raise Stop(f"There is no benchmark {arguments.name!r}; there are {', '.join(found)}.", 2)
     ensure_installed("app")
     return run([venv_python(), found[arguments.name], *arguments.arguments])
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """What would happen to a loop of the running local cloud now, and what is missing for it."""
+    folder = _cloud_folder(arguments)
+    if running(folder) is None:
+        raise Stop("No local cloud runs: start it with `python3 dev.py serve` or `demo`, in another terminal.", 3)
+    try:
+        say("\n".join(Client(folder).explain(arguments.loop)))
+    except (Refused, Unreachable, FileNotFoundError) as error:
+        raise Stop(str(error)) from None
+    return 0
 
 
 def check(_: argparse.Namespace) -> int:

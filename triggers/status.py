@@ -49,6 +49,16 @@ def timeline(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(wiring.status().timeline(req.route_params["loop"], dict(req.params)))
 
 
+@blueprint.function_name("explain")
+@blueprint.route("loops/{loop}/explain", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def explain(req: func.HttpRequest) -> func.HttpResponse:
+    """What would happen to a loop now, and what is missing for it."""
+    from services import wiring
+
+    return json_answer(wiring.status().explain(req.route_params["loop"], wiring.clock()))
+
+
 @blueprint.function_name("dashboard")
 @blueprint.route("dashboard", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answers

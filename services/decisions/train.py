@@ -100,8 +100,10 @@ def _first_threshold(facts: Facts) -> Decision | None:
         return None
     missing = [f"{version.images} of {policy.images} labelled images"] if version.images < policy.images else []
     counts = {name: version.images_per_class.get(name, 0) for name in version.classes}
-    missing += [f"class `{name}` has {n} of {policy.per_class}" for name, n in counts.items() if n < policy.per_class]
-    return _hold("; ".join(missing)) if missing else None
+    short = {name: n for name, n in counts.items() if n < policy.per_class}
+    missing += [f"class `{name}` has {n} of {policy.per_class}" for name, n in short.items()]
+    numbers = {"have": version.images, "needed": policy.images, "classes": short, "per_class": policy.per_class}
+    return _hold("; ".join(missing), **numbers) if missing else None
 
 
 def _retrain_threshold(facts: Facts) -> Decision | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from services.errors import BadRequest, NotFound
@@ -46,6 +47,16 @@ class Status:
         events = [e.model_dump(mode="json") for e in self._timeline.read(name, NEWEST_EVENTS)]
         return {**_summary(state), **shown, "problems": problems, "progress": progress(state), "timeline": events}
 
+    def explain(self, name: str, now: datetime) -> dict[str, Any]:
+        """What would happen to a loop now, and what is missing for it.
+
+        Raises:
+            BadRequest, NotFound: there is no such loop.
+        """
+        from services.status.explained import explained
+
+        return explained(self._states.read(check_loop_name(name)), now)
+
     def timeline(self, name: str, query: dict[str, str]) -> dict[str, Any]:
         """A page of a loop's events, newest first; `next` is the `before` of the next page.
 
@@ -83,5 +94,5 @@ def _summary(state: LoopState) -> dict[str, Any]:
         "active_run": active.number if active else None,
         "champion_model": f"{champion.model.name}:{champion.model.version}" if champion else None,
         "champion_score": champion.score if champion else None,
-        "addresses": {name: f"/api/loops/{state.loop}/{name}" for name in ("status", "timeline", "predict")},
+        "addresses": {name: f"/api/loops/{state.loop}/{name}" for name in ("status", "timeline", "explain", "predict")},
     }

@@ -24,8 +24,8 @@ from tests.support.faked_app import make_folder
 from tests.support.predictions import picture
 
 FUNCTIONS = sorted(
-    ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "timeline", "dashboard",
-     "health", "webhooks_register", "webhooks_list", "webhooks_remove", "webhooks_test", "webhooks_deliveries"]
+    ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "timeline", "explain",
+     "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_remove", "webhooks_test", "webhooks_deliveries"]
 )  # fmt: skip
 IMAGE = picture(200, 100)
 TURNED = picture(200, 100, orientation=6)

@@ -11,7 +11,7 @@ from devtools.console import Stop, step
 from devtools.layout import ROOT
 from tests.support.programs import program
 
-COMMANDS = ("demo", "serve", "test", "lint", "bench", "doctor", "clean")
+COMMANDS = ("demo", "serve", "explain", "test", "lint", "bench", "doctor", "clean")
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +134,34 @@ class TestClean:
         assert cli.main(["clean", "--yes", "--folder", str(tmp_path)]) == 2
         assert (tmp_path / "thesis.txt").exists()
         assert "does not look like" in capsys.readouterr().err
+
+
+class TestExplain:
+    @pytest.fixture
+    def up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(commands, "running", lambda _: 4711)
+
+    def test_without_a_cloud_it_says_how_to_start_one(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["explain", "cards", "--folder", str(tmp_path)]) == 3
+        assert "dev.py serve" in capsys.readouterr().err
+
+    @pytest.mark.usefixtures("up")
+    def test_it_prints_the_sentences(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        class Cloud:
+            def __init__(self, folder: Path) -> None:
+                self.folder = folder
+
+            def explain(self, loop: str) -> list[str]:
+                return [f"{loop}: nothing", "  - 37 of 50 labelled images"]
+
+        monkeypatch.setattr(commands, "Client", Cloud)
+        assert cli.main(["explain", "cards"]) == 0
+        assert capsys.readouterr().out == "cards: nothing\n  - 37 of 50 labelled images\n"
+
+    @pytest.mark.usefixtures("up")
+    def test_a_cloud_that_is_not_ready_is_a_sentence(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["explain", "cards", "--folder", str(tmp_path)]) == 1
+        assert "cloud.json" in capsys.readouterr().err
 
 
 def test_a_step_says_what_it_did_and_how_long(

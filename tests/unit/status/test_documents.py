@@ -194,3 +194,20 @@ class TestDoing:
         assert doing(loop) == "Rolling out run 1 in slot green: smoke"
         loop.rollout.outcome = "promoted"
         assert doing(loop) == "Waiting."
+
+
+def test_an_explanation_is_json_with_sentences() -> None:
+    short = version(train_images=30, validation_images=7, images_per_class={"bolt": 33, "nut": 4})
+    world = World(state(datasets=[short]))
+    found = world.status.explain(LOOP, NOW)
+    json.dumps(found)
+    assert [p["part"] for p in found["parts"]] == ["registration", "training", "promotion", "rollout"]
+    assert found["parts"][1]["missing"][0]["reason"] == "class `nut` has 4 of 5"
+    assert "  - class `nut` has 4 of 5" in found["sentences"]
+
+
+def test_an_explanation_of_settings_that_do_not_fit_the_task_names_the_place() -> None:
+    world = World(state(config={"training": {"parameters": {"weighted_loss": 1}}}, datasets=[version()]))
+    training = world.status.explain(LOOP, NOW)["parts"][1]
+    assert [m["rule"] for m in training["missing"]] == ["config"]
+    assert training["missing"][0]["reason"].startswith("loop.yaml, training.parameters.weighted_loss: expected")

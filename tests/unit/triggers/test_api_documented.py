@@ -8,8 +8,10 @@ from pathlib import Path
 
 from services.inference.answer import Answer
 from services.problem import kind_of
+from services.status.explained import explained
 from tests.support.error_tree import tree
 from tests.support.http_request import functions
+from tests.support.stages import NOW, state, version
 
 GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
 EXAMPLES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)]
@@ -40,3 +42,13 @@ def test_the_answer_of_the_example_is_an_answer() -> None:
 def test_the_error_of_the_example_has_the_members_of_one() -> None:
     [error] = [e for e in EXAMPLES if "detail" in e]
     assert {"type", "title", "status", "detail", "loop", "doing", "progress"} == error.keys()
+
+
+def test_the_explanation_of_the_example_has_the_members_of_one() -> None:
+    [example] = [e for e in EXAMPLES if "parts" in e]
+    short = version(train_images=30, validation_images=7, images_per_class={"bolt": 33, "nut": 4})
+    made = state(config={"training": {"first_threshold": {"images": 50}}}, datasets=[short])
+    found = json.loads(json.dumps(explained(made, NOW)))
+    assert example["parts"] == [p for p in found["parts"] if p["part"] == "training"]
+    assert set(example["sentences"]) <= set(found["sentences"])
+    assert example.keys() == found.keys()

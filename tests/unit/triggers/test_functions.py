@@ -26,7 +26,7 @@ EXPECTED = {
     "deliver": "queueTrigger",
     "sweep": "timerTrigger",
     **dict.fromkeys(
-        ["health", "status", "loop_status", "timeline", "dashboard", "predict", "webhooks_register", "webhooks_list",
+        ["health", "status", "loop_status", "timeline", "explain", "dashboard", "predict", "webhooks_register", "webhooks_list",
          "webhooks_remove", "webhooks_test", "webhooks_deliveries"],
         "httpTrigger",
     ),

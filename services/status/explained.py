@@ -1,0 +1,25 @@
+"""An explanation of a loop's decisions as JSON: what would happen now, and what is missing for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from services.decisions.explain import Explanation, explain
+from services.decisions.register import Facts
+from services.state import LoopState
+from services.training.facts import facts_of
+
+
+def explained(state: LoopState, now: datetime) -> dict[str, Any]:
+    """The parts of a loop by name, and all of it in sentences."""
+    versions = [v for v in state.datasets if v.status == "registered"]
+    registration = Facts(state.catalogue, versions, state.config.config, now)
+    parts = explain(registration, facts_of(state, now))
+    lines = [line for part in parts for line in part.sentences()]
+    return {"loop": state.loop, "parts": [_shown(part) for part in parts], "sentences": lines}
+
+
+def _shown(part: Explanation) -> dict[str, Any]:
+    return {"part": part.part, "acts": part.acts, **{k: v for k, v in asdict(part).items() if k != "part"}}

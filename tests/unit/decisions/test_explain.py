@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.decisions import register, train
+from services.decisions.explain import Explanation, explain
+from services.state import CatalogueState, LoopState, ModelRef, Rollout
+from tests.support.predictions import champion
+from tests.support.stages import NOW, run, state, version
+from tests.unit.decisions.test_train import policies, runs_of_any_kind, versions
+
+
+def parts(made: LoopState) -> dict[str, Explanation]:
+    registered = [v for v in made.datasets if v.status == "registered"]
+    registration = register.Facts(made.catalogue, registered, made.config.config, NOW)
+    return {p.part: p for p in explain(registration, train.Facts(made, "config", NOW))}
+
+
+def says(part: Explanation) -> list[str]:
+    return list(part.sentences())
+
+
+def rolling(**changes: Any) -> Rollout:
+    fields: dict[str, Any] = {
+        "run": 2,
+        "model": ModelRef(name="vl-nuts", version="2"),
+        "dataset_version": 1,
+        "endpoint": "vl-nuts",
+        "slot": "green",
+        "step": "evaluate",
+        "started": NOW,
+        "step_started": NOW,
+        "holdout_images": 40,
+    }
+    return Rollout(**fields | changes)
+
+
+def test_training_says_by_how_much_it_is_short_of_everything() -> None:
+    short = version(train_images=30, validation_images=7, images_per_class={"bolt": 33, "nut": 4})
+    config = {"training": {"first_threshold": {"images": 50}, "max_jobs_per_day": 0}}
+    found = parts(state(config=config, datasets=[short]))["training"]
+    assert says(found) == [
+        "Training: No training run would start now",
+        "  - 37 of 50 labelled images; class `nut` has 4 of 5",
+        "  - 0 of 0 training runs were started in the last 24 hours: max_jobs_per_day is 0",
+    ]
+    assert found.missing[0].rule == "first_threshold"
+    assert found.missing[0].numbers == {"have": 37, "needed": 50, "classes": {"nut": 4}, "per_class": 5}
+
+
+def test_training_that_would_start_says_why() -> None:
+    found = parts(state(datasets=[version()]))["training"]
+    assert says(found) == [
+        "Training: 40 labelled images (20 needed), at least 5 of every class: dataset version 1 is trained"
+    ]
+
+
+def test_what_time_alone_changes_says_when() -> None:
+    made = state(datasets=[version(), version(2)], runs=[run(finished=NOW - timedelta(minutes=50))])
+    assert parts(made)["training"].again_in == 600
+
+
+def test_a_new_loop_lacks_everything() -> None:
+    found = parts(state())
+    assert [line for part in found.values() for line in says(part)] == [
+        "Registration: No dataset version would be registered now",
+        "  - There are no images yet",
+        "  - 0 of 10 labelled images that AutoML asks for",
+        "  - No image is for training: at least one class needs two labelled images",
+        "Training: No training run would start now",
+        "  - No dataset version is registered yet; 0 of 20 labelled images",
+        "Promotion: A first model needs the primary metric above 0 and at least 0",
+        "  - No challenger is being measured",
+        "Rollout: No rollout would start now",
+        "  - No model waits to be rolled out",
+    ]
+
+
+def test_a_waiting_model_would_be_rolled_out_unless_the_loop_is_paused() -> None:
+    waiting = run(2, rollout="pending", model=ModelRef(name="vl-nuts", version="2"))
+    assert parts(state(datasets=[version()], runs=[waiting]))["rollout"].says == "The model of run 2 goes live first"
+    held = parts(state(config={"paused": True}, datasets=[version()], runs=[waiting]))["rollout"]
+    assert [m.rule for m in held.missing] == ["paused"]
+
+
+def test_a_challenger_that_is_not_measured_yet_says_how_far_it_is() -> None:
+    made = state(datasets=[version()])
+    made.rollout, made.champion = rolling(evaluated={"green": 12}), champion()
+    found = parts(made)
+    assert found["promotion"].missing[0].reason == "Run 2 is not measured yet: 12 of 40 holdout images, step evaluate"
+    assert found["rollout"].missing[0].reason == "Run 2 is being rolled out in slot green: evaluate"
+
+
+def test_a_measured_challenger_is_compared_as_the_decision_compares() -> None:
+    made = state(datasets=[version()])
+    scores = {"green": {"mean_average_precision": 0.7}, "blue": {"mean_average_precision": 0.8}}
+    made.rollout, made.champion = rolling(step="decide", scores=scores), champion()
+    found = parts(made)["promotion"]
+    assert not found.acts
+    assert "challenger 0.7000, champion 0.8000, -0.1000" in found.says
+    made.rollout.scores["green"] = {"mean_average_precision": 0.9}
+    assert parts(made)["promotion"].acts
+
+
+catalogues = st.builds(
+    lambda images, labelled, train_images, content, ago: CatalogueState(
+        images=images,
+        labelled=labelled,
+        train_images=train_images,
+        validation_images=max(0, labelled - train_images),
+        content_hash=content,
+        classes=["bolt", "nut"],
+        last_change=NOW - timedelta(seconds=ago),
+    ),
+    st.integers(0, 40),
+    st.integers(0, 40),
+    st.integers(0, 40),
+    st.sampled_from(["content-1", "content-2", "new"]),
+    st.integers(0, 200),
+)
+
+
+@given(catalogues, runs_of_any_kind, versions, policies, st.booleans())
+def test_a_decision_acts_if_and_only_if_the_explanation_lacks_nothing(
+    catalogue: CatalogueState, runs: list[Any], found: list[Any], training: dict[str, Any], paused: bool
+) -> None:
+    datasets = [
+        version(n, train_images=images, images_per_class={"bolt": images, "nut": nuts}, new_since_trained=new, status=s)
+        for n, (images, new, nuts, s) in enumerate(found, 1)
+    ]
+    made = state(config={"training": training, "paused": paused}, datasets=datasets, runs=runs)
+    made.catalogue = catalogue
+    registered = [v for v in datasets if v.status == "registered"]
+    asked = register.Facts(catalogue, registered, made.config.config, NOW), train.Facts(made, "config", NOW)
+    by_name = {p.part: p for p in explain(*asked)}
+    for part, decision in (("registration", register.decide(asked[0])), ("training", train.decide(asked[1]))):
+        explained = by_name[part]
+        assert decision.act is explained.acts is (not explained.missing)
+        if not decision.act:
+            assert explained.missing[0].reason == decision.reason
+            assert explained.missing[0].rule == decision.facts["rule"]
