@@ -15,7 +15,7 @@ from services.labels.check import Rules
 from services.labels.record import ImageRecord
 from services.state import Problem
 
-FORMAT = 1
+FORMAT = 2
 """Raised when documents, readers or checks change in a way that needs everything to be read again."""
 MOST_PROBLEMS = 100
 
@@ -41,7 +41,9 @@ class LabelEntry:
     format: str = ""
     per_image: bool = True
     problems: tuple[Problem, ...] = ()
-    problem_count: int = 0
+    """The worst of them."""
+    codes: dict[str, int] = field(default_factory=dict)
+    """All of them, counted by code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,21 @@ class Summary:
     content: str = "0"
     """Sum of the hashes of the dataset's images, hexadecimal: it does not depend on their order or bucket."""
     problems: list[Problem] = field(default_factory=list)
-    problem_count: int = 0
+    """The worst of them."""
+    codes: dict[str, int] = field(default_factory=dict)
+    """All of them, counted by code."""
     quarantined: int = 0
     boxes: int = 0
     """Boxes in label files, matched or not."""
     label_files: int = 0
     folders: dict[str, int] = field(default_factory=dict)
     """Images by the class that their folder names."""
+    contents: str = ""
+    """The readable images' contents, as `twins.pack` makes them."""
+
+    @property
+    def problem_count(self) -> int:
+        return sum(self.codes.values())
 
 
 @dataclass(slots=True)
@@ -124,6 +134,8 @@ class Index:
     """What the summaries hold for; None where some are yet to be made."""
     splits: str = ""
     """Blob of the sides by content."""
+    twins: dict[str, list[str]] = field(default_factory=dict)
+    """Some contents that several images have, and these images."""
     buckets: list[BucketRef] = field(default_factory=lambda: [BucketRef(listed=listing_digest({}.items()))])
 
 

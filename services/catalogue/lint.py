@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.catalogue.documents import Summary
+from services.catalogue.documents import Index
+from services.catalogue.twins import count
 from services.datasets.splits import NEGATIVE
 from services.decisions.register import FEWEST_IMAGES
 from services.labels.problems import problem
@@ -33,14 +34,20 @@ class Whole:
     images: int
     labelled: int
     images_per_class: Mapping[str, int]
+    twins: Sequence[Sequence[str]] = ()
+    """Some of the images that have the same content."""
+    twin_count: int = 0
+    """Images that have the content of another one, each pair once."""
 
 
-def whole(summaries: Sequence[Summary], classes: Sequence[str] | None) -> Whole:
+def whole(index: Index, classes: Sequence[str] | None) -> Whole:
     """Add up the buckets; `classes` are those of loop.yaml."""
+    summaries = [ref.summary for ref in index.buckets]
     counts = Counter(dict.fromkeys(classes or (), 0))
     for name, sides in ((n, s) for summary in summaries for n, s in summary.sides.items() if n != NEGATIVE):
         counts[name] += sum(sides.values())
-    return Whole(sum(s.images for s in summaries), sum(s.labelled for s in summaries), counts)
+    images, labelled = sum(s.images for s in summaries), sum(s.labelled for s in summaries)
+    return Whole(images, labelled, counts, tuple(index.twins.values()), count(summaries))
 
 
 def lint(found: Whole) -> list[Problem]:
@@ -95,8 +102,25 @@ def _unlabelled(found: Whole) -> Iterator[Problem]:
         yield problem("image-unlabelled", "images/", expected="a label", found=f"{rest} of {found.images} without one")
 
 
+def _twins(found: Whole) -> Iterator[Problem]:
+    expected, named = "each picture once", 0
+    for first, *others in found.twins:
+        named += len(others)
+        listed = f"the bytes of {', '.join(others[:3])} are the same"
+        yield problem("image-duplicate", first, expected=expected, found=listed)
+    if rest := found.twin_count - named:
+        yield problem("image-duplicate", "images/", expected=expected, found=f"{rest} more images that are there twice")
+
+
 def _class(name: str) -> str:
     return f"class {name}"
 
 
-CHECKS: Sequence[Callable[[Whole], Iterator[Problem]]] = (_too_small, _few, _imbalance, _alike, _unlabelled)
+CHECKS: Sequence[Callable[[Whole], Iterator[Problem]]] = (
+    _too_small,
+    _few,
+    _imbalance,
+    _alike,
+    _unlabelled,
+    _twins,
+)

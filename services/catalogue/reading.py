@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -119,7 +120,7 @@ class FileReader:
         else:
             trouble = problem("label-file-unknown", path, expected="an image, COCO or Pascal VOC", found=path)
         modified = blob.modified.timestamp()
-        return LabelEntry(path, blob.etag, modified, problems=(trouble,), problem_count=1), []
+        return LabelEntry(path, blob.etag, modified, problems=(trouble,), codes={trouble.code: 1}), []
 
 
 class _Collected:
@@ -128,20 +129,20 @@ class _Collected:
     def __init__(self) -> None:
         self.records: list[ImageRecord] = []
         self._problems: list[Problem] = []
-        self._count = 0
+        self._codes: Counter[str] = Counter()
 
     def take(self, reading: ImageRecord | Problem) -> None:
         if isinstance(reading, ImageRecord):
             self.records.append(reading)
             return
-        self._count += 1
+        self._codes[reading.code] += 1
         if len(self._problems) < MOST_PROBLEMS:
             self._problems.append(reading)
 
     def entry(self, path: str, blob: BlobInfo, opened: OpenLabels) -> LabelEntry:
         problems = tuple(worst_first(self._problems, MOST_PROBLEMS))
         modified = blob.modified.timestamp()
-        return LabelEntry(path, blob.etag, modified, opened.format, opened.per_image, problems, self._count)
+        return LabelEntry(path, blob.etag, modified, opened.format, opened.per_image, problems, self._codes)
 
 
 def _quoted(etag: str) -> str:

@@ -14,6 +14,7 @@ from services.catalogue.listing import Listing
 from services.catalogue.reading import FileReader
 from services.catalogue.resolve import Resolved, facts_of, resolve, summarise
 from services.catalogue.store import CatalogueStore, Splits
+from services.catalogue.twins import named
 from services.catalogue.working import THREADS, Changes, Working
 from services.cloud.ports import BlobInfo
 from services.datasets.splits import NEGATIVE, assign
@@ -96,6 +97,7 @@ def look(working: Working, config: LoopConfig, *, finished: bool) -> Inference:
     _split(working, resolved, config.validation_share)
     for number, found in resolved.items():
         working.index.buckets[number].summary = summarise(working.bucket(number), found, working.splits)
+    working.index.twins = named(working)
     return inference
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from services.catalogue.documents import MOST_PROBLEMS, Bucket, FiledRecord, ImageEntry, LabelEntry, Summary, View
+from services.catalogue.documents import MOST_PROBLEMS, Bucket, FiledRecord, ImageEntry, Summary, View
 from services.catalogue.images import ImageFacts
 from services.catalogue.match import Matcher
 from services.catalogue.paths import below, class_folder, kind_of
+from services.catalogue.twins import pack
 from services.datasets.splits import NEGATIVE, Side
 from services.labels.annotation import Annotation
 from services.labels.check import Rules, check, without_duplicates
-from services.labels.problems import problem, worst_first
+from services.labels.problems import CODES, problem, worst_first
 from services.names import digest
 from services.state import Problem
 
@@ -144,6 +145,7 @@ def facts_of(bucket: Bucket) -> Summary:
         boxes=sum(label.box is not None for filed in bucket.records for label in filed.record.labels),
         label_files=sum(kind_of(path, 1) == "label" for path in bucket.labels),
         folders=dict(folders),
+        contents=pack(entry.content for entry in bucket.images.values() if entry.facts),
     )
 
 
@@ -167,14 +169,11 @@ def summarise(bucket: Bucket, resolved: Resolved, splits: Mapping[str, Side]) ->
 
 def _add_problems(found: Summary, bucket: Bucket, resolved: Resolved) -> None:
     files = [label for label in bucket.labels.values() if label.problems]
-    problems = list(_all_problems(files, resolved))
-    unseen = sum(label.problem_count - len(label.problems) for label in files)
-    found.problems = worst_first(problems, MOST_PROBLEMS)
-    found.problem_count = len(problems) + unseen
-    found.quarantined = sum(p.severity == "error" for p in problems) + unseen
-
-
-def _all_problems(files: list[LabelEntry], resolved: Resolved) -> Iterator[Problem]:
+    codes = Counter(p.code for p in resolved.problems)
     for label in files:
-        yield from label.problems
-    yield from resolved.problems
+        codes.update(label.codes)
+    found.problems = worst_first(
+        (p for ps in (*(f.problems for f in files), resolved.problems) for p in ps), MOST_PROBLEMS
+    )
+    found.codes = dict(codes)
+    found.quarantined = sum(count for code, count in codes.items() if CODES[code].severity == "error")

@@ -97,7 +97,7 @@ def summary_state(refreshed: Refreshed, config: LoopConfig) -> CatalogueState:
         content_hash=_content_hash(refreshed.index, rules.task if rules else "", classes),
         problems=worst_first([p for s in summaries for p in s.problems], MOST_PROBLEMS),
         problem_count=sum(s.problem_count for s in summaries),
-        dataset_problems=lint(whole(summaries, config.classes)),
+        dataset_problems=lint(whole(refreshed.index, config.classes)),
     )
 
 

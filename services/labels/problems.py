@@ -64,6 +64,7 @@ CODES: dict[str, Code] = {
     "class-imbalance": Code("note", "Label more images of the rare class, or fewer of the common one."),
     "class-names-alike": Code("warning", "Give one class one name in every label file; they are learnt as different."),
     "image-unlabelled": Code("note", "Label them when you like; until then they are not trained on."),
+    "image-duplicate": Code("note", "Remove all but one, unless the picture is meant to count more than others."),
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.catalogue.documents import Summary
+from services.catalogue.documents import BucketRef, Index, Summary
 from services.catalogue.lint import Whole, lint, plain, whole
 from services.labels.problems import CODES
 from services.state import CatalogueState
@@ -80,7 +80,8 @@ def test_whatever_is_counted_only_known_codes_come_out(images: int, labelled: in
 def test_the_whole_is_the_sum_of_its_buckets() -> None:
     one = Summary(images=3, labelled=2, sides={"nut": {"train": 1, "validation": 1}, "": {"train": 5}})
     two = Summary(images=4, labelled=4, sides={"nut": {"train": 3}})
-    assert whole([one, two], ["bolt"]) == Whole(7, 6, {"nut": 5, "bolt": 0})
+    index = Index(buckets=[BucketRef(summary=one), BucketRef(summary=two)])
+    assert whole(index, ["bolt"]) == Whole(7, 6, {"nut": 5, "bolt": 0})
 
 
 def looked(house: House) -> CatalogueState:
