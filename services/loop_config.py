@@ -123,6 +123,12 @@ class Promotion(_Part):
     """How much better than the champion a challenger must be."""
     minimum: float = Field(0.0, ge=0, le=1)
     """The least a first champion must reach."""
+    class_floors: dict[ClassName, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """The least a challenger must reach of a class, in the compared metric or else its F1; "*" is every class."""
+    max_latency_ms: float | None = Field(None, gt=0)
+    """The most that 95 of 100 single images may take through the challenger's slot, in milliseconds."""
+    require_significance: bool = False
+    """Promote only where the bootstrap interval of the difference lies above 0: where it is more than noise."""
 
 
 class Endpoint(_Part):
@@ -160,4 +166,4 @@ class LoopConfig(_Part):
     endpoint: Endpoint = Endpoint()
     """The endpoint that serves."""
     paused: bool = False
-    """A paused loop reads labels but starts no training and no rollout."""
+    """A paused loop reads labels but starts no registration, no training and no rollout; what runs is followed."""

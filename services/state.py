@@ -146,6 +146,22 @@ class TrainingRun(Part):
         return self.status not in FINISHED
 
 
+class Order(Part):
+    """What a person asked for, until it is done."""
+
+    by: str = ""
+    why: str = ""
+    at: datetime
+    again: bool = False
+    """For training: also where a run on the same data with the same settings failed or was cancelled."""
+
+    @property
+    def signed(self) -> str:
+        """` by NAME: WHY`, as far as they were given."""
+        by, why = f" by {self.by}" if self.by else "", f": {self.why}" if self.why else ""
+        return f"{by}{why}"
+
+
 Slot = Literal["blue", "green"]
 
 
@@ -163,6 +179,17 @@ class Champion(Part):
     metric: str
     score: float
     promoted: datetime
+
+
+class Interval(Part):
+    """How sure a difference of challenger minus champion is, by a paired bootstrap over images."""
+
+    low: float
+    high: float
+    better: float
+    """Share of the resamples in which the challenger was better."""
+    level: float
+    resamples: int
 
 
 RolloutStep = Literal["endpoint", "deploy", "smoke", "evaluate", "decide", "shift", "retire", "abandon", "done"]
@@ -186,6 +213,10 @@ class Rollout(Part):
     holdout_images: int = 0
     scores: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Metrics on the same holdout by slot."""
+    interval: Interval | None = None
+    """How sure the difference of the compared metric is, where there was a champion to compare with."""
+    latency_ms: dict[str, float] = Field(default_factory=dict)
+    """95th percentile of the time that a slot took for one image, by slot."""
     unopposed: str = ""
     """Why no champion was measured beside the challenger, where none was."""
     decision: str = ""
@@ -208,6 +239,12 @@ class LoopState(Part):
     runs: list[TrainingRun] = Field(default_factory=list)
     champion: Champion | None = None
     rollout: Rollout | None = None
+    pause: Order | None = None
+    """Who paused the loop over HTTP; `paused` in loop.yaml is another matter."""
+    train_now: Order | None = None
+    """Who asked for a training run whatever the thresholds, until it starts or has nothing to train."""
+    commands: dict[str, str] = Field(default_factory=dict)
+    """ETag of the newest command of each name that was carried out."""
     reasons: dict[str, str] = Field(default_factory=dict)
     """What each stage decided last, and why: `dataset`, `training`, `rollout`."""
     outbox: list[Event] = Field(default_factory=list)
@@ -219,6 +256,13 @@ class LoopState(Part):
     def dataset(self) -> DatasetVersion | None:
         """The newest dataset version that is registered."""
         return next((d for d in reversed(self.datasets) if d.status == "registered"), None)
+
+    @property
+    def paused(self) -> str:
+        """Why nothing new is started; empty where the loop is not paused."""
+        if self.config.config.paused:
+            return "The loop is paused in loop.yaml"
+        return f"The loop is paused{self.pause.signed}" if self.pause else ""
 
     @property
     def active_run(self) -> TrainingRun | None:

@@ -6,7 +6,7 @@ from services.context import LoopContext
 from services.datasets.observe import observe
 from services.datasets.version import finish, intend, make_current
 from services.decisions.decision import Decision
-from services.decisions.register import Facts, decide
+from services.decisions.register import decide, facts_of
 
 
 class DatasetStage:
@@ -25,8 +25,7 @@ class DatasetStage:
 
     def _decide(self, context: LoopContext) -> float | None:
         state = context.state
-        registered = [v for v in state.datasets if v.status == "registered"]
-        decision = decide(Facts(state.catalogue, registered, context.config, context.now))
+        decision = decide(facts_of(state, context.now))
         state.reasons[self.name] = decision.reason
         if not decision.act:
             return decision.again_in

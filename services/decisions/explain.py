@@ -127,5 +127,5 @@ def _no_rollout(state: LoopState) -> Iterator[Missing]:
         yield Missing("active", f"Run {under_way.run} is being rolled out in slot {under_way.slot}: {under_way.step}")
     elif not waiting:
         yield Missing("candidate", "No model waits to be rolled out")
-    if state.config.config.paused:
-        yield Missing("paused", "The loop is paused in loop.yaml")
+    if state.paused:
+        yield Missing("paused", state.paused)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from services.decisions.decision import Decision
 from services.loop_config import Promotion, Task
+from services.state import Interval
 
 METRICS: Mapping[Task, tuple[str, ...]] = {
     "object_detection": ("mean_average_precision", "map50"),
@@ -20,6 +22,20 @@ ROUNDING = 1e-9
 """Differences smaller than this are of arithmetic, not of models."""
 
 Scores = Mapping[str, float]
+ANY_CLASS = "*"
+"""In `class_floors`: every class that could be measured and has no floor of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known beside the scores."""
+
+    per_class: Mapping[str, Scores] = field(default_factory=dict)
+    """The challenger's metrics by class; what has no example is left out."""
+    latency_ms: float | None = None
+    """The challenger's 95th percentile for one image."""
+    interval: Interval | None = None
+    """How sure the difference of the compared metric is."""
 
 
 def metric_of(policy: Promotion, task: Task) -> str:
@@ -27,8 +43,15 @@ def metric_of(policy: Promotion, task: Task) -> str:
     return policy.metric or METRICS[task][0]
 
 
-def decide(policy: Promotion, task: Task, challenger: Scores, champion: Scores | None, unopposed: str = "") -> Decision:
-    """Promote or not, with both numbers.
+def decide(
+    policy: Promotion,
+    task: Task,
+    challenger: Scores,
+    champion: Scores | None,
+    unopposed: str = "",
+    evidence: Evidence = Evidence(),
+) -> Decision:
+    """Promote or not, with the numbers: better by the margin, and no floor, ceiling or doubt in the way.
 
     `champion` is None where none could be measured; `unopposed` then says why, for the reason.
     """
@@ -39,8 +62,12 @@ def decide(policy: Promotion, task: Task, challenger: Scores, champion: Scores |
     if not math.isfinite(score):
         return _no(metric, f"The challenger's {metric} could not be measured on the holdout")
     if champion is None:
-        return _first(policy, metric, score, unopposed)
-    return _against(policy, metric, score, champion.get(metric, math.nan))
+        compared = _first(policy, metric, score, unopposed)
+    else:
+        compared = _against(policy, metric, score, champion.get(metric, math.nan), evidence.interval)
+    against = [*_below_floors(policy, metric, evidence), *_too_slow(policy, evidence)]
+    act = compared.act and not against
+    return Decision(act, "; ".join([compared.reason, *against]), facts=dict(compared.facts))
 
 
 def _first(policy: Promotion, metric: str, score: float, unopposed: str) -> Decision:
@@ -50,7 +77,7 @@ def _first(policy: Promotion, metric: str, score: float, unopposed: str) -> Deci
     return Decision(enough, said, facts={"metric": metric, "challenger": score})
 
 
-def _against(policy: Promotion, metric: str, score: float, best: float) -> Decision:
+def _against(policy: Promotion, metric: str, score: float, best: float, interval: Interval | None) -> Decision:
     facts: dict[str, object] = {"metric": metric, "challenger": score, "champion": best, "margin": policy.margin}
     if not math.isfinite(best):
         return _no(metric, f"The champion's {metric} could not be measured on the holdout")
@@ -58,7 +85,46 @@ def _against(policy: Promotion, metric: str, score: float, best: float) -> Decis
     said = f"{metric}: challenger {score:.4f}, champion {best:.4f}, {gain:+.4f}; needed more than 0"
     if policy.margin:
         said = f"{said} and at least {policy.margin:+g}"
-    return Decision(gain > ROUNDING and gain >= policy.margin - ROUNDING, said, facts=facts)
+    is_sure, how_sure = _sureness(policy, interval)
+    enough = gain > ROUNDING and gain >= policy.margin - ROUNDING
+    return Decision(enough and is_sure, said + how_sure, facts=facts)
+
+
+def _sureness(policy: Promotion, interval: Interval | None) -> tuple[bool, str]:
+    """Whether the difference is more than noise, or need not be, and what to say of it."""
+    if interval is None:
+        asked = policy.require_significance
+        return not asked, "; how sure the difference is could not be measured" if asked else ""
+    is_sure = interval.low > 0
+    said = f"; {interval.level:.0%} interval {interval.low:+.4f} to {interval.high:+.4f}"
+    verdict = "more than noise" if is_sure else "not more than noise"
+    asked_for = ", and promotion.require_significance asks for that" if policy.require_significance else ""
+    return is_sure or not policy.require_significance, f"{said}: {verdict}{'' if is_sure else asked_for}"
+
+
+def _below_floors(policy: Promotion, metric: str, evidence: Evidence) -> list[str]:
+    """Every class that misses its floor; one with a floor of its own that could not be measured does."""
+    every = policy.class_floors.get(ANY_CLASS, 0.0)
+    floors = dict.fromkeys(evidence.per_class, every) | dict(policy.class_floors)
+    floors.pop(ANY_CLASS, None)
+    said = []
+    for name, floor in sorted(floors.items()):
+        scores = evidence.per_class.get(name, {})
+        measured = scores.get(metric, scores.get("f1"))
+        if measured is None:
+            said.append(f"class `{name}` has no example to hold its floor of {floor:g} against")
+        elif measured < floor - ROUNDING:
+            said.append(f"class `{name}` reaches {measured:.4f} of its floor of {floor:g}")
+    return said
+
+
+def _too_slow(policy: Promotion, evidence: Evidence) -> list[str]:
+    most, took = policy.max_latency_ms, evidence.latency_ms
+    if most is None or (took is not None and took <= most):
+        return []
+    if took is None:
+        return [f"latency could not be measured, at most {most:g} ms is allowed"]
+    return [f"95 % of images take up to {took:.0f} ms, at most {most:g} ms is allowed"]
 
 
 def _no(metric: str, reason: str) -> Decision:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from services.decisions.decision import Decision, held
 from services.loop_config import LoopConfig
-from services.state import CatalogueState, DatasetVersion
+from services.state import CatalogueState, DatasetVersion, LoopState
 
 FEWEST_IMAGES = 10
 """AutoML for Images refuses fewer."""
@@ -25,6 +25,8 @@ class Facts:
     versions: Sequence[DatasetVersion]
     config: LoopConfig
     now: datetime
+    paused: str = ""
+    """Why the loop is paused, where it is."""
 
     @property
     def same_content(self) -> DatasetVersion | None:
@@ -34,6 +36,12 @@ class Facts:
 
 
 Rule = Callable[[Facts], Decision | None]
+
+
+def facts_of(state: LoopState, now: datetime) -> Facts:
+    """The facts of a loop."""
+    registered = [v for v in state.datasets if v.status == "registered"]
+    return Facts(state.catalogue, registered, state.config.config, now, state.paused)
 
 
 def decide(facts: Facts) -> Decision:
@@ -48,6 +56,10 @@ def decide(facts: Facts) -> Decision:
 
 def _reuse(version: DatasetVersion) -> dict[str, object]:
     return {"reuse": version.number}
+
+
+def _paused(facts: Facts) -> Decision | None:
+    return _hold(facts.paused) if facts.paused else None
 
 
 def _nothing_labelled(facts: Facts) -> Decision | None:
@@ -96,6 +108,7 @@ def _quiet(facts: Facts) -> Decision | None:
 
 
 RULES: Mapping[str, Rule] = {
+    "paused": _paused,
     "nothing_labelled": _nothing_labelled,
     "nothing_new": _nothing_new,
     "too_few": _too_few,

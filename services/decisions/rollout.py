@@ -90,7 +90,7 @@ def candidates(state: LoopState) -> Candidates:
     """
     current = state.rollout.run if state.rollout and state.rollout.step != "done" else None
     waiting = [r for r in state.runs if r.rollout == "pending" and r.number != current]
-    free = current is None and not state.config.config.paused
+    free = current is None and not state.paused
     newest = max(waiting, key=lambda r: r.number, default=None)
     return Candidates(newest if free else None, [r for r in waiting if r is not newest])
 

@@ -75,7 +75,7 @@ def decide(facts: Facts) -> Decision:
 
 
 def _paused(facts: Facts) -> Decision | None:
-    return _hold("The loop is paused in loop.yaml") if facts.state.config.config.paused else None
+    return _hold(facts.state.paused) if facts.state.paused else None
 
 
 def _one_at_a_time(facts: Facts) -> Decision | None:

@@ -6,17 +6,15 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from services.decisions import register
 from services.decisions.explain import Explanation, explain
-from services.decisions.register import Facts
 from services.state import LoopState
 from services.training.facts import facts_of
 
 
 def explained(state: LoopState, now: datetime) -> dict[str, Any]:
     """The parts of a loop by name, and all of it in sentences."""
-    versions = [v for v in state.datasets if v.status == "registered"]
-    registration = Facts(state.catalogue, versions, state.config.config, now)
-    parts = explain(registration, facts_of(state, now))
+    parts = explain(register.facts_of(state, now), facts_of(state, now))
     lines = [line for part in parts for line in part.sentences()]
     return {"loop": state.loop, "parts": [_shown(part) for part in parts], "sentences": lines}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -130,3 +131,10 @@ def test_a_burst_makes_one_version(gaps: list[int], quiet: int) -> None:
     assert decide(facts(now=due, config=config, first_change=NOW, last_change=last)).act
     made = facts(version(1, "new"), now=due, config=config, first_change=NOW, last_change=last)
     assert not decide(made).act
+
+
+def test_a_paused_loop_registers_nothing_whatever_was_uploaded() -> None:
+    asked = replace(facts(version(1, "old")), paused="The loop is paused by Ada")
+    decision = decide(asked)
+    assert not decision.act
+    assert (decision.reason, decision.facts["rule"], decision.again_in) == ("The loop is paused by Ada", "paused", None)
