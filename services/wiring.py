@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from services.inference.predict import Predictor
     from services.state_store import StateStore
     from services.status.documents import Status
+    from services.status.problems import ProblemReports
     from services.sweep import Sweeper
     from services.timeline import Timeline
     from services.wake import Waker
@@ -156,6 +157,14 @@ def status() -> Status:
     from services.status.documents import Status
 
     return Status(states(), timeline())
+
+
+@cache
+def problem_reports() -> ProblemReports:
+    """Everything that is wrong with uploads."""
+    from services.status.problems import ProblemReports
+
+    return ProblemReports(states(), system_store())
 
 
 @cache

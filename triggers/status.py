@@ -39,6 +39,16 @@ def loop_status(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(wiring.status().loop(req.route_params["loop"]))
 
 
+@blueprint.function_name("problems")
+@blueprint.route("loops/{loop}/problems", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def problems(req: func.HttpRequest) -> func.HttpResponse:
+    """A page of everything that is wrong with a loop's files, the worst first."""
+    from services import wiring
+
+    return json_answer(wiring.problem_reports().report(req.route_params["loop"], dict(req.params)))
+
+
 @blueprint.function_name("timeline")
 @blueprint.route("loops/{loop}/timeline", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answers

@@ -130,13 +130,15 @@ class _Collected:
         self.records: list[ImageRecord] = []
         self._problems: list[Problem] = []
         self._codes: Counter[str] = Counter()
+        self._kept: Counter[str] = Counter()
 
     def take(self, reading: ImageRecord | Problem) -> None:
         if isinstance(reading, ImageRecord):
             self.records.append(reading)
             return
         self._codes[reading.code] += 1
-        if len(self._problems) < MOST_PROBLEMS:
+        if self._kept[reading.severity] < MOST_PROBLEMS:  # many notes must not hide an error behind them
+            self._kept[reading.severity] += 1
             self._problems.append(reading)
 
     def entry(self, path: str, blob: BlobInfo, opened: OpenLabels) -> LabelEntry:

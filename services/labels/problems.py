@@ -87,6 +87,6 @@ def printable(text: str) -> str:
     return UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text[:MOST_TEXT])
 
 
-def worst_first(problems: Iterable[Problem], most: int) -> list[Problem]:
-    """The first of them, errors before warnings before notes, else in their order."""
+def worst_first(problems: Iterable[Problem], most: int | None = None) -> list[Problem]:
+    """The first of them, or all: errors before warnings before notes, else in their order."""
     return sorted(problems, key=lambda p: _RANK[p.severity])[:most]

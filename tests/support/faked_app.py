@@ -16,6 +16,7 @@ from services.inference.predict import Predictor
 from services.names import state_blob
 from services.state_store import StateStore
 from services.status.documents import Status
+from services.status.problems import ProblemReports
 from services.timeline import Timeline
 from services.webhooks.console import Console
 from services.webhooks.dispatch import Dispatcher
@@ -64,6 +65,7 @@ def wire() -> None:
         "predictor": predictor,
         "webhook_console": console,
         "status": status,
+        "problem_reports": ProblemReports(StateStore(fakes.system, fakes.clock), fakes.system),
         **{name: Noting(name) for name in ("waker", "controller", "deliverer", "sweeper")},
     }
     for name, service in services.items():

@@ -81,7 +81,7 @@ def test_health_looks_at_real_storage(client: httpx.Client) -> None:
 def test_the_page_and_health_need_no_key_and_everything_else_does(cloud: CloudProcess) -> None:
     with httpx.Client(base_url=f"{cloud.urls['host']}/api") as stranger:
         assert [stranger.get(path).status_code for path in ("/health", "/dashboard")] == [200, 200]
-        for path in ("/status", "/loops/cards/status", "/loops/cards/timeline", "/webhooks"):
+        for path in ("/status", "/loops/cards/status", "/loops/cards/problems", "/loops/cards/timeline", "/webhooks"):
             assert stranger.get(path).status_code == 401
         assert stranger.post("/loops/cards/predict", content=jpeg(40, 30)).status_code == 401
 

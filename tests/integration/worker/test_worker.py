@@ -24,7 +24,7 @@ from tests.support.faked_app import make_folder
 from tests.support.predictions import picture
 
 FUNCTIONS = sorted(
-    ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "timeline", "explain",
+    ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "problems", "timeline", "explain",
      "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_remove", "webhooks_test", "webhooks_deliveries"]
 )  # fmt: skip
 IMAGE = picture(200, 100)
@@ -62,6 +62,7 @@ REQUESTS = [
     Request("dashboard", "/dashboard"),
     of_loop("loop_status", "cards", "status"),
     of_loop("loop_status", "nobody", "status"),
+    of_loop("problems", "cards", "problems", query={"severity": "error"}),
     of_loop("timeline", "cards", "timeline", query={"limit": "5"}),
     of_loop("timeline", "cards", "timeline", query={"limit": "x"}),
     of_loop("predict", "cards", "predict", method="POST", body=IMAGE, headers=JPEG),

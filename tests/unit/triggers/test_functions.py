@@ -26,7 +26,7 @@ EXPECTED = {
     "deliver": "queueTrigger",
     "sweep": "timerTrigger",
     **dict.fromkeys(
-        ["health", "status", "loop_status", "timeline", "explain", "dashboard", "predict", "webhooks_register", "webhooks_list",
+        ["health", "status", "loop_status", "problems", "timeline", "explain", "dashboard", "predict", "webhooks_register", "webhooks_list",
          "webhooks_remove", "webhooks_test", "webhooks_deliveries"],
         "httpTrigger",
     ),
@@ -141,6 +141,7 @@ class TestErrors:
         "status": "status",
         "loop_status": "status",
         "timeline": "status",
+        "problems": "problem_reports",
         "predict": "predictor",
         "webhooks_register": "webhook_console",
         "webhooks_list": "webhook_console",
