@@ -41,9 +41,10 @@ def loop_of_blob(name: str) -> str | None:
     return folder if slash and rest and is_loop_name(folder) else None
 
 
-def job_name(loop: str, content_hash: str, config_hash: str) -> str:
-    """One name for one dataset content and training config, so that Azure ML itself refuses a second job."""
-    return f"vl-{loop}-{digest(content_hash, config_hash)}"
+def job_name(loop: str, content_hash: str, config_hash: str, attempt: int = 1) -> str:
+    """One name for one dataset content, training config and attempt, so that Azure ML itself refuses a second job."""
+    again = (str(attempt),) if attempt > 1 else ()
+    return f"vl-{loop}-{digest(content_hash, config_hash, *again)}"
 
 
 def loop_of_job(run_id: str) -> str | None:

@@ -114,38 +114,6 @@ class ModelRef(Part):
     version: str
 
 
-RunStatus = Literal["intended", "submitted", "completed", "failed", "canceled"]
-FINISHED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
-
-
-class TrainingRun(Part):
-    """One paid job on one dataset version; its name is derived from the hash of both."""
-
-    number: int
-    job: str
-    dataset_version: int
-    config_hash: str
-    status: RunStatus = "intended"
-    machines: int = 1
-    """Machines that the run may use at once: its machine hours are its duration times these."""
-    phase: str = ""
-    """Azure ML's own word for where the job is."""
-    intended: datetime
-    submitted: datetime | None = None
-    started: datetime | None = None
-    finished: datetime | None = None
-    reason: str = ""
-    best_child: str = ""
-    metrics: dict[str, float] = Field(default_factory=dict)
-    model: ModelRef | None = None
-    rollout: Literal["", "pending", "promoted", "rejected", "failed", "superseded"] = ""
-
-    @property
-    def active(self) -> bool:
-        """Whether the job is, or may be, costing money."""
-        return self.status not in FINISHED
-
-
 class Order(Part):
     """What a person asked for, until it is done."""
 
@@ -179,6 +147,42 @@ class Champion(Part):
     metric: str
     score: float
     promoted: datetime
+
+
+RunStatus = Literal["intended", "submitted", "completed", "failed", "canceled"]
+FINISHED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
+
+
+class TrainingRun(Part):
+    """One paid job on one dataset version; its name is derived from the hash of both."""
+
+    number: int
+    job: str
+    dataset_version: int
+    config_hash: str
+    status: RunStatus = "intended"
+    attempt: int = 1
+    """How often this content was trained with these settings, this run included; each attempt has a job of its own."""
+    cancel: Order | None = None
+    """Who asked to cancel the run."""
+    machines: int = 1
+    """Machines that the run may use at once: its machine hours are its duration times these."""
+    phase: str = ""
+    """Azure ML's own word for where the job is."""
+    intended: datetime
+    submitted: datetime | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    reason: str = ""
+    best_child: str = ""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    model: ModelRef | None = None
+    rollout: Literal["", "pending", "promoted", "rejected", "failed", "superseded"] = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether the job is, or may be, costing money."""
+        return self.status not in FINISHED
 
 
 class Interval(Part):

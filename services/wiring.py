@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from services.cloud.scoring import EndpointScorer
     from services.context import Cloud
     from services.controller import Controller
+    from services.controls import Controls
     from services.inference.predict import Predictor
     from services.state_store import StateStore
     from services.status.documents import Status
@@ -152,6 +153,15 @@ def predictor() -> Predictor:
 
 
 @cache
+def controls() -> Controls:
+    """What people ask of a loop."""
+    from services.commands import Commands
+    from services.controls import Controls
+
+    return Controls(states(), Commands(system_store()), waker(), clock)
+
+
+@cache
 def status() -> Status:
     """What a person sees."""
     from services.status.documents import Status
@@ -171,13 +181,14 @@ def problem_reports() -> ProblemReports:
 def controller() -> Controller:
     """Looks at one loop at a time."""
     from services.config_stage import ConfigStage
+    from services.control_stage import ControlStage
     from services.controller import Controller
     from services.datasets.stage import DatasetStage
     from services.outbox import Outbox
     from services.rollout.stage import RolloutStage
     from services.training.stage import TrainingStage
 
-    stages = (ConfigStage(), DatasetStage(), TrainingStage(), RolloutStage())
+    stages = (ConfigStage(), ControlStage(), DatasetStage(), TrainingStage(), RolloutStage())
     return Controller(cloud(), stages, waker(), Outbox(timeline(), dispatcher()), states())
 
 

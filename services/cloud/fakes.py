@@ -249,6 +249,12 @@ class FakeWorkspace(_Hooked):
         if metrics is not None and not error:
             self.children[name] = BestChild(f"{name}_HD_0", dict(metrics))
 
+    def cancel(self, job: str) -> None:
+        with self._outside("cancel"):
+            found = self.jobs.get(job)
+            if found is not None and found.phase in ("waiting", "running"):
+                self.jobs[job] = replace(found, status="Canceled", phase="canceled")
+
     def best_child(self, job: str) -> BestChild | None:
         with self._outside("best_child"):
             return self.children.get(job)

@@ -197,6 +197,14 @@ class AzureWorkspace:
         with suppress(Conflict), translated(what):  # somebody else's submission under this name is ours too
             self._client.jobs.create_or_update(automl_job(spec), skip_validation=True)
 
+    def cancel(self, job: str) -> None:
+        """See `Workspace`."""
+        view = self.job(job)
+        if view is None or view.phase not in ("waiting", "running"):
+            return
+        with suppress(NotFound), translated(f"Cancelling job {job}"):
+            self._client.jobs.begin_cancel(job, polling=False)
+
     def best_child(self, job: str) -> BestChild | None:
         """See `Workspace`."""
         tags = {t.get("key"): t.get("value") for t in self._run(job).get("data", {}).get("tags", [])}

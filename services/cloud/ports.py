@@ -245,6 +245,10 @@ class Workspace(Protocol):
         """Submit the job under its name; a job of that name that exists is left alone."""
         ...
 
+    def cancel(self, job: str) -> None:
+        """Begin to cancel a job; one that has ended, or is not there, is left alone."""
+        ...
+
     def best_child(self, job: str) -> BestChild | None:
         """The best trial, by the MLflow tag `automl_best_child_run_id`; None where no trial succeeded."""
         ...

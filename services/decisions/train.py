@@ -61,6 +61,27 @@ class Facts:
             return 0
         return version.new_since_trained
 
+    @property
+    def wanted(self) -> bool:
+        """Whether a person asked for a run: thresholds and cooldown are skipped, caps are not."""
+        return self.state.train_now is not None
+
+    @property
+    def last_attempt(self) -> TrainingRun | None:
+        """The last run on the newest version's content with the same settings."""
+        version, runs = self.version, reversed(self.state.runs)
+        return next((r for r in runs if version and self._is_same(r, version)), None)
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt the next run on this content with these settings would be."""
+        return self.last_attempt.attempt + 1 if self.last_attempt else 1
+
+    def _is_same(self, run: TrainingRun, version: DatasetVersion) -> bool:
+        trained_on = self.version_of(run)
+        same_data = trained_on is not None and trained_on.content_hash == version.content_hash
+        return same_data and run.config_hash == self.config_hash
+
     def version_of(self, run: TrainingRun) -> DatasetVersion | None:
         """The dataset version that a run was trained on, while it is remembered."""
         return next((d for d in self.state.datasets if d.number == run.dataset_version), None)
@@ -96,7 +117,7 @@ def _misfit(facts: Facts) -> Decision | None:
 
 def _first_threshold(facts: Facts) -> Decision | None:
     version, policy = facts.version, facts.policy.first_threshold
-    if version is None or facts.trained is not None:
+    if version is None or facts.trained is not None or facts.wanted:
         return None
     missing = [f"{version.images} of {policy.images} labelled images"] if version.images < policy.images else []
     counts = {name: version.images_per_class.get(name, 0) for name in version.classes}
@@ -108,14 +129,16 @@ def _first_threshold(facts: Facts) -> Decision | None:
 
 def _retrain_threshold(facts: Facts) -> Decision | None:
     version, trained = facts.version, facts.trained
-    if version is None or trained is None or not 0 < facts.new < needed_for_retrain(facts):
+    if version is None or trained is None or facts.wanted or not 0 < facts.new < needed_for_retrain(facts):
         return None
     return _short_of_new(facts, trained)
 
 
 def _nothing_new(facts: Facts) -> Decision | None:
     """Apart from the threshold, as it is the ordinary course after a training run."""
-    return _short_of_new(facts, facts.trained) if facts.version and facts.trained and not facts.new else None
+    if facts.version is None or facts.trained is None or facts.wanted or facts.new:
+        return None
+    return _short_of_new(facts, facts.trained)
 
 
 def _short_of_new(facts: Facts, trained: TrainingRun) -> Decision:
@@ -136,27 +159,18 @@ def needed_for_retrain(facts: Facts) -> int:
 
 def _never_twice(facts: Facts) -> Decision | None:
     """Counts failed and canceled runs too: the same job on the same data would fail again, and be paid again."""
-    version = facts.version
-    if version is None:
-        return None
-    run = next((r for r in facts.state.runs if _is_same(facts, r, version)), None)
-    if run is None:
+    run, order = facts.last_attempt, facts.state.train_now
+    if run is None or run.active or (order is not None and order.again and run.status != "completed"):
         return None
     outcome = f"{run.status}: {run.reason}" if run.reason else run.status
-    reason = f"Dataset version {version.number} was trained with these settings by run {run.number} ({outcome})"
+    reason = f"Dataset version {run.dataset_version} was trained with these settings by run {run.number} ({outcome})"
     return _hold(f"{reason}; it takes new labels or other training settings", run=run.number)
-
-
-def _is_same(facts: Facts, run: TrainingRun, version: DatasetVersion) -> bool:
-    trained_on = facts.version_of(run)
-    same_data = trained_on is not None and trained_on.content_hash == version.content_hash
-    return same_data and run.config_hash == facts.config_hash
 
 
 def _cooldown(facts: Facts) -> Decision | None:
     ends = [r.finished for r in facts.state.runs if r.finished]
     over = max(ends, default=facts.now) + timedelta(seconds=facts.policy.cooldown_seconds)
-    if not ends or over <= facts.now:
+    if not ends or over <= facts.now or facts.wanted:
         return None
     return _wait(f"The cooldown after the last run lasts until {_time(over)}", over, facts.now)
 
@@ -219,12 +233,17 @@ RULES: Mapping[str, Rule] = {
 QUIET = frozenset({"active", "no_version", "nothing_new"})
 """Rules whose holding is the ordinary course of things: shown on the status page, not told as an event."""
 
+ANSWERS = frozenset({"never_twice"})
+"""Rules whose holding answers a person who asked for a run; any other lets the request wait."""
+
 
 def _start(facts: Facts) -> Decision:
     version, trained = facts.version, facts.trained
     if version is None:
         raise ValueError("a rule holds a loop without a dataset version")
-    if trained is None:
+    if facts.state.train_now is not None:
+        why = f"A training run was asked for{facts.state.train_now.signed}"
+    elif trained is None:
         policy = facts.policy.first_threshold
         why = f"{version.images} labelled images ({policy.images} needed), at least {policy.per_class} of every class"
     else:

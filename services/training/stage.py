@@ -43,7 +43,9 @@ class TrainingStage:
         run = context.state.active_run
         if run is None:
             return self._consider(context)
-        return self._submit(context, run) if run.status == "intended" else self._follow(context, run)
+        if run.status == "submitted":
+            return self._follow(context, run)
+        return self._submit(context, run) if run.cancel is None else self._cancel_unsent(context, run)
 
     def _consider(self, context: LoopContext) -> float | None:
         version, facts = context.state.dataset, facts_of(context.state, context.now)
@@ -51,30 +53,35 @@ class TrainingStage:
         if not decision.act or version is None:
             self._hold(context, decision.reason, str(decision.facts.get("rule", "")))
             return decision.again_in
-        self._intend(context, version, facts.config_hash, decision.reason)
+        self._intend(context, version, facts, decision.reason)
         return 0.0
 
     def _hold(self, context: LoopContext, reason: str, rule: str) -> None:
         """Told once a reason: the reason of an unchanged situation reads the same at every look."""
-        if context.state.reasons.get(self.name) == reason:
+        answered = context.state.train_now is not None and rule in train.ANSWERS
+        if context.state.reasons.get(self.name) == reason and not answered:
             return
         context.state.reasons[self.name] = reason
-        if rule not in train.QUIET:
+        if rule not in train.QUIET or answered:
             context.tell("training.held", reason, rule=rule)
+        if answered:
+            context.state.train_now = None
         context.save()
 
-    def _intend(self, context: LoopContext, version: DatasetVersion, hashed: str, reason: str) -> None:
+    def _intend(self, context: LoopContext, version: DatasetVersion, facts: train.Facts, reason: str) -> None:
         number = max((r.number for r in context.state.runs), default=0) + 1
         run = TrainingRun(
             number=number,
-            job=job_name(context.loop, version.content_hash, hashed),
+            job=job_name(context.loop, version.content_hash, facts.config_hash, facts.attempt),
             dataset_version=version.number,
-            config_hash=hashed,
+            config_hash=facts.config_hash,
+            attempt=facts.attempt,
             machines=machines(context.config.training),
             intended=context.now,
             reason=reason,
         )
         context.state.runs.append(run)
+        context.state.train_now = None
         context.state.reasons[self.name] = reason
         context.save()
 
@@ -95,6 +102,14 @@ class TrainingStage:
         context.save()
         return context.cloud.settings.poll_seconds
 
+    def _cancel_unsent(self, context: LoopContext, run: TrainingRun) -> float:
+        """Cancelled between intent and submission: the job may have been made by a process that died after it."""
+        if context.cloud.workspace.job(run.job) is None:
+            return self._canceled(context, run)
+        run.status, run.submitted = "submitted", context.now
+        context.save()
+        return 0.0
+
     def _withdraw(self, context: LoopContext, run: TrainingRun) -> float:
         """loop.yaml changed before a job was made: the run's name promises settings that a job would not have."""
         context.state.runs.remove(run)
@@ -113,11 +128,15 @@ class TrainingStage:
         view = context.cloud.workspace.job(run.job)
         if view is None:
             return self._vanished(context, run)
-        if view.phase in ("failed", "canceled"):
+        if view.phase == "canceled":
+            return self._canceled(context, run, view)
+        if view.phase == "failed":
             said = view.error or "Azure ML gives no reason"
             return self._fail(context, run, f"The job ended as {view.status}: {said}", view)
         if view.phase == "completed":
             return self._complete(context, run, view)
+        if run.cancel is not None and view.status != "CancelRequested":
+            context.cloud.workspace.cancel(run.job)
         if (run.phase, run.started) != (view.status, view.started):
             run.phase, run.started = view.status, view.started
             context.save()
@@ -165,9 +184,19 @@ class TrainingStage:
         context.tell("model.registered", registered, run=run.number, model=model.name, version=model.version)
         context.save()
 
+    def _canceled(self, context: LoopContext, run: TrainingRun, view: JobView | None = None) -> float:
+        """By us or outside; not trained again by itself, as somebody did not want it."""
+        self._record(context, run, view)
+        run.status = "canceled"
+        where = run.cancel.signed if run.cancel else " in Azure ML, not by Visionloop"
+        run.reason = context.state.reasons[self.name] = f"Training run {run.number} was cancelled{where}"
+        context.tell("training.canceled", run.reason, run=run.number, job=run.job, dataset_version=run.dataset_version)
+        context.save()
+        return 0.0
+
     def _fail(self, context: LoopContext, run: TrainingRun, reason: str, view: JobView | None = None) -> float:
         self._record(context, run, view)
-        run.status = "canceled" if view is not None and view.phase == "canceled" else "failed"
+        run.status = "failed"
         run.reason = context.state.reasons[self.name] = reason
         context.tell("training.failed", reason, run=run.number, job=run.job, dataset_version=run.dataset_version)
         context.save()

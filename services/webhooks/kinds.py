@@ -14,6 +14,9 @@ KINDS = {
     "training.started": "a training job was submitted",
     "training.completed": "a training job ended with a model",
     "training.failed": "a training job ended without one",
+    "training.requested": "a person asked for a training job, whatever the thresholds",
+    "training.canceling": "a person asked to cancel a training job",
+    "training.canceled": "a training job was cancelled, here or in Azure ML",
     "training.held": "a rule holds the next training job back, told once a reason",
     "model.registered": "the best model of a job is registered",
     "rollout.started": "a candidate is being deployed beside the champion",
@@ -21,6 +24,8 @@ KINDS = {
     "rollout.promoted": "the challenger is live",
     "rollout.rejected": "the champion stays live",
     "rollout.failed": "a step of the rollout failed; the champion stays live",
+    "loop.paused": "a person paused the loop: nothing new is started",
+    "loop.resumed": "a person let the loop go on",
     "loop.error": "a step of the controller failed and is tried again",
     "webhook.test": "you asked for a test",
 }

@@ -24,7 +24,8 @@ from tests.support.faked_app import make_folder
 from tests.support.predictions import picture
 
 FUNCTIONS = sorted(
-    ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "problems", "timeline", "explain",
+    ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "problems", "timeline",
+     "explain", "train", "pause", "resume", "cancel_run",
      "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_remove", "webhooks_test", "webhooks_deliveries"]
 )  # fmt: skip
 IMAGE = picture(200, 100)

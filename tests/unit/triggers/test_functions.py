@@ -26,7 +26,8 @@ EXPECTED = {
     "deliver": "queueTrigger",
     "sweep": "timerTrigger",
     **dict.fromkeys(
-        ["health", "status", "loop_status", "problems", "timeline", "explain", "dashboard", "predict", "webhooks_register", "webhooks_list",
+        ["health", "status", "loop_status", "problems", "timeline", "explain", "dashboard", "predict", "train", "pause",
+         "resume", "cancel_run", "webhooks_register", "webhooks_list",
          "webhooks_remove", "webhooks_test", "webhooks_deliveries"],
         "httpTrigger",
     ),

@@ -1,0 +1,95 @@
+"""What people ask of a loop over HTTP, kept until the controller carries it out.
+
+A command is a blob `commands/<loop>/<name>.json` in the container that only we write, followed by a wake. A wake that
+is lost delays it to the sweep; a command that comes twice is the same blob. The controller notes the ETag of what it
+carried out in the loop's state, so nothing is deleted, and no command written meanwhile can be lost. Of two commands
+of one name the newest holds: a resume takes a pause back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.cloud.ports import BlobStore
+from services.errors import BadRequest
+from services.state import LoopState, Order
+
+Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+MOST_BYTES = 8 * 1024
+
+
+class Asked(BaseModel):
+    """The body of a request; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: Line = ""
+    """Who asks, for the timeline."""
+    why: Line = ""
+    """Why, for the timeline."""
+    again: bool = False
+    """With `train`: also where a run on the same data with the same settings failed or was cancelled."""
+
+
+Action = Literal["train", "pause", "resume", "cancel"]
+_NAMES: dict[Action, str] = {"train": "train", "pause": "pause", "resume": "pause", "cancel": "cancel"}
+
+
+class Command(BaseModel):
+    """What is kept of a request."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    action: Action
+    order: Order
+    run: int | None = None
+    """The training run that is to be cancelled."""
+
+
+def read_asked(body: bytes) -> Asked:
+    """Read the body of a request; an empty one asks without a name and a reason.
+
+    Raises:
+        BadRequest: saying which member is wrong.
+    """
+    if len(body) > MOST_BYTES:
+        raise BadRequest(f"The body has more than {MOST_BYTES} bytes")
+    try:
+        return Asked.model_validate(json.loads(body) if body.strip() else {})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "The body"
+        raise BadRequest(f"{where}: {first['msg']}") from None
+    except (ValueError, RecursionError):
+        raise BadRequest('The body must be JSON, such as {"by": "Ada", "why": "new camera"}, or empty') from None
+
+
+def command(action: Action, asked: Asked, now: datetime, run: int | None = None) -> Command:
+    """The command that a request is kept as."""
+    order = Order(by=asked.by.strip(), why=asked.why.strip(), at=now, again=asked.again)
+    return Command(action=action, order=order, run=run)
+
+
+class Commands:
+    """The commands of all loops."""
+
+    def __init__(self, system: BlobStore) -> None:
+        """`system` is the container that only we write."""
+        self._system = system
+
+    def put(self, loop: str, asked: Command) -> None:
+        """Keep a command; an older one of the same name is replaced."""
+        self._system.write(f"commands/{loop}/{_NAMES[asked.action]}.json", asked.model_dump_json().encode())
+
+    def new(self, state: LoopState) -> Iterator[tuple[str, str, Command]]:
+        """Name, ETag and command of what is not carried out yet."""
+        for blob in self._system.list(f"commands/{state.loop}/"):
+            name = blob.name.rpartition("/")[2].removesuffix(".json")
+            if state.commands.get(name) != blob.etag:
+                read = self._system.read(blob.name)
+                yield name, read.etag, Command.model_validate_json(read.data)

@@ -1,0 +1,56 @@
+"""Carries out what people asked for over HTTP: each command once, told with who asked and why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.commands import Command, Commands
+from services.context import LoopContext
+from services.state import LoopState, Order
+from services.training.facts import facts_of
+
+
+class ControlStage:
+    """Before the stages that start something, so that a pause holds within the wake that finds it."""
+
+    name = "control"
+
+    def step(self, context: LoopContext) -> float | None:
+        """Carry out new commands; each is noted with its effect in one write, so that it has its effect once."""
+        for name, etag, command in list(Commands(context.cloud.system).new(context.state)):
+            _carry_out(context, command)
+            context.state.commands[name] = etag
+            context.save()
+        return None
+
+
+def _carry_out(context: LoopContext, command: Command) -> None:
+    state, order = context.state, command.order
+    said = {"by": order.by, "why": order.why}
+    if command.action == "pause" and state.pause is None:
+        state.pause = order
+        context.tell("loop.paused", f"{state.paused}; what runs is followed to its end", **said)
+    elif command.action == "resume" and state.pause is not None:
+        state.pause = None
+        context.tell("loop.resumed", f"The loop goes on{order.signed}", **said)
+    elif command.action == "train":
+        context.tell("training.requested", want_training(state, order, context.now), again=order.again, **said)
+    elif command.action == "cancel":
+        _cancel(context, order, command.run)
+
+
+def want_training(state: LoopState, order: Order, now: datetime) -> str:
+    """Note that a run is wanted whatever the thresholds, unless the very run is under way; says which."""
+    run, facts = state.active_run, facts_of(state, now)
+    if run is not None and facts.last_attempt is run:
+        return f"Training run {run.number} on the newest dataset version is under way already; asked for{order.signed}"
+    state.train_now = order
+    return f"A training run is asked for{order.signed}"
+
+
+def _cancel(context: LoopContext, order: Order, number: int | None) -> None:
+    run = context.state.active_run
+    if run is not None and run.number == number and run.cancel is None:
+        run.cancel = order
+        reason = f"Training run {run.number} is to be cancelled{order.signed}"
+        context.tell("training.canceling", reason, run=run.number, job=run.job, by=order.by, why=order.why)
