@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.datasets.reading import HoldoutImage
 from services.loop_config import Task
+from services.rollout import detection
 from services.rollout.answers import Found
-
-if TYPE_CHECKING:
-    from pycocotools.cocoeval import COCOeval
+from services.rollout.bootstrap import Resampled
 
 MULTILABEL_THRESHOLD = 0.5
 """A class counts as found from this probability on; Azure ML's own threshold for multilabel models."""
+MOST_CONFUSED = 50
+"""No table of confusions is kept of more classes than these."""
 
 Answers = Sequence[Sequence[Found]]
 
@@ -25,6 +26,10 @@ class Measures:
 
     overall: Mapping[str, float]
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    again: Mapping[str, Resampled] = field(default_factory=dict, compare=False, repr=False)
+    """By metric: the same measured on images that count so many times each."""
+    picture: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What a model card draws: `precision_at_recall`, or `classes` and `confusion`."""
 
 
 def measure(task: Task, classes: Sequence[str], images: Sequence[HoldoutImage], answers: Answers) -> Measures:
@@ -53,27 +58,24 @@ class _Labels:
 def _detection(classes: Sequence[str], images: Sequence[HoldoutImage], answers: Answers) -> Measures:
     """COCO: mean over classes and IoU thresholds 0.50 to 0.95, at most 100 boxes an image."""
     ids = {name: number for number, name in enumerate(classes, 1)}
-    truth = [_coco_truth(i, image, ids) for i, image in enumerate(images, 1)]
-    boxes = [
+    truth = [t for i, image in enumerate(images, 1) for t in _coco_truth(i, image, ids)]
+    found = [
         {"image_id": i, "category_id": ids[f.label], "bbox": _pixels(f.box, image), "score": f.score}
-        for i, (image, found) in enumerate(zip(images, answers, strict=True), 1)
-        for f in found
+        for i, (image, each) in enumerate(zip(images, answers, strict=True), 1)
+        for f in each
         if f.box is not None
     ]
-    evaluated = _coco(ids, images, [t for each in truth for t in each], boxes)
+    sizes = [{"id": i, "width": image.width, "height": image.height} for i, image in enumerate(images, 1)]
+    evaluated = detection.evaluate(sizes, ids, truth, found, "bbox")
     if evaluated is None:
         return Measures({})
-    precision = evaluated.eval["precision"][:, :, :, 0, -1]  # IoU threshold, recall, class; all areas, most boxes
-    per_class = {name: _precisions(precision[:, :, ids[name] - 1]) for name in classes}
-    return Measures(_precisions(precision), {name: found for name, found in per_class.items() if found})
-
-
-def _precisions(precision: Any) -> dict[str, float]:
-    """COCO marks what has no example by -1."""
-    measured, at_half = precision[precision > -1], precision[0][precision[0] > -1]
-    if not measured.size:
-        return {}
-    return {"mean_average_precision": float(measured.mean()), "map50": float(at_half.mean())}
+    per_class = {name: precisions for name in classes if (precisions := detection.precisions(evaluated, ids[name]))}
+    again: dict[str, Resampled] = {
+        "mean_average_precision": detection.Resampled(evaluated, len(evaluated.params.iouThrs)),
+        "map50": detection.Resampled(evaluated, 1),
+    }
+    picture = {"precision_at_recall": detection.curve(evaluated)}
+    return Measures(detection.precisions(evaluated), per_class, again, picture)
 
 
 def _coco_truth(image_id: int, image: HoldoutImage, ids: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -93,79 +95,92 @@ def _pixels(box: tuple[float, float, float, float] | None, image: HoldoutImage) 
     return [left * image.width, top * image.height, (right - left) * image.width, (bottom - top) * image.height]
 
 
-def _coco(
-    ids: Mapping[str, int], images: Sequence[HoldoutImage], truth: list[dict[str, Any]], boxes: list[dict[str, Any]]
-) -> COCOeval | None:
-    if not truth:
-        return None
-    from pycocotools import coco as coco_module
-    from pycocotools import cocoeval
-
-    for module in (coco_module, cocoeval):  # both talk on stdout; theirs alone is silenced, not the process's
-        module.print = _silent
-    base = {
-        "images": [{"id": i, "width": im.width, "height": im.height} for i, im in enumerate(images, 1)],
-        "categories": [{"id": number, "name": name} for name, number in ids.items()],
-    }
-    evaluated = cocoeval.COCOeval(
-        _index({**base, "annotations": truth}), _index({**base, "annotations": boxes}), "bbox"
-    )
-    evaluated.evaluate()
-    evaluated.accumulate()
-    return evaluated
-
-
-def _index(dataset: dict[str, Any]) -> Any:
-    from pycocotools.coco import COCO
-
-    for number, annotation in enumerate(dataset["annotations"], 1):
-        annotation["id"] = number
-        annotation.setdefault("iscrowd", 0)
-        annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
-    made = COCO()
-    made.dataset = dataset
-    made.createIndex()
-    return made
-
-
-def _silent(*_: object, **__: object) -> None:
-    return
-
-
 def _classification(classes: Sequence[str], images: Sequence[HoldoutImage], answers: Answers) -> Measures:
     """Accuracy: the likeliest class is the image's. Macro F1: mean of F1 over the classes that occur."""
     wanted = [{a.label for a in image.annotations} for image in images]
     found = [{max(each, key=lambda f: f.score).label} if each else set() for each in answers]
-    if not images:
-        return Measures({})
-    per_class = _f1_per_class(classes, wanted, found)
-    accuracy = sum(w == f for w, f in zip(wanted, found, strict=True)) / len(images)
-    return Measures({"accuracy": accuracy, **_macro(per_class)}, per_class)
+    right = [float(w == f) for w, f in zip(wanted, found, strict=True)]
+    return _named(classes, wanted, found, "accuracy", right)
 
 
 def _multilabel(classes: Sequence[str], images: Sequence[HoldoutImage], answers: Answers) -> Measures:
     """IoU: mean over images of classes both wanted and found, over classes wanted or found; 1 where both are none."""
     wanted = [{a.label for a in image.annotations} for image in images]
     found = [{f.label for f in each if f.score >= MULTILABEL_THRESHOLD} for each in answers]
-    if not images:
-        return Measures({})
-    per_class = _f1_per_class(classes, wanted, found)
     ious = [len(w & f) / len(w | f) if w | f else 1.0 for w, f in zip(wanted, found, strict=True)]
-    return Measures({"iou": sum(ious) / len(ious), **_macro(per_class)}, per_class)
+    return _named(classes, wanted, found, "iou", ious)
 
 
-def _f1_per_class(
-    classes: Sequence[str], wanted: Sequence[set[str]], found: Sequence[set[str]]
-) -> dict[str, dict[str, float]]:
-    measured = {}
-    for name in classes:
-        hits = sum(name in w and name in f for w, f in zip(wanted, found, strict=True))
-        total = sum(name in w for w in wanted) + sum(name in f for f in found)
-        if total:
-            measured[name] = {"f1": 2 * hits / total}
-    return measured
+def _named(
+    classes: Sequence[str], wanted: Sequence[set[str]], found: Sequence[set[str]], metric: str, each: Sequence[float]
+) -> Measures:
+    """`each` is the metric of every image."""
+    if not wanted:
+        return Measures({})
+    per_class = {name: counted for name in classes if (counted := _of_class(name, wanted, found))}
+    overall = {metric: sum(each) / len(each), **_macro(per_class)}
+    again: dict[str, Resampled] = {metric: WeightedMean(each), "macro_f1": WeightedMacroF1(classes, wanted, found)}
+    return Measures(overall, per_class, again, _confusion(classes, wanted, found))
+
+
+def _of_class(name: str, wanted: Sequence[set[str]], found: Sequence[set[str]]) -> dict[str, float]:
+    """F1, and what it is made of where that is defined; nothing of a class that neither occurs nor was found."""
+    hits = sum(name in w and name in f for w, f in zip(wanted, found, strict=True))
+    there, said = sum(name in w for w in wanted), sum(name in f for f in found)
+    shares = {"precision": (hits, said), "recall": (hits, there)}
+    parts = {share: part / of for share, (part, of) in shares.items() if of}
+    return {"f1": 2 * hits / (there + said), **parts} if there + said else {}
 
 
 def _macro(per_class: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     scores = [each["f1"] for each in per_class.values()]
     return {"macro_f1": sum(scores) / len(scores)} if scores else {}
+
+
+def _confusion(classes: Sequence[str], wanted: Sequence[set[str]], found: Sequence[set[str]]) -> dict[str, Any]:
+    """Counts of [wanted][found]; pairs of an image's right classes count for themselves, its others crosswise."""
+    if len(classes) > MOST_CONFUSED:
+        return {}
+    at = {name: position for position, name in enumerate(classes)}
+    counts = [[0] * len(classes) for _ in classes]
+    for want, say in zip(wanted, found, strict=True):
+        pairs = [(name, name) for name in want & say] + [(w, s) for w in want - say for s in say - want]
+        for w, s in pairs:
+            if w in at:
+                counts[at[w]][at[s]] += 1
+    return {"classes": list(classes), "confusion": counts}
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedMean:
+    """A mean over images that count so many times each: [resample, image] to [resample]."""
+
+    each: Sequence[float]
+
+    def __call__(self, weights: Any) -> Any:
+        import numpy as np
+
+        return weights @ np.asarray(self.each, float) / weights.sum(axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedMacroF1:
+    """Macro F1 of images that count so many times each: [resample, image] to [resample]."""
+
+    classes: Sequence[str]
+    wanted: Sequence[set[str]]
+    found: Sequence[set[str]]
+
+    def __call__(self, weights: Any) -> Any:
+        import numpy as np
+
+        wanted, found = (self._table(each) for each in (self.wanted, self.found))
+        hits, total = weights @ (wanted * found), weights @ (wanted + found)
+        counts = total > 0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(counts, 2 * hits / total, 0.0).sum(axis=1) / counts.sum(axis=1)
+
+    def _table(self, each: Sequence[set[str]]) -> Any:
+        import numpy as np
+
+        return np.array([[name in names for name in self.classes] for names in each], int)

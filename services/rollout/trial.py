@@ -11,11 +11,13 @@ from services.datasets.reading import HoldoutImage
 from services.decisions import promote
 from services.decisions.rollout import may_try
 from services.errors import NotFound, Upstream, UpstreamRefused, VisionloopError
+from services.names import digest
 from services.rollout.answers import read_answer
+from services.rollout.bootstrap import difference
 from services.rollout.course import give_up, go, poll, try_again
 from services.rollout.evaluation import Answer, Evaluation, Target
 from services.rollout.metrics import Measures, measure
-from services.state import DatasetVersion, Rollout
+from services.state import DatasetVersion, Interval, Rollout
 
 Holdout = Callable[[BlobStore, DatasetVersion], Sequence[HoldoutImage]]
 
@@ -127,6 +129,8 @@ def _measured(
         return give_up(context, rollout, f"{said}: too few to compare models by")
     measures = {e.target.slot: _measure(version, common, e.answers) for e in evaluations}
     rollout.scores = {slot: dict(found.overall) for slot, found in measures.items()}
+    rollout.latency_ms = {e.target.slot: took for e in evaluations if (took := e.latency_ms) is not None}
+    rollout.interval = _interval(context, rollout, version, len(common), measures)
     blob = _keep(context, rollout, version, len(common), measures)
     _tell(context, rollout, len(common), measures, blob)
     return go(context, rollout, "measured")
@@ -136,22 +140,46 @@ def _measure(version: DatasetVersion, images: Sequence[HoldoutImage], answers: M
     return measure(version.task, version.classes, images, [answers[i.blob] or [] for i in images])
 
 
+def _interval(
+    context: LoopContext, rollout: Rollout, version: DatasetVersion, images: int, measures: Mapping[str, Measures]
+) -> Interval | None:
+    """How sure the difference is; seeded by what is compared, so that a repeated step says the same."""
+    champion = next((found for slot, found in measures.items() if slot != rollout.slot), None)
+    metric = promote.metric_of(context.config.promotion, version.task)
+    again, against = measures[rollout.slot].again.get(metric), champion.again.get(metric) if champion else None
+    if again is None or against is None:
+        return None
+    seed = int(digest(context.loop, str(rollout.run), str(version.number)), 16)
+    return difference(again, against, images, seed)
+
+
 def _keep(
     context: LoopContext, rollout: Rollout, version: DatasetVersion, images: int, measures: Mapping[str, Measures]
 ) -> str:
     champion = context.state.champion
     slots = {
-        slot: {"champion": champion is not None and slot != rollout.slot, **_plain(found)}
+        slot: {
+            "champion": champion is not None and slot != rollout.slot,
+            "latency_ms": rollout.latency_ms.get(slot),
+            **_plain(found),
+        }
         for slot, found in measures.items()
     }
+    interval = rollout.interval.model_dump() if rollout.interval else None
     result = {"run": rollout.run, "task": version.task, "dataset_version": version.number, "images": images}
-    blob = f"evaluations/{context.loop}/run-{rollout.run}/result.json"
-    context.cloud.system.write(blob, json.dumps({**result, "slots": slots}, indent=1).encode())
+    blob = result_blob(context.loop, rollout.run)
+    context.cloud.system.write(blob, json.dumps({**result, "interval": interval, "slots": slots}, indent=1).encode())
     return blob
 
 
+def result_blob(loop: str, run: int) -> str:
+    """Where all that was measured of a run's rollout is, in the system container."""
+    return f"evaluations/{loop}/run-{run}/result.json"
+
+
 def _plain(found: Measures) -> dict[str, object]:
-    return {"metrics": dict(found.overall), "per_class": {name: dict(m) for name, m in found.per_class.items()}}
+    per_class = {name: dict(metrics) for name, metrics in found.per_class.items()}
+    return {"metrics": dict(found.overall), "per_class": per_class, "picture": dict(found.picture)}
 
 
 def _tell(context: LoopContext, rollout: Rollout, images: int, measures: Mapping[str, Measures], blob: str) -> None:
@@ -165,6 +193,8 @@ def _tell(context: LoopContext, rollout: Rollout, images: int, measures: Mapping
         run=rollout.run,
         challenger=rollout.slot,
         scores=rollout.scores,
+        latency_ms=rollout.latency_ms,
+        interval=rollout.interval.model_dump() if rollout.interval else None,
         per_class=told,
         result=blob,
     )
@@ -178,10 +208,17 @@ def decide(context: LoopContext, rollout: Rollout) -> float:
     """Promote the challenger if it beats the champion."""
     version, champion = context.state.version(rollout.dataset_version), context.state.champion
     best = rollout.scores.get(champion.slot) if champion is not None and not rollout.unopposed else None
-    decision = promote.decide(
-        context.config.promotion, version.task, rollout.scores.get(rollout.slot, {}), best, rollout.unopposed
-    )
+    policy, scores = context.config.promotion, rollout.scores.get(rollout.slot, {})
+    evidence = _evidence(context, rollout)
+    decision = promote.decide(policy, version.task, scores, best, rollout.unopposed, evidence)
     if not decision.act:
         return give_up(context, rollout, decision.reason, "rejected")
     rollout.decision = decision.reason
     return go(context, rollout, "better", decision.reason)
+
+
+def _evidence(context: LoopContext, rollout: Rollout) -> promote.Evidence:
+    """Metrics by class are read back from storage: a loop may have a thousand, too many for the state."""
+    result = json.loads(context.cloud.system.read(result_blob(context.loop, rollout.run)).data)
+    per_class = result["slots"][rollout.slot]["per_class"]
+    return promote.Evidence(per_class, rollout.latency_ms.get(rollout.slot), rollout.interval)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.decisions.promote import METRICS, decide
+from services.decisions.promote import METRICS, Evidence, decide
 from services.loop_config import Promotion
 from services.rollout.metrics import measure
+from services.state import Interval
 
 DETECTION = "object_detection"
 
@@ -101,3 +102,69 @@ def test_never_both_ways(one: float, other: float, margin: float) -> None:
     if forth:
         assert one > other
         assert one - other >= margin - 1e-8
+
+
+def sure(low: float, high: float = 0.5) -> Evidence:
+    return Evidence(interval=Interval(low=low, high=high, better=0.99, level=0.95, resamples=1000))
+
+
+@pytest.mark.parametrize(
+    ("asked", "low", "promoted"), [(False, -0.01, True), (True, -0.01, False), (True, 0.0, False), (True, 0.001, True)]
+)
+def test_noise_promotes_only_where_it_may(asked: bool, low: float, promoted: bool) -> None:
+    policy = Promotion(require_significance=asked)
+    decision = decide(policy, DETECTION, scores(0.9), scores(0.8), evidence=sure(low))
+    assert decision.act is promoted
+    assert f"95% interval {low:+.4f} to +0.5000" in decision.reason
+    assert ("not more than noise" in decision.reason) is (low <= 0)
+
+
+def test_an_unknown_sureness_is_none() -> None:
+    policy = Promotion(require_significance=True)
+    decision = decide(policy, DETECTION, scores(0.9), scores(0.8))
+    assert not decision.act
+    assert "could not be measured" in decision.reason
+    assert decide(policy, DETECTION, scores(0.9), None).act  # the first model has nothing to differ from
+
+
+def test_a_sure_loss_is_no_reason_to_promote() -> None:
+    assert not decide(Promotion(), DETECTION, scores(0.7), scores(0.8), evidence=sure(0.01)).act
+
+
+PER_CLASS = {"nut": {"mean_average_precision": 0.5}, "bolt": {"mean_average_precision": 0.7}}
+
+
+@pytest.mark.parametrize(
+    ("floors", "said"),
+    [
+        ({"nut": 0.5}, ""),
+        ({"nut": 0.51}, "class `nut` reaches 0.5000 of its floor of 0.51"),
+        ({"*": 0.6}, "class `nut` reaches 0.5000 of its floor of 0.6"),
+        ({"*": 0.8, "nut": 0.1}, "class `bolt` reaches 0.7000 of its floor of 0.8"),
+        ({"washer": 0.1}, "class `washer` has no example"),
+        ({"*": 0.5}, ""),
+    ],
+)
+@pytest.mark.parametrize("champion", [None, scores(0.1)])
+def test_every_class_has_to_reach_its_floor(
+    floors: dict[str, float], said: str, champion: dict[str, float] | None
+) -> None:
+    decision = decide(
+        Promotion(class_floors=floors), DETECTION, scores(0.6), champion, evidence=Evidence(per_class=PER_CLASS)
+    )
+    assert decision.act is (said == "")
+    assert said in decision.reason
+
+
+def test_floors_of_classes_are_held_against_their_f1_where_the_metric_is_of_images() -> None:
+    evidence = Evidence(per_class={"nut": {"f1": 0.4, "recall": 1.0}})
+    policy = Promotion(class_floors={"nut": 0.5})
+    assert not decide(policy, "image_classification", {"accuracy": 0.9}, None, evidence=evidence).act
+
+
+@pytest.mark.parametrize(("took", "promoted"), [(99.0, True), (100.0, True), (100.1, False), (None, False)])
+def test_a_slow_challenger_is_not_promoted(took: float | None, promoted: bool) -> None:
+    policy = Promotion(max_latency_ms=100)
+    decision = decide(policy, DETECTION, scores(0.9), None, evidence=Evidence(latency_ms=took))
+    assert decision.act is promoted
+    assert promoted or "at most 100 ms is allowed" in decision.reason

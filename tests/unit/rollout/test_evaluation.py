@@ -9,9 +9,16 @@ from services.cloud.fakes import FakeBlobStore, FakeCloud
 from services.context import LoopContext
 from services.datasets.reading import HoldoutImage
 from services.errors import Upstream, UpstreamRefused
+from services.rollout import evaluation as module
 from services.rollout.answers import Found
 from services.rollout.evaluation import BATCH_BYTES, BATCH_IMAGES, PART_IMAGES, Answer, Evaluation, Target, _batches
 from tests.support.stages import LOOP, state
+
+
+@pytest.fixture(autouse=True)
+def _none_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMED_IMAGES", 0)
+
 
 TARGET = Target("green", "https://nuts.example/score", "vl-nuts:7", "image_classification")
 
@@ -123,3 +130,26 @@ def test_requests_are_bounded_by_images_and_bytes(size: int, sizes: list[int]) -
     assert [len(b) for b in batches] == sizes
     assert [name for b in batches for name in b] == [i.blob for i in images(20)]
     assert gone == {}
+
+
+def test_the_first_images_are_asked_for_one_by_one_and_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMED_IMAGES", 10)
+    sizes: list[int] = []
+    made, ticks = fake(40), iter(range(10**6))
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(ticks) ** 2 / 1000)  # each takes longer
+    score = made.scorer.score
+    monkeypatch.setattr(made.scorer, "score", lambda u, s, i, **k: (sizes.append(len(i)), score(u, s, i, **k))[1])
+    assert evaluation(made).advance(images(40))
+    assert sizes == [*[1] * 10, 8, 8, 8, 6]
+    again = evaluation(made)
+    assert again.took_ms == [1.0 + 4 * n for n in range(10)]
+    assert again.latency_ms == 37.0  # nearest rank: the tenth of ten
+    for late in images(44)[40:]:
+        made.data.write(late.blob, b"late")
+    assert again.advance(images(44))
+    assert sizes[-1] == 4
+    assert len(evaluation(made).took_ms) == 10
+
+
+def test_without_a_request_of_one_image_no_latency_is_said() -> None:
+    assert evaluation(fake(8)).latency_ms is None

@@ -118,7 +118,11 @@ def test_accuracy_and_macro_f1() -> None:
     found = measure("image_classification", CLASSES, images, answers)
     # nut: 2 hits, 3 wanted, 2 found: 4/5. bolt: 1 hit, 1 wanted, 2 found: 2/3.
     assert found.overall == {"accuracy": 0.75, "macro_f1": pytest.approx((4 / 5 + 2 / 3) / 2)}
-    assert found.per_class == {"nut": {"f1": pytest.approx(4 / 5)}, "bolt": {"f1": pytest.approx(2 / 3)}}
+    assert found.per_class == {
+        "nut": {"f1": pytest.approx(4 / 5), "precision": 1.0, "recall": pytest.approx(2 / 3)},
+        "bolt": {"f1": pytest.approx(2 / 3), "precision": 0.5, "recall": 1.0},
+    }
+    assert found.picture == {"classes": CLASSES, "confusion": [[1, 0], [1, 2]]}
 
 
 def test_an_image_without_an_answer_is_a_mistake() -> None:

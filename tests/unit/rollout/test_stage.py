@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -48,8 +49,12 @@ def test_a_better_challenger_takes_over_and_the_old_slot_is_deleted() -> None:
     evaluated = w.events[4].data
     assert evaluated["scores"]["green"]["map50"] > evaluated["scores"]["blue"]["map50"]
     assert "challenger 0.9010, champion 0.8020, +0.0990" in w.events[5].data["reason"]
-    result = w.cloud.system.read("evaluations/nuts/run-2/result.json").data.decode()
-    assert '"nut"' in result
+    assert "interval -0.0" not in w.events[5].data["reason"]  # nothing was found by the champion alone
+    result = json.loads(w.cloud.system.read("evaluations/nuts/run-2/result.json").data)
+    assert result["slots"]["green"]["per_class"]["nut"] == result["slots"]["green"]["metrics"]
+    assert result["interval"] == evaluated["interval"]
+    assert result["interval"]["low"] == 0.0
+    assert 0 < result["slots"]["blue"]["latency_ms"] < 1000
     add(w, 3)
     settle(w)
     assert traffic(w) == {"blue": 100}
@@ -181,6 +186,7 @@ def test_nothing_to_do_asks_for_no_wake() -> None:
 
 def test_an_evaluation_yields_and_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "BATCH_IMAGES", 3)
+    monkeypatch.setattr(evaluation, "TIMED_IMAGES", 0)
     w = live()
     quality(w).asked.clear()
     monkeypatch.setattr(evaluation, "RESERVE_SECONDS", 10**9)  # the time is always nearly up: a batch a step
@@ -195,3 +201,32 @@ def test_an_evaluation_yields_and_goes_on_where_it_was(monkeypatch: pytest.Monke
 def test_times_of_the_state_are_those_of_the_clock() -> None:
     w = live()
     assert NOW < champion(w).promoted < NOW + timedelta(hours=1)
+
+
+def test_a_difference_that_may_be_noise_promotes_nobody_where_that_is_asked() -> None:
+    w = live({"promotion": {"require_significance": True}})
+    add(w, 2)  # one image more of ten
+    settle(w)
+    assert champion(w).run == 1
+    assert "not more than noise, and promotion.require_significance asks for that" in w.events[-1].data["reason"]
+    assert w.events[-1].data["scores"]["green"]["map50"] > w.events[-1].data["scores"]["blue"]["map50"]
+
+
+@pytest.mark.parametrize(("floor", "live_run"), [(0.85, 2), (0.95, 1)])
+def test_a_floor_of_a_class_holds_a_better_challenger_back(floor: float, live_run: int) -> None:
+    w = live()
+    config = state(config={**CONFIG, "promotion": {"class_floors": {"nut": floor}}}).config
+    w.edit(lambda s: setattr(s, "config", config))
+    add(w, 2)
+    settle(w)
+    assert champion(w).run == live_run
+    assert ("class `nut` reaches 0.9010 of its floor of 0.95" in w.events[-1].data["reason"]) is (live_run == 1)
+
+
+def test_a_challenger_over_the_ceiling_of_latency_is_rejected() -> None:
+    w = live({"promotion": {"max_latency_ms": 1000}})
+    w.edit(lambda s: setattr(s, "config", state(config={**CONFIG, "promotion": {"max_latency_ms": 1e-9}}).config))
+    add(w, 2)
+    settle(w)
+    assert champion(w).run == 1
+    assert "ms, at most 1e-09 ms is allowed" in w.events[-1].data["reason"]
