@@ -20,9 +20,12 @@ from services.wake import Waker
 class Controls:
     """Train now, pause, resume, and cancel a training run."""
 
-    def __init__(self, states: StateStore, commands: Commands, waker: Waker, clock: Callable[[], datetime]) -> None:
-        """All can be replaced."""
+    def __init__(
+        self, states: StateStore, commands: Commands, waker: Waker, clock: Callable[[], datetime], prices: str = ""
+    ) -> None:
+        """All can be replaced; `prices` of the settings."""
         self._states, self._commands, self._waker, self._clock = states, commands, waker, clock
+        self._prices = prices
 
     def train(self, loop: str, body: bytes) -> dict[str, Any]:
         """Ask for a training run whatever the thresholds; the answer says what comes of it as things stand.
@@ -33,7 +36,7 @@ class Controls:
         state = self._state(loop)
         asked = command("train", read_asked(body), self._clock())
         said = want_training(state, asked.order, self._clock())
-        decision = train.decide(facts_of(state, self._clock()))
+        decision = train.decide(facts_of(state, self._clock(), self._prices))
         return self._keep(loop, asked, f"{said}. {decision.reason}", would_start=decision.act)
 
     def pause(self, loop: str, body: bytes) -> dict[str, Any]:

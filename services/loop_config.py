@@ -30,6 +30,8 @@ class RetrainThreshold(_Part):
 
     new_images: int = Field(50, ge=1)
     """Distinct images labelled since the last training run that start the next one."""
+    per_class: int = Field(1, ge=0)
+    """Labelled images needed of every class before a next run."""
     growth: float | None = Field(0.25, gt=0)
     """The same as a share of the images of the last training run (0.25: a quarter more); null switches it off."""
 
@@ -45,6 +47,19 @@ class Compute(_Part):
     """Most machines at once of a cluster that has to be created."""
     idle_seconds: int = Field(600, ge=60)
     """How long an idle machine is kept before the cluster scales down to zero."""
+
+
+class Budget(_Part):
+    """What training may cost: no run is started whose estimate, added to what was spent, goes beyond it."""
+
+    gpu_hours_per_month: float = Field(100, ge=0)
+    """Most GPU hours in 30 days."""
+    money_per_month: float | None = Field(None, ge=0)
+    """Most money in 30 days, where the price is known; null: no limit but the GPU hours."""
+    price_per_gpu_hour: float | None = Field(None, ge=0)
+    """What a GPU costs for an hour; null takes it from the price list by `compute.size`."""
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
+    """Of the prices; nothing is converted."""
 
 
 class Limits(_Part):
@@ -85,8 +100,8 @@ class Training(_Part):
     """Least time between the end of one training run and the start of the next."""
     max_jobs_per_day: int = Field(4, ge=0)
     """Most training runs started in 24 hours."""
-    max_gpu_hours_per_month: float = Field(100, ge=0)
-    """No training run is started once runs of the last 30 days have used this many machine hours."""
+    budget: Budget = Budget()
+    """What training may cost."""
     primary_metric: str | None = None
     """Metric that trials are ranked by; null takes the task's usual one (mean_average_precision, accuracy, iou)."""
     compute: Compute = Compute()

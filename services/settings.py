@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from services.errors import ConfigError
 
@@ -41,6 +41,11 @@ class Settings(BaseModel):
         alias="VISIONLOOP_ALLOW_LOCAL_WEBHOOKS",
         description="Webhook receivers on this machine and plain http; for development only.",
     )
+    machine_prices: str = Field(
+        "",
+        alias="VISIONLOOP_MACHINE_PRICES",
+        description="Prices of machines that train, SIZE=PRICE_PER_HOUR or SIZE=PRICE_PER_HOUR/GPUS, with commas.",
+    )
     wake_delay_seconds: float = Field(
         1.0,
         alias="VISIONLOOP_WAKE_DELAY_SECONDS",
@@ -56,6 +61,15 @@ class Settings(BaseModel):
     wake_time_limit_seconds: float = Field(
         120.0, alias="VISIONLOOP_WAKE_TIME_LIMIT_SECONDS", gt=0, description="A wake yields after this long."
     )
+
+    @field_validator("machine_prices")
+    @classmethod
+    def _is_price_list(cls, text: str) -> str:
+        if text:
+            from services.decisions.budget import read_prices
+
+            read_prices(text)
+        return text
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

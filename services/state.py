@@ -167,6 +167,15 @@ class TrainingRun(Part):
     """Who asked to cancel the run."""
     machines: int = 1
     """Machines that the run may use at once: its machine hours are its duration times these."""
+    gpus: int = 1
+    """GPUs of one machine."""
+    price_per_gpu_hour: float | None = None
+    currency: str = "USD"
+    estimated_gpu_hours: float | None = None
+    gpu_hours: float | None = None
+    """What the run used at most: its duration times its machines and their GPUs. Null until it ends."""
+    cost: float | None = None
+    """The same in money, where the price is known."""
     phase: str = ""
     """Azure ML's own word for where the job is."""
     intended: datetime

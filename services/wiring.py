@@ -158,7 +158,7 @@ def controls() -> Controls:
     from services.commands import Commands
     from services.controls import Controls
 
-    return Controls(states(), Commands(system_store()), waker(), clock)
+    return Controls(states(), Commands(system_store()), waker(), clock, settings().machine_prices)
 
 
 @cache
@@ -166,7 +166,7 @@ def status() -> Status:
     """What a person sees."""
     from services.status.documents import Status
 
-    return Status(states(), timeline())
+    return Status(states(), timeline(), settings().machine_prices)
 
 
 @cache

@@ -7,84 +7,18 @@ to do. Times in reasons are points in time, not durations, so that an unchanged 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from services.decisions import budget
+from services.decisions.budget import MONTH
 from services.decisions.decision import Decision, held
-from services.loop_config import Training
-from services.state import DatasetVersion, LoopState, TrainingRun
+from services.decisions.train_facts import Facts as Facts
+from services.state import TrainingRun
 
 DAY = timedelta(days=1)
-MONTH = timedelta(days=30)
 LONGEST_WAIT = 6 * 3600.0
 """However far away the time is that a rule waits for, it is asked again after this many seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the rules are asked about."""
-
-    state: LoopState
-    config_hash: str
-    """Hash of all that changes the trained model on the newest dataset version; empty where there is none."""
-    now: datetime
-    misfit: str = ""
-    """Why the training settings do not fit the version's task, where they do not."""
-
-    @property
-    def policy(self) -> Training:
-        """The loop's training settings."""
-        return self.state.config.config.training
-
-    @property
-    def version(self) -> DatasetVersion | None:
-        """The newest registered dataset version."""
-        return self.state.dataset
-
-    @property
-    def trained(self) -> TrainingRun | None:
-        """The last completed run of the same task; a model of another task cannot be retrained, only replaced."""
-        version = self.version
-        return next((r for r in reversed(self.state.runs) if version and self._same_task(r, version)), None)
-
-    def _same_task(self, run: TrainingRun, version: DatasetVersion) -> bool:
-        trained_on = self.version_of(run)
-        return run.status == "completed" and trained_on is not None and trained_on.task == version.task
-
-    @property
-    def new(self) -> int:
-        """Distinct images labelled, or labelled anew, since the last completed run."""
-        version = self.version
-        base = self.version_of(self.trained) if self.trained else None
-        if version is None or (base is not None and base.content_hash == version.content_hash):
-            return 0
-        return version.new_since_trained
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a person asked for a run: thresholds and cooldown are skipped, caps are not."""
-        return self.state.train_now is not None
-
-    @property
-    def last_attempt(self) -> TrainingRun | None:
-        """The last run on the newest version's content with the same settings."""
-        version, runs = self.version, reversed(self.state.runs)
-        return next((r for r in runs if version and self._is_same(r, version)), None)
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt the next run on this content with these settings would be."""
-        return self.last_attempt.attempt + 1 if self.last_attempt else 1
-
-    def _is_same(self, run: TrainingRun, version: DatasetVersion) -> bool:
-        trained_on = self.version_of(run)
-        same_data = trained_on is not None and trained_on.content_hash == version.content_hash
-        return same_data and run.config_hash == self.config_hash
-
-    def version_of(self, run: TrainingRun) -> DatasetVersion | None:
-        """The dataset version that a run was trained on, while it is remembered."""
-        return next((d for d in self.state.datasets if d.number == run.dataset_version), None)
 
 
 Rule = Callable[[Facts], Decision | None]
@@ -157,6 +91,17 @@ def needed_for_retrain(facts: Facts) -> int:
     return max(1, min(policy.new_images, grown))
 
 
+def _class_floor(facts: Facts) -> Decision | None:
+    """A class that lost its labels, or is new with hardly any, would spoil the next model."""
+    version, floor = facts.version, facts.policy.retrain_threshold.per_class
+    if version is None or facts.trained is None or facts.wanted:
+        return None
+    counts = {name: version.images_per_class.get(name, 0) for name in version.classes}
+    short = {name: n for name, n in counts.items() if n < floor}
+    missing = [f"class `{name}` has {n} of {floor}" for name, n in short.items()]
+    return _hold("; ".join(missing), classes=short, per_class=floor) if missing else None
+
+
 def _never_twice(facts: Facts) -> Decision | None:
     """Counts failed and canceled runs too: the same job on the same data would fail again, and be paid again."""
     run, order = facts.last_attempt, facts.state.train_now
@@ -193,27 +138,25 @@ def _never_began(run: TrainingRun) -> bool:
 
 
 def _budget(facts: Facts) -> Decision | None:
-    cap, runs = facts.policy.max_gpu_hours_per_month, facts.state.runs
-    used = machine_hours(runs, facts.now)
-    if used < cap:
+    runs, limits, next_run = facts.state.runs, facts.policy.budget, facts.estimate
+    used, spent = budget.gpu_hours(runs, facts.now), budget.money(runs, facts.now)
+    said = [_sum(used, next_run.gpu_hours, limits.gpu_hours_per_month, "GPU hours")]
+    if limits.money_per_month is not None and next_run.cost is not None:
+        said.append(_sum(spent, next_run.cost, limits.money_per_month, limits.currency))
+    if not any(said):
         return None
-    said = f"{used:.1f} of {cap:g} machine hours were used in the last 30 days"
     leaves = [end + MONTH for r in runs if (end := r.finished) and end + MONTH > facts.now]
     again = min((min(leaves) - facts.now).total_seconds(), LONGEST_WAIT) if leaves else None
-    return Decision(False, said, again, {"used": used, "cap": cap})
+    reason = f"{'; '.join(filter(None, said))} (estimate: {next_run.basis})"
+    return Decision(False, reason, again, {"used": used, "estimate": next_run.gpu_hours, "spent": spent})
 
 
-def machine_hours(runs: Sequence[TrainingRun], now: datetime) -> float:
-    """Machine hours of the last 30 days: the part of each run's duration that lies in them, times its machines."""
-    return sum(_hours(run, now) * run.machines for run in runs)
-
-
-def _hours(run: TrainingRun, now: datetime) -> float:
-    start = run.started or run.submitted
-    if start is None:
-        return 0.0
-    inside = (run.finished or now) - max(start, now - MONTH)
-    return max(inside.total_seconds(), 0.0) / 3600
+def _sum(used: float, estimated: float, cap: float, unit: str) -> str:
+    """The sum that goes beyond a cap, in words; empty where it does not."""
+    total = used + estimated
+    if total <= cap:
+        return ""
+    return f"{used:.1f} {unit} of the last 30 days and {estimated:.1f} for this run are {total:.1f} of {cap:g}"
 
 
 RULES: Mapping[str, Rule] = {
@@ -224,6 +167,7 @@ RULES: Mapping[str, Rule] = {
     "first_threshold": _first_threshold,
     "nothing_new": _nothing_new,
     "retrain_threshold": _retrain_threshold,
+    "class_floor": _class_floor,
     "never_twice": _never_twice,
     "cooldown": _cooldown,
     "daily_cap": _daily_cap,

@@ -21,9 +21,9 @@ MOST_EVENTS = 500
 class Status:
     """Documents over the stored state."""
 
-    def __init__(self, states: StateStore, timeline: Timeline) -> None:
-        """Nothing is looked up in Azure ML: what is shown is what the controller knows."""
-        self._states, self._timeline = states, timeline
+    def __init__(self, states: StateStore, timeline: Timeline, prices: str = "") -> None:
+        """Nothing is looked up in Azure ML: what is shown is what the controller knows; `prices` of the settings."""
+        self._states, self._timeline, self._prices = states, timeline, prices
 
     def loops(self) -> dict[str, Any]:
         """A line a loop, with where its documents are."""
@@ -55,7 +55,7 @@ class Status:
         """
         from services.status.explained import explained
 
-        return explained(self._states.read(check_loop_name(name)), now)
+        return explained(self._states.read(check_loop_name(name)), now, self._prices)
 
     def timeline(self, name: str, query: dict[str, str]) -> dict[str, Any]:
         """A page of a loop's events, newest first; `next` is the `before` of the next page.

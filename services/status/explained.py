@@ -12,9 +12,9 @@ from services.state import LoopState
 from services.training.facts import facts_of
 
 
-def explained(state: LoopState, now: datetime) -> dict[str, Any]:
+def explained(state: LoopState, now: datetime, prices: str = "") -> dict[str, Any]:
     """The parts of a loop by name, and all of it in sentences."""
-    parts = explain(register.facts_of(state, now), facts_of(state, now))
+    parts = explain(register.facts_of(state, now), facts_of(state, now, prices))
     lines = [line for part in parts for line in part.sentences()]
     return {"loop": state.loop, "parts": [_shown(part) for part in parts], "sentences": lines}
 

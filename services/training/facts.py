@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from services.decisions.budget import machine_of
 from services.decisions.train import Facts
 from services.errors import ConfigError
 from services.state import LoopState
 from services.training.job import config_hash
 
 
-def facts_of(state: LoopState, now: datetime) -> Facts:
-    """The facts of a loop; settings that do not fit the task are one of them, not an error."""
-    version = state.dataset
+def facts_of(state: LoopState, now: datetime, prices: str = "") -> Facts:
+    """The facts of a loop, with the price list of the settings; settings that do not fit the task are no error here."""
+    version, config = state.dataset, state.config.config
+    machine = machine_of(config.training.compute.size, prices)
     try:
-        return Facts(state, config_hash(state.config.config, version) if version else "", now)
+        return Facts(state, config_hash(config, version) if version else "", now, machine)
     except ConfigError as error:
-        return Facts(state, "", now, misfit=error.detail)
+        return Facts(state, "", now, machine, error.detail)

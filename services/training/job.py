@@ -114,11 +114,6 @@ def compute_spec(training: Training) -> ComputeSpec:
     return ComputeSpec(compute.name, compute.size, compute.max_nodes, compute.idle_seconds)
 
 
-def machines(training: Training) -> int:
-    """Machines that a run may use at once: one a trial, as many as the cluster has."""
-    return min(_concurrent(training), training.compute.max_nodes)
-
-
 def primary_metric(training: Training, task: Task) -> str:
     """The metric that trials are ranked by."""
     return training.primary_metric or PRIMARY_METRICS[task][0]

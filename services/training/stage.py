@@ -12,12 +12,12 @@ from datetime import timedelta
 
 from services.cloud.ports import BestChild, JobView
 from services.context import LoopContext
-from services.decisions import train
+from services.decisions import budget, train
 from services.errors import ConfigError, VisionloopError
 from services.names import job_name, model_name
 from services.state import DatasetVersion, ModelRef, TrainingRun
 from services.training.facts import facts_of
-from services.training.job import compute_spec, config_hash, job_spec, machines, primary_metric
+from services.training.job import compute_spec, config_hash, job_spec, primary_metric
 
 READ_LAG = timedelta(minutes=5)
 """A job that was submitted this recently, and is not found, may only be not visible yet."""
@@ -48,7 +48,10 @@ class TrainingStage:
         return self._submit(context, run) if run.cancel is None else self._cancel_unsent(context, run)
 
     def _consider(self, context: LoopContext) -> float | None:
-        version, facts = context.state.dataset, facts_of(context.state, context.now)
+        version, facts = (
+            context.state.dataset,
+            facts_of(context.state, context.now, context.cloud.settings.machine_prices),
+        )
         decision = train.decide(facts)
         if not decision.act or version is None:
             self._hold(context, decision.reason, str(decision.facts.get("rule", "")))
@@ -69,6 +72,7 @@ class TrainingStage:
         context.save()
 
     def _intend(self, context: LoopContext, version: DatasetVersion, facts: train.Facts, reason: str) -> None:
+        training = context.config.training
         number = max((r.number for r in context.state.runs), default=0) + 1
         run = TrainingRun(
             number=number,
@@ -76,7 +80,11 @@ class TrainingStage:
             dataset_version=version.number,
             config_hash=facts.config_hash,
             attempt=facts.attempt,
-            machines=machines(context.config.training),
+            machines=budget.machines(training),
+            gpus=facts.machine.gpus,
+            price_per_gpu_hour=budget.price_per_gpu_hour(training, facts.machine),
+            currency=training.budget.currency,
+            estimated_gpu_hours=facts.estimate.gpu_hours,
             intended=context.now,
             reason=reason,
         )
@@ -98,7 +106,7 @@ class TrainingStage:
             return self._refused(context, run, error)
         run.status, run.submitted = "submitted", context.now
         context.state.reasons[self.name] = f"Training run {run.number} is under way: {run.reason}"
-        context.tell("training.started", run.reason, run=run.number, job=run.job, dataset_version=version.number)
+        context.tell("training.started", run.reason, dataset_version=version.number, **_about(run))
         context.save()
         return context.cloud.settings.poll_seconds
 
@@ -177,9 +185,9 @@ class TrainingStage:
     def _tell_completed(self, context: LoopContext, run: TrainingRun, model: ModelRef) -> None:
         metric = primary_metric(context.config.training, context.state.version(run.dataset_version).task)
         score = f", {metric} {run.metrics[metric]:.3f}" if metric in run.metrics else ""
-        reason = f"Training run {run.number} completed: best trial {run.best_child}{score}"
+        reason = f"Training run {run.number} completed: best trial {run.best_child}{score}; {_cost(run)}"
         run.reason = context.state.reasons[self.name] = reason
-        context.tell("training.completed", reason, run=run.number, job=run.job, metrics=run.metrics)
+        context.tell("training.completed", reason, metrics=run.metrics, **_about(run))
         registered = f"Model {model.name}:{model.version} is registered from trial {run.best_child}"
         context.tell("model.registered", registered, run=run.number, model=model.name, version=model.version)
         context.save()
@@ -190,7 +198,7 @@ class TrainingStage:
         run.status = "canceled"
         where = run.cancel.signed if run.cancel else " in Azure ML, not by Visionloop"
         run.reason = context.state.reasons[self.name] = f"Training run {run.number} was cancelled{where}"
-        context.tell("training.canceled", run.reason, run=run.number, job=run.job, dataset_version=run.dataset_version)
+        context.tell("training.canceled", run.reason, dataset_version=run.dataset_version, **_about(run))
         context.save()
         return 0.0
 
@@ -198,7 +206,7 @@ class TrainingStage:
         self._record(context, run, view)
         run.status = "failed"
         run.reason = context.state.reasons[self.name] = reason
-        context.tell("training.failed", reason, run=run.number, job=run.job, dataset_version=run.dataset_version)
+        context.tell("training.failed", reason, dataset_version=run.dataset_version, **_about(run))
         context.save()
         return 0.0
 
@@ -206,3 +214,15 @@ class TrainingStage:
         run.finished = (view.ended if view else None) or context.now
         if view is not None:
             run.phase, run.started = view.status, view.started or run.started
+        budget.settle(run)
+
+
+def _about(run: TrainingRun) -> dict[str, object]:
+    """What every event of a run has: which it is, and what it costs."""
+    estimated = {"estimated_gpu_hours": run.estimated_gpu_hours, "currency": run.currency}
+    used = {} if run.gpu_hours is None else {"gpu_hours": run.gpu_hours, "cost": run.cost}
+    return {"run": run.number, "job": run.job, "attempt": run.attempt, **estimated, **used}
+
+
+def _cost(run: TrainingRun) -> str:
+    return f"{run.gpu_hours or 0:.2f} GPU hours at most, {budget.amount(run.cost, run.currency)}"

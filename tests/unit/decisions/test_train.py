@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.decisions.train import RULES, Facts, decide, machine_hours, needed_for_retrain
+from services.decisions.budget import gpu_hours
+from services.decisions.train import RULES, Facts, decide, needed_for_retrain
 from services.state import LoopState
 from tests.support.stages import NOW, run, state, version
 
@@ -176,22 +177,43 @@ def test_a_run_that_never_became_a_job_is_no_job_of_the_day() -> None:
     assert decide(facts(made)).act
 
 
-def test_the_budget_counts_machines_and_only_the_last_thirty_days() -> None:
-    half_in = run(
-        1, started=NOW - timedelta(days=30, hours=3), finished=NOW - timedelta(days=30) + timedelta(hours=1), machines=2
-    )
-    inside = run(2, started=NOW - timedelta(days=9), finished=NOW - timedelta(days=9) + timedelta(hours=5))
-    assert machine_hours([half_in, inside], NOW) == pytest.approx(1 * 2 + 5)
-    made = state(config=policy(max_gpu_hours_per_month=7), datasets=[version(3)], runs=[half_in, inside])
+def test_the_budget_counts_the_run_that_would_start_and_shows_the_sum() -> None:
+    inside = run(2, started=NOW - timedelta(days=9), finished=NOW - timedelta(days=9) + timedelta(hours=3))
+    made = state(config=policy(budget={"gpu_hours_per_month": 8}), datasets=[version(3)], runs=[inside])
     decision = decide(facts(made))
-    assert decision.reason == "7.0 of 7 machine hours were used in the last 30 days"
+    assert decision.reason == (
+        "3.0 GPU hours of the last 30 days and 6.0 for this run are 9.0 of 8 "
+        "(estimate: 3.00 h, median of the last 1 completed runs, times 2 machines of 1 GPU)"
+    )
+    assert decision.facts["rule"] == "budget"
+    enough = state(config=policy(budget={"gpu_hours_per_month": 9}), datasets=[version(3)], runs=[inside])
+    assert decide(facts(enough)).act
+
+
+def test_the_budget_opens_when_a_run_is_older_than_thirty_days() -> None:
+    leaving = run(finished=NOW - timedelta(days=30) + timedelta(hours=1))
+    leaving.started = leaving.finished - timedelta(hours=2) if leaving.finished else None
+    limits = {"timeout_minutes": 60, "max_concurrent_trials": 1}
+    made = state(config=policy(budget={"gpu_hours_per_month": 1}, limits=limits), datasets=[version(3)], runs=[leaving])
+    decision = decide(facts(made))
     assert decision.again_in == 3600
     assert decide(facts(made, later=timedelta(hours=1))).act
 
 
-def test_a_run_under_way_counts_up_to_now() -> None:
-    assert machine_hours([run(status="submitted", started=NOW - timedelta(hours=2), finished=None)], NOW) == 2
-    assert machine_hours([run(status="intended", started=None, submitted=None, finished=None)], NOW) == 0
+def test_money_is_a_budget_of_its_own_where_the_price_is_known() -> None:
+    limits = {"money_per_month": 10, "price_per_gpu_hour": 2, "currency": "EUR"}
+    decision = decide(facts(state(config=policy(budget=limits), datasets=[version()])))
+    assert decision.reason.startswith("0.0 EUR of the last 30 days and 16.0 for this run are 16.0 of 10 ")
+    assert decide(facts(state(config=policy(budget={"money_per_month": 10}), datasets=[version()]))).act
+
+
+def test_a_class_below_its_floor_holds_the_next_run() -> None:
+    lost = version(2, images_per_class={"bolt": 60}, new_since_trained=40)
+    made = state(config=QUIET_POLICY, datasets=[version(), lost], runs=[run()])
+    assert decide(facts(made)).reason == "class `nut` has 0 of 1"
+    assert rule(made) == "class_floor"
+    floor = policy(retrain_threshold={"per_class": 0})
+    assert decide(facts(state(config=floor, datasets=[version(), lost], runs=[run()]))).act
 
 
 runs_of_any_kind = st.lists(
@@ -226,7 +248,7 @@ policies = st.fixed_dictionaries(
     {
         "cooldown_seconds": st.sampled_from([0, 60, 3600]),
         "max_jobs_per_day": st.integers(0, 5),
-        "max_gpu_hours_per_month": st.sampled_from([0, 1, 10, 1000]),
+        "budget": st.fixed_dictionaries({"gpu_hours_per_month": st.sampled_from([0, 1, 10, 1000])}),
         "first_threshold": st.fixed_dictionaries({"images": st.integers(10, 60), "per_class": st.integers(1, 20)}),
     }
 )
@@ -255,7 +277,8 @@ def test_whatever_the_state_a_run_is_started_only_within_every_rule(
         contents = {d.number: d.content_hash for d in datasets}
         trained = {(contents.get(r.dataset_version), r.config_hash) for r in runs}
         assert (newest.content_hash, "config") not in trained
-        assert machine_hours(runs, NOW) < training["max_gpu_hours_per_month"]
+        whole = gpu_hours(runs, NOW) + asked.estimate.gpu_hours
+        assert whole <= training["budget"]["gpu_hours_per_month"]
         assert sum(r.intended > NOW - timedelta(days=1) for r in runs) < training["max_jobs_per_day"]
     else:
         assert decision.again_in is None or decision.again_in >= 1

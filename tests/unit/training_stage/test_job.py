@@ -5,10 +5,11 @@ from typing import Any, get_args
 import pytest
 
 from services.config_file import read_config
+from services.decisions.budget import machines
 from services.errors import ConfigError
 from services.loop_config import LoopConfig, Task
 from services.training.checks import check_training
-from services.training.job import compute_spec, config_hash, job_spec, machines, sweep
+from services.training.job import compute_spec, config_hash, job_spec, sweep
 from services.training.parameters import PARAMETERS, PRIMARY_METRICS, known_parameters
 from tests.support.stages import LOOP, run, version
 
@@ -96,7 +97,7 @@ SAME: list[dict[str, Any]] = [
     {"retrain_threshold": {"new_images": 1}},
     {"cooldown_seconds": 1},
     {"max_jobs_per_day": 1},
-    {"max_gpu_hours_per_month": 1},
+    {"budget": {"gpu_hours_per_month": 1}},
     {"compute": {"name": "another", "size": "Standard_NC24ads_A100_v4"}},
     {"primary_metric": "mean_average_precision"},  # the task's usual one, said aloud
 ]

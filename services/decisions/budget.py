@@ -1,0 +1,143 @@
+"""What training costs: GPU hours and money, spent in the last 30 days and estimated for the next run.
+
+Prices are list prices of one machine an hour, pay as you go, Linux, East US, in US dollars, as published at
+https://azure.microsoft.com/pricing/details/virtual-machines/linux; replace them by `VISIONLOOP_MACHINE_PRICES` or by
+`training.budget.price_per_gpu_hour`. A machine that is not listed counts as one GPU, without a price.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+from services.loop_config import Training
+from services.state import TrainingRun
+
+MONTH = timedelta(days=30)
+RECENT_RUNS = 3
+"""So many of the last completed runs say how long the next one takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A size of virtual machine: its GPUs, and its price for an hour where it is known."""
+
+    gpus: int = 1
+    price: float | None = None
+
+
+UNLISTED = Machine()
+MACHINES: Mapping[str, Machine] = {
+    "standard_nc4as_t4_v3": Machine(1, 0.526),
+    "standard_nc8as_t4_v3": Machine(1, 0.752),
+    "standard_nc16as_t4_v3": Machine(1, 1.204),
+    "standard_nc64as_t4_v3": Machine(4, 4.352),
+    "standard_nc6s_v3": Machine(1, 3.06),
+    "standard_nc12s_v3": Machine(2, 6.12),
+    "standard_nc24s_v3": Machine(4, 12.24),
+    "standard_nc24ads_a100_v4": Machine(1, 3.673),
+    "standard_nc48ads_a100_v4": Machine(2, 7.346),
+    "standard_nc96ads_a100_v4": Machine(4, 14.692),
+    "standard_nc40ads_h100_v5": Machine(1, 6.98),
+    "standard_nc80adis_h100_v5": Machine(2, 13.96),
+    "standard_nd40rs_v2": Machine(8, 22.032),
+    "standard_nd96asr_v4": Machine(8, 27.197),
+}
+_ENTRY = re.compile(r"\s*(?P<size>\w+)\s*=\s*(?P<price>\d+(\.\d+)?)\s*(/\s*(?P<gpus>[1-9]\d?)\s*)?")
+
+
+def read_prices(text: str) -> dict[str, Machine]:
+    """The price list of a setting, such as `Standard_NC4as_T4_v3=0.48, My_Size=2.5/4`: price an hour, and GPUs.
+
+    Raises:
+        ValueError: naming the entry that cannot be read.
+    """
+    found = {}
+    for entry in filter(str.strip, text.split(",")):
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            raise ValueError(f"expected SIZE=PRICE or SIZE=PRICE/GPUS, found {entry.strip()[:60]!r}")
+        size = match["size"].lower()
+        gpus = int(match["gpus"]) if match["gpus"] else MACHINES.get(size, UNLISTED).gpus
+        found[size] = Machine(gpus, float(match["price"]))
+    return found
+
+
+def machine_of(size: str, prices: str = "") -> Machine:
+    """A size as the setting prices it, else as it is listed here."""
+    listed = {**MACHINES, **read_prices(prices)}
+    return listed.get(size.lower(), UNLISTED)
+
+
+def machines(training: Training) -> int:
+    """Machines that a run may use at once: one a trial, as many as the cluster has."""
+    limits = training.limits
+    return min(limits.max_concurrent_trials, limits.max_trials, training.compute.max_nodes)
+
+
+def price_per_gpu_hour(training: Training, machine: Machine) -> float | None:
+    """What a GPU costs for an hour, where it is known."""
+    if training.budget.price_per_gpu_hour is not None:
+        return training.budget.price_per_gpu_hour
+    return None if machine.price is None else machine.price / machine.gpus
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """GPU hours and money of the next run at most, and what the estimate is based on, in words."""
+
+    gpu_hours: float
+    cost: float | None
+    basis: str
+
+
+def estimate(runs: Sequence[TrainingRun], training: Training, machine: Machine) -> Estimate:
+    """From how long the last completed runs took, without any from the job's time-out; never more than that."""
+    longest, at_once = training.limits.timeout_minutes / 60, machines(training)
+    took = [hours for run in runs if run.status == "completed" and (hours := _duration(run))][-RECENT_RUNS:]
+    hours = min(median(took), longest) if took else longest
+    of_what = f"median of the last {len(took)} completed runs" if took else "the job's time-out"
+    total = hours * at_once * machine.gpus
+    price = price_per_gpu_hour(training, machine)
+    basis = f"{hours:.2f} h, {of_what}, times {at_once} machines of {machine.gpus} GPU"
+    return Estimate(total, None if price is None else total * price, basis)
+
+
+def gpu_hours(runs: Sequence[TrainingRun], now: datetime) -> float:
+    """GPU hours of the last 30 days: the part of each run's duration that lies in them, times its GPUs."""
+    return math.fsum(_in_month(run, now) * run.machines * run.gpus for run in runs)
+
+
+def money(runs: Sequence[TrainingRun], now: datetime) -> float:
+    """Money of the last 30 days, by the price that each run was started at; runs without a price cost nothing."""
+    return math.fsum(_in_month(run, now) * run.machines * run.gpus * (run.price_per_gpu_hour or 0) for run in runs)
+
+
+def settle(run: TrainingRun) -> None:
+    """Note on a run that ended what it used and cost."""
+    run.gpu_hours = _duration(run) * run.machines * run.gpus
+    run.cost = None if run.price_per_gpu_hour is None else run.gpu_hours * run.price_per_gpu_hour
+
+
+def _duration(run: TrainingRun) -> float:
+    start = run.started or run.submitted
+    if start is None or run.finished is None:
+        return 0.0
+    return max((run.finished - start).total_seconds(), 0.0) / 3600
+
+
+def _in_month(run: TrainingRun, now: datetime) -> float:
+    start = run.started or run.submitted
+    if start is None:
+        return 0.0
+    inside = (run.finished or now) - max(start, now - MONTH)
+    return max(inside.total_seconds(), 0.0) / 3600
+
+
+def amount(value: float | None, currency: str) -> str:
+    """Money for people; where no price is known, that."""
+    return "price unknown" if value is None else f"{value:.2f} {currency}"

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.decisions.budget import (
+    MACHINES,
+    Machine,
+    amount,
+    estimate,
+    gpu_hours,
+    machine_of,
+    money,
+    price_per_gpu_hour,
+    read_prices,
+    settle,
+)
+from services.loop_config import Training
+from services.state import TrainingRun
+from tests.support.stages import NOW, run
+
+
+def took(hours: float, number: int = 1, **changes: Any) -> TrainingRun:
+    start = NOW - timedelta(days=2)
+    return run(number, submitted=start, started=start, finished=start + timedelta(hours=hours), **changes)
+
+
+T4 = machine_of("Standard_NC4as_T4_v3")
+
+
+def test_without_a_run_the_time_out_is_the_estimate() -> None:
+    found = estimate([], Training(), T4)
+    assert found.gpu_hours == 4 * 2
+    assert found.cost == pytest.approx(8 * 0.526)
+    assert found.basis == "4.00 h, the job's time-out, times 2 machines of 1 GPU"
+
+
+def test_the_last_three_completed_runs_say_how_long_it_takes() -> None:
+    runs = [took(9, 1), took(1, 2), took(2, 3), took(30, 4, status="failed"), took(3, 5)]
+    found = estimate(runs, Training(), T4)
+    assert found.gpu_hours == pytest.approx(2 * 2)
+    assert "median of the last 3 completed runs" in found.basis
+
+
+def test_no_run_takes_longer_than_its_time_out() -> None:
+    short = Training.model_validate({"limits": {"timeout_minutes": 30}})
+    assert estimate([took(9)], short, T4).gpu_hours == pytest.approx(0.5 * 2)
+
+
+def test_all_gpus_of_a_machine_count_and_share_its_price() -> None:
+    four = machine_of("STANDARD_NC24s_v3")
+    assert four == Machine(4, 12.24)
+    found = estimate([took(1)], Training(), four)
+    assert found.gpu_hours == 2 * 4
+    assert found.cost == pytest.approx(2 * 12.24)
+
+
+def test_a_size_that_is_not_listed_counts_one_gpu_without_a_price() -> None:
+    found = estimate([took(1)], Training(), machine_of("Standard_X1"))
+    assert (found.gpu_hours, found.cost) == (2, None)
+    assert amount(found.cost, "USD") == "price unknown"
+
+
+def test_loop_yaml_s_price_wins_over_the_list() -> None:
+    own = Training.model_validate({"budget": {"price_per_gpu_hour": 0.25}})
+    assert price_per_gpu_hour(own, T4) == 0.25
+    assert price_per_gpu_hour(Training(), Machine(2, 6.0)) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "expected"),
+    [
+        ("Standard_NC4as_T4_v3=0.40", "standard_nc4as_t4_v3", Machine(1, 0.40)),
+        (" Standard_NC24s_v3 = 11 , ", "Standard_NC24s_v3", Machine(4, 11)),
+        ("My_Size=2.5/8", "my_size", Machine(8, 2.5)),
+        ("", "Standard_NC4as_T4_v3", MACHINES["standard_nc4as_t4_v3"]),
+    ],
+)
+def test_a_setting_prices_machines(text: str, size: str, expected: Machine) -> None:
+    assert machine_of(size, text) == expected
+
+
+@pytest.mark.parametrize("text", ["T4", "T4=", "T4=free", "T4=1/0", "T4=-1", "T4=1;T5=2"])
+def test_a_price_list_that_cannot_be_read_is_refused_with_its_entry(text: str) -> None:
+    with pytest.raises(ValueError, match="expected SIZE=PRICE"):
+        read_prices(text)
+
+
+def test_hours_and_money_count_only_what_lies_in_the_last_thirty_days() -> None:
+    edge = NOW - timedelta(days=30)
+    half_in = run(1, started=edge - timedelta(hours=3), finished=edge + timedelta(hours=1), machines=2, gpus=4)
+    half_in.price_per_gpu_hour = 0.5
+    assert gpu_hours([half_in, took(5)], NOW) == pytest.approx(1 * 2 * 4 + 5)
+    assert money([half_in, took(5)], NOW) == pytest.approx(8 * 0.5)
+
+
+def test_a_run_under_way_counts_up_to_now() -> None:
+    under_way = run(status="submitted", started=NOW - timedelta(hours=2), finished=None)
+    assert gpu_hours([under_way], NOW) == 2
+    assert gpu_hours([run(status="intended", started=None, submitted=None, finished=None)], NOW) == 0
+
+
+def test_a_run_that_ended_is_settled() -> None:
+    ended = took(1.5, machines=2, gpus=4, price_per_gpu_hour=2.0)
+    settle(ended)
+    assert (ended.gpu_hours, ended.cost) == (pytest.approx(12), pytest.approx(24))
+    never = run(submitted=None, started=None)
+    settle(never)
+    assert (never.gpu_hours, never.cost) == (0, None)
+
+
+def test_a_clock_that_went_backwards_costs_nothing() -> None:
+    backwards = run(started=NOW, finished=NOW - timedelta(hours=1))
+    settle(backwards)
+    assert backwards.gpu_hours == 0
