@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from services.decisions import promote, register, rollout, train
 from services.decisions.decision import Decision, held
+from services.decisions.train_facts import Facts
 from services.loop_config import Task
 from services.state import LoopState, Rollout, Slot
 
@@ -46,7 +47,7 @@ class Explanation:
         yield from (f"  - {missing.reason}" for missing in self.missing)
 
 
-def explain(registration: register.Facts, training: train.Facts) -> tuple[Explanation, ...]:
+def explain(registration: register.Facts, training: Facts) -> tuple[Explanation, ...]:
     """Explain a loop's registration, training, promotion and rollout, in the order in which a model comes about."""
     state = training.state
     return (

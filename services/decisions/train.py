@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from services.decisions import budget
 from services.decisions.budget import MONTH
 from services.decisions.decision import Decision, held
-from services.decisions.train_facts import Facts as Facts
+from services.decisions.train_facts import Facts
 from services.state import TrainingRun
 
 DAY = timedelta(days=1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from services.decisions.train import Facts, needed_for_retrain
+from services.decisions.train import needed_for_retrain
+from services.decisions.train_facts import Facts
 from services.state import LoopState
 
 

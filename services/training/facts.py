@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.decisions.budget import machine_of
-from services.decisions.train import Facts
+from services.decisions.train_facts import Facts
 from services.errors import ConfigError
 from services.state import LoopState
 from services.training.job import config_hash

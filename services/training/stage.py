@@ -13,6 +13,7 @@ from datetime import timedelta
 from services.cloud.ports import BestChild, JobView
 from services.context import LoopContext
 from services.decisions import budget, train
+from services.decisions.train_facts import Facts
 from services.errors import ConfigError, VisionloopError
 from services.names import job_name, model_name
 from services.state import DatasetVersion, ModelRef, TrainingRun
@@ -71,7 +72,7 @@ class TrainingStage:
             context.state.train_now = None
         context.save()
 
-    def _intend(self, context: LoopContext, version: DatasetVersion, facts: train.Facts, reason: str) -> None:
+    def _intend(self, context: LoopContext, version: DatasetVersion, facts: Facts, reason: str) -> None:
         training = context.config.training
         number = max((r.number for r in context.state.runs), default=0) + 1
         run = TrainingRun(

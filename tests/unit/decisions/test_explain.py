@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.decisions import register, train
 from services.decisions.explain import Explanation, explain
+from services.decisions.train_facts import Facts
 from services.state import CatalogueState, LoopState, ModelRef, Rollout
 from tests.support.predictions import champion
 from tests.support.stages import NOW, run, state, version
@@ -17,7 +18,7 @@ from tests.unit.decisions.test_train import policies, runs_of_any_kind, versions
 def parts(made: LoopState) -> dict[str, Explanation]:
     registered = [v for v in made.datasets if v.status == "registered"]
     registration = register.Facts(made.catalogue, registered, made.config.config, NOW)
-    return {p.part: p for p in explain(registration, train.Facts(made, "config", NOW))}
+    return {p.part: p for p in explain(registration, Facts(made, "config", NOW))}
 
 
 def says(part: Explanation) -> list[str]:
@@ -135,7 +136,7 @@ def test_a_decision_acts_if_and_only_if_the_explanation_lacks_nothing(
     made = state(config={"training": training, "paused": paused}, datasets=datasets, runs=runs)
     made.catalogue = catalogue
     registered = [v for v in datasets if v.status == "registered"]
-    asked = register.Facts(catalogue, registered, made.config.config, NOW), train.Facts(made, "config", NOW)
+    asked = register.Facts(catalogue, registered, made.config.config, NOW), Facts(made, "config", NOW)
     by_name = {p.part: p for p in explain(*asked)}
     for part, decision in (("registration", register.decide(asked[0])), ("training", train.decide(asked[1]))):
         explained = by_name[part]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decisions.budget import gpu_hours
-from services.decisions.train import RULES, Facts, decide, needed_for_retrain
+from services.decisions.train import RULES, decide, needed_for_retrain
+from services.decisions.train_facts import Facts
 from services.state import LoopState
 from tests.support.stages import NOW, run, state, version
 
