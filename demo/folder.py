@@ -14,8 +14,8 @@ from PIL import Image
 
 from demo.examples import Box, Example, Thing
 from demo.source import Source, Upload, config
+from devtools.folders import IMAGES, is_image, loop_path, visible_files
 
-IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 TEST = {"test", "testing"}
 ONE_IN = 8
 """Where no folder is named `test`, one image in so many is held out."""
@@ -53,8 +53,8 @@ def loop_name(text: str) -> str:
 class _Folder:
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder
-        files = sorted(f for f in folder.rglob("*") if f.is_file() and not _is_hidden(f.relative_to(folder)))
-        images = [f for f in files if f.suffix.lower() in IMAGES]
+        files = visible_files(folder)
+        images = [f for f in files if is_image(f)]
         self._voc = [f for f in files if f.suffix.lower() == ".xml"]
         documents = ((f, _coco(f)) for f in files if f.suffix.lower() == ".json")
         self._coco = {f: document for f, document in documents if document is not None}
@@ -100,12 +100,7 @@ class _Folder:
         return tuple(thing for file in (beside or same)[:1] for thing in _voc_things(file))
 
     def _name(self, where: str, file: Path) -> str:
-        relative = file.relative_to(self._folder).as_posix()
-        return f"{where}/{relative.removeprefix(f'{where}/')}"
-
-
-def _is_hidden(relative: Path) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in relative.parts)
+        return loop_path(file.relative_to(self._folder), where)
 
 
 def _held_out(images: Sequence[Path], folder: Path, seed: int) -> list[Path]:

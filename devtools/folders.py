@@ -1,0 +1,53 @@
+"""A user's folder as a loop's: which path each of its files gets below `<loop>/` in the data container.
+
+Images go below images/, label files beside their images or below labels/; folders of classes and of splits are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+_KEPT = ("images/", "labels/")
+_SHELVES = {"images", "labels"}
+"""`train/images/1.jpg` and `train/labels/1.txt` are a pair: these parts of their paths say nothing."""
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Every file below a folder in order of name, without those of the system and of version control."""
+    found = (f for f in folder.rglob("*") if f.is_file())
+    return sorted(f for f in found if not _is_hidden(f.relative_to(folder).parts))
+
+
+def _is_hidden(parts: Iterable[str]) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in parts)
+
+
+def is_image(file: Path) -> bool:
+    """Whether a file is meant as an image, by its name."""
+    return file.suffix.lower() in IMAGES
+
+
+def loop_files(folder: Path) -> dict[str, Path]:
+    """The files of a folder by their paths below a loop's folder."""
+    files = visible_files(folder)
+    with_images = {f.parent for f in files if is_image(f)}
+    found: dict[str, Path] = {}
+    for file in files:
+        relative = file.relative_to(folder)
+        where = "images" if is_image(file) or file.parent in with_images else "labels"
+        short = loop_path(relative, where)
+        found[short if short not in found else f"{where}/{relative.as_posix()}"] = file
+    return found
+
+
+def loop_path(relative: Path, where: str) -> str:
+    """Where a file goes; `where` is `images` or `labels`, for a file that lies in neither."""
+    text = relative.as_posix()
+    if text == "loop.yaml" or text.startswith(_KEPT):
+        return text
+    *folders, name = PurePosixPath(text).parts
+    if folders and folders[-1].lower() in _SHELVES:
+        folders.pop()
+    return "/".join((where, *folders, name))

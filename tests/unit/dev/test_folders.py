@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devtools.folders import loop_files
+
+
+def placed(folder: Path, *names: str) -> dict[str, str]:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    return {file.relative_to(folder).as_posix(): path for path, file in loop_files(folder).items()}
+
+
+@pytest.mark.parametrize(
+    ("names", "paths"),
+    [
+        pytest.param(["a.jpg", "a.xml", "classes.txt"], ["images/a.jpg", "images/a.xml", "images/classes.txt"], id="mixed"),
+        pytest.param(["images/a.JPG", "labels/a.xml"], ["images/a.JPG", "labels/a.xml"], id="as a loop"),
+        pytest.param(["can/1.jpg", "bottle/1.jpg"], ["images/can/1.jpg", "images/bottle/1.jpg"], id="classes"),
+        pytest.param(["images/train/a.jpg", "images/all.csv"], ["images/train/a.jpg", "images/all.csv"], id="bulk file"),
+        pytest.param(["photos/a.png", "coco.json"], ["images/photos/a.png", "labels/coco.json"], id="one document"),
+        pytest.param(
+            ["train/images/a.jpg", "train/labels/a.txt", "valid/images/a.jpg", "data.yaml"],
+            ["images/train/a.jpg", "labels/train/a.txt", "images/valid/a.jpg", "labels/data.yaml"],
+            id="splits",
+        ),
+        pytest.param(
+            ["train/a.jpg", "train/images/a.jpg"], ["images/train/a.jpg", "images/train/images/a.jpg"], id="no collision"
+        ),
+        pytest.param(["loop.yaml", "x/loop.yaml"], ["loop.yaml", "labels/x/loop.yaml"], id="config"),
+    ],
+)  # fmt: skip
+def test_where_files_go(tmp_path: Path, names: list[str], paths: list[str]) -> None:
+    assert placed(tmp_path, *names) == dict(zip(names, paths, strict=True))
+
+
+def test_what_systems_leave_behind_stays(tmp_path: Path) -> None:
+    assert placed(tmp_path, ".git/a.jpg", "__MACOSX/a.jpg", ".DS_Store", "a.jpg") == {"a.jpg": "images/a.jpg"}
