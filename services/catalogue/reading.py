@@ -11,7 +11,7 @@ from services.catalogue.cut_off import TAIL, cut_off, ends_well
 from services.catalogue.documents import MOST_PROBLEMS, ImageEntry, LabelEntry
 from services.catalogue.images import ImageFacts, Unreadable, read_facts
 from services.catalogue.paths import kind_of
-from services.cloud.ports import BlobInfo, BlobStore
+from services.cloud.ports import BlobInfo, BlobReader
 from services.errors import ChangedMeanwhile, NotFound
 from services.labels.formats import OpenLabels, open_labels
 from services.labels.problems import problem, worst_first
@@ -32,7 +32,7 @@ class _Refused(Exception):
 class FileReader:
     """Reads what was listed. A file that changed or vanished since is None: the next listing shows it as it is."""
 
-    data: BlobStore
+    data: BlobReader
     settings: Settings
     thorough: bool = False
     """Whether the end of every image is looked at too: another read an image, which a local folder can afford."""

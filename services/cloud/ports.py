@@ -37,15 +37,11 @@ class Lease(Protocol):
     def release(self) -> None: ...
 
 
-class BlobStore(Protocol):
-    """One container. Names have no leading slash."""
+class BlobReader(Protocol):
+    """Files that are only read. Names have no leading slash."""
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         """Every blob below `prefix`, in order of name."""
-        ...
-
-    def folders(self, prefix: str = "") -> Sequence[str]:
-        """Names of the folders directly below `prefix`, without it and without a slash."""
         ...
 
     def read(self, name: str, *, offset: int = 0, length: int | None = None) -> Blob:
@@ -63,6 +59,14 @@ class BlobStore(Protocol):
             NotFound: there is no such blob.
             ChangedMeanwhile: the blob no longer has `etag`.
         """
+        ...
+
+
+class BlobStore(BlobReader, Protocol):
+    """One container. Names have no leading slash."""
+
+    def folders(self, prefix: str = "") -> Sequence[str]:
+        """Names of the folders directly below `prefix`, without it and without a slash."""
         ...
 
     def write(

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.catalogue.documents import Index
 from services.catalogue.store import CatalogueStore
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest
 from services.labels.problems import CODES, worst_first
 from services.names import check_loop_name
-from services.state import LoopState, Problem
+from services.state import Problem
 from services.state_store import StateStore
 
 MOST = 1000
@@ -37,25 +38,29 @@ class ProblemReports:
         state = self._states.read(check_loop_name(loop))
         wanted, page = _filter(query), (_number(query, "offset", 0, 0, 10**6), _number(query, "limit", 100, 1, MOST))
         index = CatalogueStore(self._system, loop).index(state.catalogue.blob)
+        whole = [*state.config.problems, *state.catalogue.dataset_problems]
         if index is None:  # replaced while we looked, or not there yet: the state has the worst itself
-            files = state.catalogue.problems
-            return _report(state, files, Counter(p.code for p in files), wanted, page)
-        codes: Counter[str] = Counter()
-        for ref in index.buckets:
-            codes.update(ref.summary.codes)
-        return _report(state, [p for ref in index.buckets for p in ref.summary.problems], codes, wanted, page)
+            known = [*whole, *state.catalogue.problems]
+            return {"loop": loop, **_document(known, Counter(p.code for p in known), wanted, page)}
+        return {"loop": loop, **problem_document(whole, index, wanted, page)}
 
 
-def _report(
-    state: LoopState, files: Sequence[Problem], codes: Counter[str], wanted: Mapping[str, str], page: tuple[int, int]
+def problem_document(
+    whole: Sequence[Problem], index: Index, wanted: Mapping[str, str], page: tuple[int, int]
 ) -> dict[str, Any]:
-    whole = [*state.config.problems, *state.catalogue.dataset_problems]
-    by_code = Counter(p.code for p in whole) + codes
-    every = worst_first([*whole, *files])
-    found = [p for p in every if all(getattr(p, name) == value for name, value in wanted.items())]
+    """A page (offset, limit) of what is wrong with the data set as `whole` and with its files, as JSON."""
+    codes = Counter(p.code for p in whole)
+    for ref in index.buckets:
+        codes.update(ref.summary.codes)
+    return _document([*whole, *(p for ref in index.buckets for p in ref.summary.problems)], codes, wanted, page)
+
+
+def _document(
+    problems: Sequence[Problem], by_code: Counter[str], wanted: Mapping[str, str], page: tuple[int, int]
+) -> dict[str, Any]:
+    found = [p for p in worst_first(problems) if all(getattr(p, name) == value for name, value in wanted.items())]
     offset, limit = page
     return {
-        "loop": state.loop,
         "count": by_code.total(),
         "by_severity": _by_severity(by_code),
         "by_code": dict(by_code.most_common()),
