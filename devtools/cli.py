@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     _demo(found)
     _serve(found)
     _explain(found)
+    _check(found)
     _test(found)
     _add(found, "lint", commands.lint, "Run ruff, mypy --strict and import-linter over everything.")
     _bench(found)
@@ -117,6 +118,21 @@ def _explain(found: Commands[argparse.ArgumentParser]) -> None:
     )
     explain.add_argument("loop", metavar="LOOP", help="name of the loop")
     explain.add_argument("--folder", metavar="FOLDER", help="the local cloud's folder (default: .visionloop)")
+
+
+def _check(found: Commands[argparse.ArgumentParser]) -> None:
+    check = _add(
+        found,
+        "check",
+        commands.check_data,
+        "Say what is wrong with images and labels before they are uploaded, by the app's own code. Ends with 0 where "
+        "there is no error, 1 where there is one, 2 where there is nothing to check.",
+    )
+    check.add_argument("target", metavar="FOLDER", help="images and labels, as you have them; or a single label file")
+    check.add_argument("--task", help="object_detection, image_classification, …; default: loop.yaml, or the labels")
+    check.add_argument("--classes", metavar="A,B,C", help="the classes that are meant; default: loop.yaml, or all")
+    check.add_argument("--json", action="store_true", help="the whole report as JSON")
+    check.add_argument("--strict", action="store_true", help="warnings end with 1 too")
 
 
 def _test(found: Commands[argparse.ArgumentParser]) -> None:

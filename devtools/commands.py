@@ -6,6 +6,7 @@ import argparse
 import ast
 import contextlib
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,17 @@ def explain(arguments: argparse.Namespace) -> int:
     except (Refused, Unreachable, FileNotFoundError) as error:
         raise Stop(str(error)) from None
     return 0
+
+
+def check_data(arguments: argparse.Namespace) -> int:
+    """Everything that is wrong with a folder of images and labels, or with one label file."""
+    with contextlib.redirect_stdout(sys.stderr):  # what --json prints is for programs
+        ensure_installed("app")
+    target = Path(arguments.target).resolve()
+    given = {"--task": arguments.task, "--classes": arguments.classes}
+    options = [part for name, value in given.items() if value is not None for part in (name, value)]
+    switches = [f"--{name}" for name in ("json", "strict") if getattr(arguments, name)]
+    return run([venv_python(), "-m", "devtools.checking", target, *options, *switches])
 
 
 def check(_: argparse.Namespace) -> int:
