@@ -62,6 +62,15 @@ class Budget(_Part):
     """Of the prices; nothing is converted."""
 
 
+class Retries(_Part):
+    """When a run is repeated that failed in a way that passes by itself; other failures are not repeated."""
+
+    most: int = Field(2, ge=0, le=10)
+    """Most further attempts, each a job of its own within all caps."""
+    backoff_seconds: Seconds = 900
+    """Least time before the second attempt; doubled before each further one."""
+
+
 class Limits(_Part):
     """What one training run may use."""
 
@@ -100,6 +109,8 @@ class Training(_Part):
     """Least time between the end of one training run and the start of the next."""
     max_jobs_per_day: int = Field(4, ge=0)
     """Most training runs started in 24 hours."""
+    retries: Retries = Retries()
+    """When a failed run is repeated by itself."""
     budget: Budget = Budget()
     """What training may cost."""
     primary_metric: str | None = None

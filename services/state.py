@@ -153,6 +153,9 @@ RunStatus = Literal["intended", "submitted", "completed", "failed", "canceled"]
 FINISHED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
 
 
+FailureKind = Literal["quota", "capacity", "bad_data", "user_script", "transient", "cancelled", "deleted", "unknown"]
+
+
 class TrainingRun(Part):
     """One paid job on one dataset version; its name is derived from the hash of both."""
 
@@ -183,6 +186,10 @@ class TrainingRun(Part):
     started: datetime | None = None
     finished: datetime | None = None
     reason: str = ""
+    failure: FailureKind | None = None
+    """Why it has no model, where it has none."""
+    help: str = ""
+    """What to do about the failure."""
     best_child: str = ""
     metrics: dict[str, float] = Field(default_factory=dict)
     model: ModelRef | None = None

@@ -25,6 +25,7 @@ from services.cloud.ports import (
     JobPhase,
     JobView,
     TableAsset,
+    TrialError,
 )
 from services.context import Cloud
 from services.errors import ChangedMeanwhile, Conflict, LoopBusy, NotFound
@@ -214,6 +215,8 @@ class FakeWorkspace(_Hooked):
         self.submissions: list[str] = []
         """Every job that was really started, by name: a duplicate here is a duplicate GPU job."""
         self.children: dict[str, BestChild] = {}
+        self.errors: dict[str, list[TrialError]] = {}
+        """By job, what its failed trials say."""
         self.models: dict[tuple[str, str], str] = {}
         self.endpoints: dict[str, FakeEndpoint] = {}
         self.traffic_history: list[dict[str, int]] = []
@@ -241,11 +244,13 @@ class FakeWorkspace(_Hooked):
             self.specs[spec.name] = spec
             self.jobs[spec.name] = JobView(spec.name, "Running", "running")
 
-    def finish(self, name: str, metrics: Mapping[str, float] | None = None, *, error: str = "") -> None:
+    def finish(
+        self, name: str, metrics: Mapping[str, float] | None = None, *, error: str = "", codes: Sequence[str] = ()
+    ) -> None:
         """End a job: completed with these metrics of its best trial (none: no trial succeeded), or failed."""
         phase: JobPhase = "failed" if error else "completed"
         status = phase.capitalize()
-        self.jobs[name] = replace(self.jobs[name], status=status, phase=phase, error=error)
+        self.jobs[name] = replace(self.jobs[name], status=status, phase=phase, error=error, codes=codes)
         if metrics is not None and not error:
             self.children[name] = BestChild(f"{name}_HD_0", dict(metrics))
 
@@ -254,6 +259,10 @@ class FakeWorkspace(_Hooked):
             found = self.jobs.get(job)
             if found is not None and found.phase in ("waiting", "running"):
                 self.jobs[job] = replace(found, status="Canceled", phase="canceled")
+
+    def trial_errors(self, job: str) -> Sequence[TrialError]:
+        with self._outside("trial_errors"):
+            return self.errors.get(job, [])
 
     def best_child(self, job: str) -> BestChild | None:
         with self._outside("best_child"):

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from services.cloud.ml_client import build_client, mlflow_run, translated
+from services.cloud.ml_errors import job_error, trial_errors
 from services.cloud.ml_jobs import automl_job
 from services.cloud.ports import (
     AutoMLJobSpec,
@@ -30,6 +31,7 @@ from services.cloud.ports import (
     JobView,
     Provisioning,
     TableAsset,
+    TrialError,
 )
 from services.cloud.upstream import clean
 from services.errors import Conflict, NotFound, UpstreamBusy, VisionloopError
@@ -170,9 +172,9 @@ class AzureWorkspace:
         status = _word(job.status) or "Unknown"
         phase = _PHASES.get(status, "running")
         started, ended = self._times(name) if phase != "waiting" else (None, None)
-        error = self._job_error(name) if phase in ("failed", "canceled") else ""
+        codes, error = job_error(self._client, name) if phase in ("failed", "canceled") else ((), "")
         studio = (job.services or {}).get("Studio")
-        return JobView(name, status, phase, error, str(getattr(studio, "endpoint", "") or ""), started, ended)
+        return JobView(name, status, phase, error, str(getattr(studio, "endpoint", "") or ""), started, ended, codes)
 
     def _times(self, name: str) -> tuple[datetime | None, datetime | None]:
         """When the job began and ended; a job is not less finished where MLflow's API does not say."""
@@ -180,14 +182,6 @@ class AzureWorkspace:
             info = self._run(name).get("info", {})
             return _time(info.get("start_time")), _time(info.get("end_time"))
         return None, None
-
-    def _job_error(self, name: str) -> str:
-        """What Azure ML's studio shows as the error; a job is not less failed where that cannot be read."""
-        with suppress(VisionloopError), translated(f"Reading why job {name} failed"):
-            details = self._client.jobs._runs_operations.get_run_details(name)
-            error = getattr(details.error, "error", None)
-            return clean(str(getattr(error, "message", "") or ""))
-        return ""
 
     def submit(self, spec: AutoMLJobSpec) -> None:
         """See `Workspace`."""
@@ -204,6 +198,10 @@ class AzureWorkspace:
             return
         with suppress(NotFound), translated(f"Cancelling job {job}"):
             self._client.jobs.begin_cancel(job, polling=False)
+
+    def trial_errors(self, job: str) -> Sequence[TrialError]:
+        """See `Workspace`."""
+        return trial_errors(self._client, job)
 
     def best_child(self, job: str) -> BestChild | None:
         """See `Workspace`."""

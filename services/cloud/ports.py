@@ -125,6 +125,17 @@ class JobView:
     studio_url: str = ""
     started: datetime | None = None
     ended: datetime | None = None
+    codes: Sequence[str] = ()
+    """Azure ML's codes of the error, the outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialError:
+    """Why a trial failed; `codes` from the outside in."""
+
+    trial: str
+    codes: Sequence[str]
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +262,10 @@ class Workspace(Protocol):
 
     def cancel(self, job: str) -> None:
         """Begin to cancel a job; one that has ended, or is not there, is left alone."""
+        ...
+
+    def trial_errors(self, job: str) -> Sequence[TrialError]:
+        """Why the first few trials that failed did; empty where it cannot be read."""
         ...
 
     def best_child(self, job: str) -> BestChild | None:

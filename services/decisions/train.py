@@ -17,6 +17,7 @@ from services.decisions.train_facts import Facts
 from services.state import TrainingRun
 
 DAY = timedelta(days=1)
+LONGEST_BACKOFF = 24 * 3600.0
 LONGEST_WAIT = 6 * 3600.0
 """However far away the time is that a rule waits for, it is asked again after this many seconds."""
 
@@ -51,7 +52,7 @@ def _misfit(facts: Facts) -> Decision | None:
 
 def _first_threshold(facts: Facts) -> Decision | None:
     version, policy = facts.version, facts.policy.first_threshold
-    if version is None or facts.trained is not None or facts.wanted:
+    if version is None or facts.trained is not None or facts.urged:
         return None
     missing = [f"{version.images} of {policy.images} labelled images"] if version.images < policy.images else []
     counts = {name: version.images_per_class.get(name, 0) for name in version.classes}
@@ -63,14 +64,14 @@ def _first_threshold(facts: Facts) -> Decision | None:
 
 def _retrain_threshold(facts: Facts) -> Decision | None:
     version, trained = facts.version, facts.trained
-    if version is None or trained is None or facts.wanted or not 0 < facts.new < needed_for_retrain(facts):
+    if version is None or trained is None or facts.urged or not 0 < facts.new < needed_for_retrain(facts):
         return None
     return _short_of_new(facts, trained)
 
 
 def _nothing_new(facts: Facts) -> Decision | None:
     """Apart from the threshold, as it is the ordinary course after a training run."""
-    if facts.version is None or facts.trained is None or facts.wanted or facts.new:
+    if facts.version is None or facts.trained is None or facts.urged or facts.new:
         return None
     return _short_of_new(facts, facts.trained)
 
@@ -94,7 +95,7 @@ def needed_for_retrain(facts: Facts) -> int:
 def _class_floor(facts: Facts) -> Decision | None:
     """A class that lost its labels, or is new with hardly any, would spoil the next model."""
     version, floor = facts.version, facts.policy.retrain_threshold.per_class
-    if version is None or facts.trained is None or facts.wanted:
+    if version is None or facts.trained is None or facts.urged:
         return None
     counts = {name: version.images_per_class.get(name, 0) for name in version.classes}
     short = {name: n for name, n in counts.items() if n < floor}
@@ -105,17 +106,30 @@ def _class_floor(facts: Facts) -> Decision | None:
 def _never_twice(facts: Facts) -> Decision | None:
     """Counts failed and canceled runs too: the same job on the same data would fail again, and be paid again."""
     run, order = facts.last_attempt, facts.state.train_now
-    if run is None or run.active or (order is not None and order.again and run.status != "completed"):
+    if run is None or run.active or facts.retry or (order and order.again and run.status != "completed"):
         return None
     outcome = f"{run.status}: {run.reason}" if run.reason else run.status
     reason = f"Dataset version {run.dataset_version} was trained with these settings by run {run.number} ({outcome})"
-    return _hold(f"{reason}; it takes new labels or other training settings", run=run.number)
+    instead = "" if run.status == "completed" else ", or to train with again: true"
+    return _hold(f"{reason}; it takes new labels or other training settings{instead}", run=run.number)
+
+
+def _backoff(facts: Facts) -> Decision | None:
+    """Later and later: what has not passed by then may take longer."""
+    run, retries = facts.retry, facts.policy.retries
+    if run is None or run.finished is None or facts.wanted:
+        return None
+    over = run.finished + timedelta(seconds=min(retries.backoff_seconds * 2 ** (run.attempt - 1), LONGEST_BACKOFF))
+    if over <= facts.now:
+        return None
+    said = f"Run {run.number} failed in a way that passes ({run.reason}); attempt {facts.attempt} of {retries.most + 1}"
+    return _wait(f"{said} begins at {_time(over)}", over, facts.now)
 
 
 def _cooldown(facts: Facts) -> Decision | None:
     ends = [r.finished for r in facts.state.runs if r.finished]
     over = max(ends, default=facts.now) + timedelta(seconds=facts.policy.cooldown_seconds)
-    if not ends or over <= facts.now or facts.wanted:
+    if not ends or over <= facts.now or facts.urged:
         return None
     return _wait(f"The cooldown after the last run lasts until {_time(over)}", over, facts.now)
 
@@ -169,6 +183,7 @@ RULES: Mapping[str, Rule] = {
     "retrain_threshold": _retrain_threshold,
     "class_floor": _class_floor,
     "never_twice": _never_twice,
+    "backoff": _backoff,
     "cooldown": _cooldown,
     "daily_cap": _daily_cap,
     "budget": _budget,
@@ -187,6 +202,9 @@ def _start(facts: Facts) -> Decision:
         raise ValueError("a rule holds a loop without a dataset version")
     if facts.state.train_now is not None:
         why = f"A training run was asked for{facts.state.train_now.signed}"
+    elif facts.retry is not None:
+        most = facts.policy.retries.most + 1
+        why = f"Attempt {facts.attempt} of {most} after run {facts.retry.number}, which failed in a way that passes"
     elif trained is None:
         policy = facts.policy.first_threshold
         why = f"{version.images} labelled images ({policy.images} needed), at least {policy.per_class} of every class"

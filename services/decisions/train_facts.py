@@ -65,6 +65,19 @@ class Facts:
         return next((r for r in runs if version and self._is_same(r, version)), None)
 
     @property
+    def retry(self) -> TrainingRun | None:
+        """The run that failed in a way that passes, where it may be repeated: thresholds and cooldown were met then."""
+        run = self.last_attempt
+        if run is None or run.status != "failed" or run.failure != "transient":
+            return None
+        return run if run.attempt <= self.policy.retries.most else None
+
+    @property
+    def urged(self) -> bool:
+        """Whether thresholds do not matter: a person asked, or they were met before a failure that passes."""
+        return self.wanted or self.retry is not None
+
+    @property
     def attempt(self) -> int:
         """Which attempt the next run on this content with these settings would be."""
         return self.last_attempt.attempt + 1 if self.last_attempt else 1

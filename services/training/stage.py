@@ -13,6 +13,7 @@ from datetime import timedelta
 from services.cloud.ports import BestChild, JobView
 from services.context import LoopContext
 from services.decisions import budget, train
+from services.decisions.failures import Evidence, Failure, classify, failure
 from services.decisions.train_facts import Facts
 from services.errors import ConfigError, VisionloopError
 from services.names import job_name, model_name
@@ -131,7 +132,8 @@ class TrainingStage:
         passing = not isinstance(error, ConfigError) and context.now - run.intended < patience
         if passing or context.cloud.workspace.job(run.job) is not None:
             raise error
-        return self._fail(context, run, f"Azure ML did not take the job: {error.detail}")
+        found = classify(Evidence(("TransientError",) if error.retryable else (), error.detail))
+        return self._fail(context, run, f"Azure ML did not take the job: {error.detail}", found)
 
     def _follow(self, context: LoopContext, run: TrainingRun) -> float:
         view = context.cloud.workspace.job(run.job)
@@ -140,8 +142,7 @@ class TrainingStage:
         if view.phase == "canceled":
             return self._canceled(context, run, view)
         if view.phase == "failed":
-            said = view.error or "Azure ML gives no reason"
-            return self._fail(context, run, f"The job ended as {view.status}: {said}", view)
+            return self._failed(context, run, view)
         if view.phase == "completed":
             return self._complete(context, run, view)
         if run.cancel is not None and view.status != "CancelRequested":
@@ -154,7 +155,7 @@ class TrainingStage:
     def _vanished(self, context: LoopContext, run: TrainingRun) -> float:
         if run.submitted is not None and context.now - run.submitted < READ_LAG and not run.phase:
             return context.cloud.settings.poll_seconds
-        return self._fail(context, run, f"The job {run.job} is no longer in Azure ML")
+        return self._fail(context, run, f"The job {run.job} is no longer in Azure ML", failure("deleted"))
 
     def _complete(self, context: LoopContext, run: TrainingRun, view: JobView) -> float:
         child = context.cloud.workspace.best_child(run.job)
@@ -162,7 +163,7 @@ class TrainingStage:
             return self._register(context, run, view, child)
         if view.ended is not None and context.now - view.ended < TAG_LAG:
             return context.cloud.settings.poll_seconds
-        return self._fail(context, run, f"The job says {view.status}, but no trial of it did", view)
+        return self._failed(context, run, view)
 
     def _register(self, context: LoopContext, run: TrainingRun, view: JobView, child: BestChild) -> float:
         model = ModelRef(name=model_name(context.loop), version=str(run.number))
@@ -176,7 +177,8 @@ class TrainingStage:
         except VisionloopError as error:
             if error.retryable:
                 raise
-            return self._fail(context, run, f"The model could not be registered: {error.detail}", view)
+            reason = f"The model could not be registered: {error.detail}"
+            return self._fail(context, run, reason, failure("unknown"), view)
         self._record(context, run, view)
         run.status, run.best_child, run.metrics = "completed", child.run_id, dict(child.metrics)
         run.model, run.rollout = model, "pending"
@@ -196,18 +198,30 @@ class TrainingStage:
     def _canceled(self, context: LoopContext, run: TrainingRun, view: JobView | None = None) -> float:
         """By us or outside; not trained again by itself, as somebody did not want it."""
         self._record(context, run, view)
-        run.status = "canceled"
+        run.status, run.failure, run.help = "canceled", "cancelled", failure("cancelled").help
         where = run.cancel.signed if run.cancel else " in Azure ML, not by Visionloop"
         run.reason = context.state.reasons[self.name] = f"Training run {run.number} was cancelled{where}"
         context.tell("training.canceled", run.reason, dataset_version=run.dataset_version, **_about(run))
         context.save()
         return 0.0
 
-    def _fail(self, context: LoopContext, run: TrainingRun, reason: str, view: JobView | None = None) -> float:
+    def _failed(self, context: LoopContext, run: TrainingRun, view: JobView) -> float:
+        """The job failed, or says Completed though no trial of it did."""
+        trials = context.cloud.workspace.trial_errors(run.job)
+        told = [Evidence(t.codes, t.message) for t in trials]
+        said = view.error or next((f"trial {t.trial}: {t.message}" for t in trials if t.message), "no reason is given")
+        outcome = f"ended as {view.status}" if view.phase == "failed" else f"says {view.status}, but no trial of it did"
+        found = classify(Evidence(view.codes, view.error), told)
+        return self._fail(context, run, f"The job {outcome}: {said}", found, view)
+
+    def _fail(
+        self, context: LoopContext, run: TrainingRun, reason: str, found: Failure, view: JobView | None = None
+    ) -> float:
         self._record(context, run, view)
-        run.status = "failed"
+        run.status, run.failure, run.help = "failed", found.kind, found.help
         run.reason = context.state.reasons[self.name] = reason
-        context.tell("training.failed", reason, dataset_version=run.dataset_version, **_about(run))
+        told = {"failure": run.failure, "help": run.help, "dataset_version": run.dataset_version}
+        context.tell("training.failed", f"{reason} ({run.failure}: {run.help})", **told, **_about(run))
         context.save()
         return 0.0
 

@@ -238,9 +238,14 @@ def test_a_submission_that_fails_is_tried_again(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "minutes"), [(Upstream("500"), 60), (UpstreamRefused("no such size"), 10), (NotFound("nothing"), 10)]
+    ("error", "minutes", "kind"),
+    [
+        (Upstream("500"), 60, "transient"),
+        (UpstreamRefused("exceeds the quota"), 10, "quota"),
+        (NotFound("nothing"), 10, "unknown"),
+    ],
 )
-def test_a_submission_that_keeps_failing_is_given_up(error: Exception, minutes: int) -> None:
+def test_a_submission_that_keeps_failing_is_given_up(error: Exception, minutes: int, kind: str) -> None:
     w = world()
     w.fake.on_call = Refusing("ensure_compute", error)
     w.wakes(minutes - 1, every=60)
@@ -251,8 +256,9 @@ def test_a_submission_that_keeps_failing_is_given_up(error: Exception, minutes: 
     assert failed.reason == f"Azure ML did not take the job: {error}"
     assert w.kinds.count("training.failed") == 1
     w.fake.on_call = lambda _: None
+    assert failed.failure == kind
     w.wakes(3, every=4000)
-    assert w.fake.workspace.submissions == []
+    assert len(w.fake.workspace.submissions) == (1 if kind == "transient" else 0)
 
 
 def test_a_run_whose_job_exists_is_not_given_up_for_a_failing_call() -> None:
