@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -155,6 +156,40 @@ class Promotion(_Part):
     """The most that 95 of 100 single images may take through the challenger's slot, in milliseconds."""
     require_significance: bool = False
     """Promote only where the bootstrap interval of the difference lies above 0: where it is more than noise."""
+    approval: Literal["none", "required"] = "none"
+    """Whether a person has to say yes before traffic moves, by the link in the event rollout.approval_requested."""
+    approval_hours: float = Field(72, gt=0, le=168)
+    """How long the link holds; without an answer by then the challenger is rejected."""
+
+
+class Health(_Part):
+    """What a challenger must not do while its users are watched; a breach takes its traffic back."""
+
+    min_requests: int = Field(20, ge=1)
+    """Requests of a slot before it is judged."""
+    max_error_rate: float = Field(0.05, ge=0, le=1)
+    """How much larger a share of requests may fail than of the champion's."""
+    max_latency_ratio: float = Field(2.0, ge=1)
+    """How many times the champion's 95th percentile of latency the challenger's may be."""
+
+
+class RolloutPolicy(_Part):
+    """How traffic moves to a challenger that was found better."""
+
+    canary: list[Annotated[int, Field(ge=1, le=99)]] = Field(default_factory=list, max_length=10)
+    """Percentages that the challenger gets one after the other before it gets all, such as [10, 50]."""
+    bake_seconds: float = Field(600, ge=0, le=24 * 3600)
+    """How long each percentage is watched."""
+    rollback_window_minutes: float = Field(0, ge=0, le=7 * 24 * 60)
+    """How long the old slot is kept, and paid, after the traffic moved, for a rollback within seconds."""
+    health: Health = Health()
+    """What a challenger must not do while its users are watched."""
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if any(later <= earlier for earlier, later in pairwise(self.canary)):
+            raise PydanticCustomError("canary", "percentages that grow")
+        return self
 
 
 class Endpoint(_Part):
@@ -189,6 +224,8 @@ class LoopConfig(_Part):
     """How models are trained."""
     promotion: Promotion = Promotion()
     """When a challenger becomes champion."""
+    rollout: RolloutPolicy = RolloutPolicy()
+    """How traffic moves to a challenger that was found better."""
     endpoint: Endpoint = Endpoint()
     """The endpoint that serves."""
     paused: bool = False

@@ -5,15 +5,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.loop_config import LoopConfig, Task
+from services.rollout_state import Approval, Champion, Interval, Rollout, RolloutOrder, RolloutStep, Slot, Watched
+from services.state_part import ModelRef, Order, Part
 
-
-class Part(BaseModel):
-    """A part of the state document: changed in place under the loop's lease, unknown fields kept out."""
-
-    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+__all__ = [
+    "Approval",
+    "Champion",
+    "Interval",
+    "ModelRef",
+    "Order",
+    "Part",
+    "Rollout",
+    "RolloutOrder",
+    "RolloutStep",
+    "Slot",
+    "Watched",
+]
+"""What other files define and this one is the door to."""
 
 
 class Event(Part):
@@ -107,48 +118,6 @@ class DatasetVersion(Part):
         return self.train_images + self.validation_images
 
 
-class ModelRef(Part):
-    """A registered Azure ML model."""
-
-    name: str
-    version: str
-
-
-class Order(Part):
-    """What a person asked for, until it is done."""
-
-    by: str = ""
-    why: str = ""
-    at: datetime
-    again: bool = False
-    """For training: also where a run on the same data with the same settings failed or was cancelled."""
-
-    @property
-    def signed(self) -> str:
-        """` by NAME: WHY`, as far as they were given."""
-        by, why = f" by {self.by}" if self.by else "", f": {self.why}" if self.why else ""
-        return f"{by}{why}"
-
-
-Slot = Literal["blue", "green"]
-
-
-class Champion(Part):
-    """The model that is live."""
-
-    run: int
-    model: ModelRef
-    dataset_version: int
-    task: Task
-    classes: list[str]
-    endpoint: str
-    slot: Slot
-    scoring_uri: str
-    metric: str
-    score: float
-    promoted: datetime
-
-
 RunStatus = Literal["intended", "submitted", "completed", "failed", "canceled"]
 FINISHED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
 
@@ -193,56 +162,12 @@ class TrainingRun(Part):
     best_child: str = ""
     metrics: dict[str, float] = Field(default_factory=dict)
     model: ModelRef | None = None
-    rollout: Literal["", "pending", "promoted", "rejected", "failed", "superseded"] = ""
+    rollout: Literal["", "pending", "promoted", "rejected", "failed", "rolled_back", "superseded"] = ""
 
     @property
     def active(self) -> bool:
         """Whether the job is, or may be, costing money."""
         return self.status not in FINISHED
-
-
-class Interval(Part):
-    """How sure a difference of challenger minus champion is, by a paired bootstrap over images."""
-
-    low: float
-    high: float
-    better: float
-    """Share of the resamples in which the challenger was better."""
-    level: float
-    resamples: int
-
-
-RolloutStep = Literal["endpoint", "deploy", "smoke", "evaluate", "decide", "shift", "retire", "abandon", "done"]
-
-
-class Rollout(Part):
-    """The steps that bring one candidate live, or leave the champion as it was."""
-
-    run: int
-    model: ModelRef
-    dataset_version: int
-    endpoint: str
-    slot: Slot
-    step: RolloutStep = "endpoint"
-    scoring_uri: str = ""
-    started: datetime
-    step_started: datetime
-    attempts: int = 0
-    evaluated: dict[str, int] = Field(default_factory=dict)
-    """Holdout images answered so far by slot."""
-    holdout_images: int = 0
-    scores: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """Metrics on the same holdout by slot."""
-    interval: Interval | None = None
-    """How sure the difference of the compared metric is, where there was a champion to compare with."""
-    latency_ms: dict[str, float] = Field(default_factory=dict)
-    """95th percentile of the time that a slot took for one image, by slot."""
-    unopposed: str = ""
-    """Why no champion was measured beside the challenger, where none was."""
-    decision: str = ""
-    replaced: Champion | None = None
-    """The champion that was live before, until its slot is deleted."""
-    outcome: Literal["", "promoted", "rejected", "failed"] = ""
 
 
 class LoopState(Part):
@@ -259,6 +184,8 @@ class LoopState(Part):
     runs: list[TrainingRun] = Field(default_factory=list)
     champion: Champion | None = None
     rollout: Rollout | None = None
+    rollout_next: RolloutOrder | None = None
+    """A rollout that a person asked for, until it begins."""
     pause: Order | None = None
     """Who paused the loop over HTTP; `paused` in loop.yaml is another matter."""
     train_now: Order | None = None

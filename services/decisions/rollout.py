@@ -12,20 +12,48 @@ from typing import Literal
 
 from services.state import LoopState, Rollout, RolloutStep, Slot, TrainingRun
 
-Outcome = Literal["ready", "deployed", "answered", "measured", "better", "not better", "shifted", "failed", "cleaned"]
+Outcome = Literal[
+    "ready",
+    "deployed",
+    "answered",
+    "measured",
+    "better",
+    "not better",
+    "approved",
+    "refused",
+    "baked",
+    "shifted",
+    "kept",
+    "rolled back",
+    "reverted",
+    "failed",
+    "cleaned",
+]
 
 TRANSITIONS: Mapping[RolloutStep, Mapping[Outcome, RolloutStep]] = {
-    "endpoint": {"ready": "deploy", "failed": "abandon"},
-    "deploy": {"deployed": "smoke", "failed": "abandon"},
-    "smoke": {"answered": "evaluate", "failed": "abandon"},
-    "evaluate": {"measured": "decide", "failed": "abandon"},
-    "decide": {"better": "shift", "not better": "abandon", "failed": "abandon"},
-    "shift": {"shifted": "retire", "failed": "abandon"},
+    "endpoint": {"ready": "deploy", "rolled back": "abandon", "failed": "abandon"},
+    "deploy": {"deployed": "smoke", "rolled back": "abandon", "failed": "abandon"},
+    "smoke": {"answered": "evaluate", "rolled back": "abandon", "failed": "abandon"},
+    "evaluate": {"measured": "decide", "rolled back": "abandon", "failed": "abandon"},
+    "decide": {"better": "approve", "not better": "abandon", "rolled back": "abandon", "failed": "abandon"},
+    "approve": {"approved": "canary", "refused": "abandon", "rolled back": "abandon", "failed": "abandon"},
+    "canary": {"baked": "shift", "rolled back": "abandon", "failed": "abandon"},
+    "shift": {"shifted": "keep", "rolled back": "abandon", "failed": "abandon"},
+    "keep": {"kept": "retire", "rolled back": "revert"},
+    "revert": {"reverted": "abandon", "failed": "retire"},
     "retire": {"cleaned": "done"},
     "abandon": {"cleaned": "done"},
     "done": {},
 }
-"""Only `decide` leads to `shift`, and only `smoke` to `evaluate`: no traffic reaches a slot that never answered."""
+"""Only `decide` leads on to traffic, and only `smoke` to `evaluate`: none reaches a slot that never answered.
+
+Every step is taken; one that loop.yaml does not ask for (approve, canary, keep) has its outcome at once.
+"""
+
+CANCELLABLE: frozenset[RolloutStep] = frozenset(
+    {"endpoint", "deploy", "smoke", "evaluate", "decide", "approve", "canary", "shift"}
+)
+"""Steps before the challenger is champion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +70,11 @@ LIMITS: Mapping[RolloutStep, Limit] = {
     "smoke": Limit(timedelta(minutes=20), 10),
     "evaluate": Limit(timedelta(hours=6), 10),
     "decide": Limit(timedelta(hours=1)),
+    "approve": Limit(timedelta(hours=170)),
+    "canary": Limit(timedelta(hours=25), 3),
     "shift": Limit(timedelta(minutes=20), 3),
+    "keep": Limit(timedelta(hours=170)),
+    "revert": Limit(timedelta(minutes=30), 5),
     "retire": Limit(timedelta(hours=2)),
     "abandon": Limit(timedelta(hours=2)),
 }
@@ -62,7 +94,9 @@ def next_step(step: RolloutStep, outcome: Outcome) -> RolloutStep:
 
 
 def overdue(rollout: Rollout, now: datetime) -> str:
-    """Why the step has to end, where it has lasted too long; empty while it may go on."""
+    """Why the step has to end, where it has lasted too long; empty while it may go on, or is held by a person."""
+    if rollout.held is not None:
+        return ""
     lasts = LIMITS[rollout.step].lasts
     late = now - rollout.step_started > lasts
     return f"step {rollout.step} has lasted more than {lasts.total_seconds() / 60:.0f} minutes" if late else ""
@@ -90,7 +124,7 @@ def candidates(state: LoopState) -> Candidates:
     """
     current = state.rollout.run if state.rollout and state.rollout.step != "done" else None
     waiting = [r for r in state.runs if r.rollout == "pending" and r.number != current]
-    free = current is None and not state.paused
+    free = current is None and state.rollout_next is None and not state.paused
     newest = max(waiting, key=lambda r: r.number, default=None)
     return Candidates(newest if free else None, [r for r in waiting if r is not newest])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from services.context import LoopContext
@@ -30,14 +31,36 @@ def enter(context: LoopContext, rollout: Rollout, step: RolloutStep) -> None:
     )
 
 
-def give_up(
-    context: LoopContext, rollout: Rollout, reason: str, kind: Literal["rejected", "failed"] = "failed"
-) -> float:
+Ending = Literal["rejected", "refused", "failed", "rolled_back"]
+_OUTCOMES: Mapping[Ending, Outcome] = {
+    "rejected": "not better",
+    "refused": "refused",
+    "failed": "failed",
+    "rolled_back": "rolled back",
+}
+
+
+def give_up(context: LoopContext, rollout: Rollout, reason: str, ending: Ending = "failed") -> float:
     """Leave the champion as it is and clean up; the outcome is told with the same write that records it."""
-    rollout.outcome, rollout.decision = kind, reason
+    kind: Literal["rejected", "failed", "rolled_back"] = "rejected" if ending == "refused" else ending
+    rollout.outcome, rollout.decision, rollout.held = kind, reason, None
+    unwatch(rollout)
     context.state.run(rollout.run).rollout = kind
-    context.tell(f"rollout.{kind}", reason, run=rollout.run, step=rollout.step, scores=rollout.scores)
-    return go(context, rollout, "failed" if kind == "failed" else "not better", reason)
+    seen = {slot: watched.model_dump() for slot, watched in rollout.watched.items()}
+    context.tell(f"rollout.{kind}", reason, run=rollout.run, step=rollout.step, scores=rollout.scores, watched=seen)
+    return go(context, rollout, _OUTCOMES[ending], reason)
+
+
+def watch(context: LoopContext, rollout: Rollout, percent: int) -> None:
+    """Have the proxy give the challenger its share, and note what becomes of it in a folder of its own."""
+    rollout.share, rollout.watched_since = percent, context.now
+    rollout.watching = f"health/{context.loop}/run-{rollout.run}/{context.now:%Y%m%d%H%M%S}-{rollout.stage}/"
+    rollout.watched.pop(rollout.slot, None)
+
+
+def unwatch(rollout: Rollout) -> None:
+    """All predictions go to the champion again, and nobody notes what becomes of them."""
+    rollout.share, rollout.watching, rollout.watched_since = 0, "", None
 
 
 def poll(context: LoopContext) -> float:

@@ -6,6 +6,7 @@ from services.cloud.ports import DeploymentSpec, DeploymentView
 from services.context import LoopContext
 from services.decisions.promote import metric_of
 from services.decisions.rollout import free_slot, may_try, overdue
+from services.rollout.canary import sick_slot
 from services.rollout.course import give_up, go, poll, try_again
 from services.state import Champion, Rollout
 
@@ -93,6 +94,10 @@ def shift(context: LoopContext, rollout: Rollout) -> float:
         return poll(context)
     if dict(view.traffic) == {rollout.slot: 100}:
         return _promote(context, rollout)
+    if sick := sick_slot(context, rollout):
+        return give_up(context, rollout, sick)
+    if rollout.held is not None:
+        return poll(context)
     if not may_try(rollout):
         said = f"Traffic of {rollout.endpoint} is {dict(view.traffic)} after {rollout.attempts} attempts to shift it"
         return give_up(context, rollout, said)

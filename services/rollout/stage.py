@@ -13,13 +13,14 @@ from services.datasets.reading import holdout as read_holdout
 from services.decisions.rollout import SLOTS, candidates, free_slot, overdue
 from services.errors import Conflict, NotFound, UpstreamRefused
 from services.names import endpoint_name
-from services.rollout import slots, trial
+from services.rollout import canary, slots, trial
+from services.rollout.approval import approve
 from services.rollout.course import enter, give_up
 from services.state import Rollout, RolloutStep, TrainingRun
 
 Step = Callable[[LoopContext, Rollout], float]
 
-CLEANING: frozenset[RolloutStep] = frozenset({"retire", "abandon"})
+CLEANING: frozenset[RolloutStep] = frozenset({"keep", "revert", "retire", "abandon"})
 """Steps after the outcome: nothing can fail them, they are tried until they are done or given up by themselves."""
 
 
@@ -36,7 +37,11 @@ class RolloutStage:
             "smoke": lambda context, rollout: trial.smoke(context, rollout, holdout),
             "evaluate": lambda context, rollout: trial.evaluate(context, rollout, holdout),
             "decide": trial.decide,
+            "approve": approve,
+            "canary": canary.canary,
             "shift": slots.shift,
+            "keep": canary.keep,
+            "revert": canary.revert,
             "retire": slots.retire,
             "abandon": slots.abandon,
         }
@@ -55,15 +60,18 @@ class RolloutStage:
 
     def _begin(self, context: LoopContext) -> float | None:
         self._supersede(context)
-        run = candidates(context.state).next
+        order = context.state.rollout_next
+        run = context.state.run(order.run) if order else candidates(context.state).next
         if run is None:
             return None
         rollout = _rollout(context, run)
-        context.state.rollout = rollout
+        rollout.order, context.state.rollout, context.state.rollout_next = order, rollout, None
         enter(context, rollout, "endpoint")
         champion = context.state.champion
         beside = f"beside the champion of run {champion.run}" if champion else "as the first model"
         said = f"{rollout.model.name}:{rollout.model.version} of run {run.number} goes to {rollout.endpoint} {beside}"
+        if order:
+            said = f"{said}; {order.kind} was asked for{order.order.signed}"
         context.tell("rollout.started", said, run=run.number, endpoint=rollout.endpoint)
         context.save()
         return 0.0

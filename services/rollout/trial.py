@@ -92,7 +92,7 @@ def _targets(context: LoopContext, rollout: Rollout, version: DatasetVersion) ->
     """The challenger, and the champion where there is one to compare with; why not is kept for the reason."""
     challenger = _target(rollout.slot, rollout.scoring_uri, rollout.model.name, rollout.model.version, version)
     champion = context.state.champion
-    rollout.unopposed = _no_opponent(context, version)
+    rollout.unopposed = _no_opponent(context, rollout, version)
     if champion is None or rollout.unopposed:
         return [challenger]
     model = champion.model
@@ -103,10 +103,12 @@ def _target(slot: str, uri: str, name: str, model_version: str, version: Dataset
     return Target(slot, uri, f"{name}:{model_version}", version.task)
 
 
-def _no_opponent(context: LoopContext, version: DatasetVersion) -> str:
+def _no_opponent(context: LoopContext, rollout: Rollout, version: DatasetVersion) -> str:
     champion = context.state.champion
     if champion is None:
         return "there is no champion yet"
+    if rollout.order is not None and rollout.order.kind == "rollback":
+        return f"the model of run {rollout.run} is to be live again{rollout.order.order.signed}"
     if champion.task != version.task:
         return f"the champion (run {champion.run}) is of another task, {champion.task}"
     view = context.cloud.workspace.deployment(champion.endpoint, champion.slot)
@@ -211,10 +213,12 @@ def decide(context: LoopContext, rollout: Rollout) -> float:
     policy, scores = context.config.promotion, rollout.scores.get(rollout.slot, {})
     evidence = _evidence(context, rollout)
     decision = promote.decide(policy, version.task, scores, best, rollout.unopposed, evidence)
-    if not decision.act:
+    if not decision.act and rollout.order is None:
         return give_up(context, rollout, decision.reason, "rejected")
     rollout.decision = decision.reason
-    return go(context, rollout, "better", decision.reason)
+    if rollout.order is not None:
+        rollout.decision = f"{decision.reason}; {rollout.order.kind} was asked for{rollout.order.order.signed}"
+    return go(context, rollout, "better", rollout.decision)
 
 
 def _evidence(context: LoopContext, rollout: Rollout) -> promote.Evidence:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from services.rollout import trial
 from services.rollout.stage import RolloutStage
 from services.state import Champion, LoopState, ModelRef
 from tests.support.stages import LOOP, World, jsonl, run, state, version
@@ -111,3 +115,22 @@ class Broken:
 
 def refuse_traffic(w: World) -> None:
     w.fake.workspace.begin_traffic = lambda endpoint, share: None  # type: ignore[method-assign]
+
+
+def _remembered(pure: Callable[..., Any]) -> Callable[..., Any]:
+    """The same measurements a thousand times over would take the most of the test's time."""
+    known: dict[str, Any] = {}
+
+    def measure(*arguments: Any) -> Any:
+        key = repr(arguments)
+        if key not in known:
+            known[key] = pure(*arguments)
+        return known[key]
+
+    return measure
+
+
+def measure_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure each set of answers once in a test."""
+    for pure in ("measure", "difference"):
+        monkeypatch.setattr(trial, pure, _remembered(getattr(trial, pure)))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decisions.rollout import (
+    CANCELLABLE,
     LIMITS,
     SLOTS,
     TRANSITIONS,
@@ -80,12 +81,21 @@ def test_every_step_is_reached_and_ends() -> None:
 
 @pytest.mark.parametrize("needed", ["smoke", "evaluate", "decide"])
 def test_no_way_to_the_traffic_leaves_out_a_proof(needed: RolloutStep) -> None:
-    assert "shift" not in reachable("endpoint", without=needed)
+    assert not {"canary", "shift"} & reachable("endpoint", without=needed)
 
 
 def test_before_the_traffic_moved_every_step_can_fail() -> None:
     for step in TRANSITIONS:
-        assert ("failed" in TRANSITIONS[step]) is (step not in ("retire", "abandon", "done"))
+        assert ("failed" in TRANSITIONS[step]) is (step not in ("keep", "retire", "abandon", "done"))
+
+
+def test_before_it_is_live_every_step_can_be_rolled_back() -> None:
+    assert {step for step, ways in TRANSITIONS.items() if ways.get("rolled back") == "abandon"} == CANCELLABLE
+
+
+def test_a_rollout_that_is_held_is_never_overdue() -> None:
+    held = rollout(step="canary", held={"at": NOW})
+    assert overdue(held, NOW + timedelta(days=300)) == ""
 
 
 def test_a_step_has_no_outcome_of_another() -> None:

@@ -10,7 +10,6 @@ import pytest
 from services.cloud.ports import DeploymentView, EndpointView
 from services.decisions.rollout import LIMITS
 from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
-from services.rollout import trial
 from services.state import Slot
 from tests.support.rollouts import (
     ENDPOINT,
@@ -19,6 +18,7 @@ from tests.support.rollouts import (
     add,
     champion,
     live,
+    measure_once,
     quality,
     refuse_traffic,
     settle,
@@ -266,24 +266,10 @@ def watch(w: World) -> list[str]:
     return breaches
 
 
-def remembered(pure: Callable[..., Any]) -> Callable[..., Any]:
-    """The same measurements a thousand times over would take the most of the test's time."""
-    known: dict[str, Any] = {}
-
-    def measure(*arguments: Any) -> Any:
-        key = repr(arguments)
-        if key not in known:
-            known[key] = pure(*arguments)
-        return known[key]
-
-    return measure
-
-
 def test_killed_at_any_outside_call_the_end_is_the_same_and_no_invariant_breaks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for pure in ("measure", "difference"):
-        monkeypatch.setattr(trial, pure, remembered(getattr(trial, pure)))
+    measure_once(monkeypatch)
     calm = fresh()
     calls = calm.calls_of(lambda: course(calm))
     expected = outcome(calm)

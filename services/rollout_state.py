@@ -1,0 +1,126 @@
+"""The live model and the rollout under way, as the loop's state document keeps them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from services.loop_config import Task
+from services.state_part import ModelRef, Order, Part
+
+Slot = Literal["blue", "green"]
+
+
+class Champion(Part):
+    """The model that is live."""
+
+    run: int
+    model: ModelRef
+    dataset_version: int
+    task: Task
+    classes: list[str]
+    endpoint: str
+    slot: Slot
+    scoring_uri: str
+    metric: str
+    score: float
+    promoted: datetime
+
+
+class Interval(Part):
+    """How sure a difference of challenger minus champion is, by a paired bootstrap over images."""
+
+    low: float
+    high: float
+    better: float
+    """Share of the resamples in which the challenger was better."""
+    level: float
+    resamples: int
+
+
+RolloutStep = Literal[
+    "endpoint",
+    "deploy",
+    "smoke",
+    "evaluate",
+    "decide",
+    "approve",
+    "canary",
+    "shift",
+    "keep",
+    "revert",
+    "retire",
+    "abandon",
+    "done",
+]
+
+
+class Approval(Part):
+    """A person's yes that a rollout waits for."""
+
+    id: str
+    """What the link is made for: another rollout's link is none of this one's."""
+    asked: datetime
+    expires: datetime
+
+
+class RolloutOrder(Part):
+    """A person's word that a run's model goes live, whatever was or will be measured."""
+
+    kind: Literal["promote", "rollback"]
+    run: int
+    order: Order
+
+
+class Watched(Part):
+    """What a slot did with users' requests while it was watched."""
+
+    requests: int = 0
+    errors: int = 0
+    p95_ms: float | None = None
+
+
+class Rollout(Part):
+    """The steps that bring one candidate live, or leave the champion as it was."""
+
+    run: int
+    model: ModelRef
+    dataset_version: int
+    endpoint: str
+    slot: Slot
+    step: RolloutStep = "endpoint"
+    scoring_uri: str = ""
+    started: datetime
+    step_started: datetime
+    attempts: int = 0
+    evaluated: dict[str, int] = Field(default_factory=dict)
+    """Holdout images answered so far by slot."""
+    holdout_images: int = 0
+    scores: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Metrics on the same holdout by slot."""
+    interval: Interval | None = None
+    """How sure the difference of the compared metric is, where there was a champion to compare with."""
+    latency_ms: dict[str, float] = Field(default_factory=dict)
+    """95th percentile of the time that a slot took for one image, by slot."""
+    unopposed: str = ""
+    """Why no champion was measured beside the challenger, where none was."""
+    decision: str = ""
+    replaced: Champion | None = None
+    """The champion that was live before, until its slot is deleted."""
+    outcome: Literal["", "promoted", "rejected", "failed", "rolled_back"] = ""
+    order: RolloutOrder | None = None
+    """A person's word that makes approval, comparison and canary needless."""
+    approval: Approval | None = None
+    held: Order | None = None
+    """Who holds the traffic where it is."""
+    stage: int = 0
+    """Position in the list of canary percentages."""
+    share: int = 0
+    """Percent of the predictions that go to the challenger while it is no champion yet."""
+    watching: str = ""
+    """Folder in the system container of what the slots do with users' requests; empty while nobody watches."""
+    watched_since: datetime | None = None
+    watched: dict[str, Watched] = Field(default_factory=dict)
+    """What was seen at the last look, by slot."""
