@@ -1,0 +1,129 @@
+"""Whatever a label file holds: records and documented problems come out, and nothing else. New readers come by READERS."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import TypeAdapter
+
+from services.catalogue.documents import Bucket, FiledRecord, LabelEntry
+from services.labels.annotation import Annotation
+from services.labels.check import Frame, Rules, check
+from services.labels.formats import READERS, open_labels
+from services.labels.problems import CODES
+from services.labels.record import ImageRecord, Reader, Reading
+from services.labels.values import MOST_CLASS, MOST_NAME, UNSAFE
+from services.loop_config import Task
+from services.state import Problem
+from tests.support.hostile import SAMPLES, SHARES, attack
+
+FRAME = Frame(64, 48)
+RULES = [Rules(task) for task in get_args(Task)]
+BUCKET = TypeAdapter(Bucket)
+
+
+def samples(reader: Reader) -> list[Path]:
+    return sorted(SAMPLES.glob(f"{reader.name}.*"))
+
+
+def pieces(data: bytes, step: int = 97) -> Iterator[bytes]:
+    return (data[start : start + step] for start in range(0, len(data), step))
+
+
+def hold(file: str, reading: Reading) -> None:
+    """What is true of everything that a reader yields."""
+    if isinstance(reading, Problem):
+        assert reading.code in CODES
+        assert reading.severity == CODES[reading.code].severity
+        assert not UNSAFE.search(f"{reading.file}{reading.place}{reading.expected}{reading.found}")
+        return
+    assert isinstance(reading, ImageRecord)
+    assert len(reading.image) <= MOST_NAME
+    assert not UNSAFE.search(reading.image + "".join(label.label for label in reading.labels))
+    assert all(0 < len(label.label) <= MOST_CLASS for label in reading.labels)
+    stored = Bucket(labels={file: LabelEntry(file, "", 0.0)}, records=[FiledRecord(file, 0.0, True, reading)])
+    assert BUCKET.validate_json(BUCKET.dump_json(stored)) == stored, "it survives being stored"
+    for rules in RULES:
+        for each in check(file, reading, FRAME, rules):
+            hold_checked(each)
+
+
+def hold_checked(found: Annotation | Problem) -> None:
+    if isinstance(found, Problem):
+        assert found.code in CODES
+    elif found.box is not None:
+        left, top, right, bottom = found.box
+        assert 0 <= left < right <= 1
+        assert 0 <= top < bottom <= 1
+        json.dumps(found.box, allow_nan=False)
+
+
+def direct(reader: Reader, file: str) -> Callable[[bytes], None]:
+    def read(data: bytes) -> None:
+        for reading in reader.read(file, pieces(data)):
+            hold(file, reading)
+
+    return read
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_each_reader_has_a_sample_that_it_reads_without_a_problem(reader: Reader) -> None:
+    assert samples(reader), f"put one into {SAMPLES}/{reader.name}.*"
+    for sample in samples(reader):
+        data = sample.read_bytes()
+        opened = open_labels(f"labels/{sample.name}", len(data), 1 << 20, pieces(data))
+        found = list(opened.readings)
+        assert opened.format == reader.name
+        assert [f.code for f in found if isinstance(f, Problem) and f.severity == "error"] == []
+        assert sum(len(f.labels) for f in found if isinstance(f, ImageRecord)) > 0
+
+
+@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_only_records_and_documented_problems(reader: Reader, kind: str) -> None:
+    files = samples(reader)
+    attack(direct(reader, f"labels/{files[0].name}"), [f.read_bytes() for f in files], kind)
+
+
+def test_which_reader_takes_a_file_is_told_of_any_bytes() -> None:
+    def open_any(data: bytes) -> None:
+        opened = open_labels("labels/x", len(data), 1 << 20, pieces(data))
+        assert opened.format in {"", *(reader.name for reader in READERS)}
+        for reading in opened.readings:
+            hold("labels/x", reading)
+
+    every = [sample.read_bytes() for sample in sorted(SAMPLES.iterdir())]
+    for kind in SHARES:
+        attack(open_any, every, kind)
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [s for s in sorted(SAMPLES.iterdir()) if s.suffix not in {".txt", ".csv"}],  # their last number ends anywhere
+    ids=lambda sample: sample.name,
+)
+def test_half_a_file_is_never_taken_for_a_whole_one_in_silence(sample: Path) -> None:
+    """Cut at each byte: what is read is a beginning of what the whole file says, or there is a problem."""
+    data = sample.read_bytes()
+    whole = _said(sample, data)
+    for end in range(len(data)):
+        assert _said(sample, data[:end]) <= whole
+
+
+def _said(sample: Path, data: bytes) -> set[str]:
+    readings = open_labels(f"labels/{sample.name}", len(data), 1 << 20, pieces(data)).readings
+    return {repr((f.image, f.labels)) for f in readings if isinstance(f, ImageRecord)}
+
+
+def test_the_invariants_notice_what_they_are_for() -> None:
+    """The checks above are checked: a reader that yields such things would be caught."""
+    for bad in (Problem(code="no-such", file="x"), ImageRecord("a\u202eb", ""), ImageRecord("x" * 2000, "")):
+        with pytest.raises(AssertionError):
+            hold("labels/x", bad)
+    with pytest.raises(AssertionError):
+        hold_checked(Annotation("x", (0.0, 0.0, math.nan, 1.0)))
