@@ -148,8 +148,10 @@ def predictor() -> Predictor:
     """Answers predictions, without an SDK."""
     from services.inference.champion import Champions, StateReader
     from services.inference.predict import Predictor
+    from services.inference.record import Recorder
 
-    return Predictor(Champions(StateReader(settings())), scorer(), settings())
+    recorder = Recorder(lambda name, data: system_store().write(name, data))
+    return Predictor(Champions(StateReader(settings())), scorer(), settings(), recorder)
 
 
 @cache

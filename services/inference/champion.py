@@ -75,6 +75,17 @@ class _Known:
         self.read = now
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Who may answer: the champion, and while a rollout is watched a challenger with a share in percent."""
+
+    champion: Champion
+    challenger: Champion | None = None
+    share: int = 0
+    watching: str = ""
+    """Where the counts of what the slots do are kept; empty while nobody watches."""
+
+
 class Champions:
     """Remembers each loop's state for a few seconds; one request at a time asks for news, the others do not wait."""
 
@@ -91,12 +102,16 @@ class Champions:
             BadRequest, NotFound: there is no such loop.
             NoChampion: saying how far the loop is.
         """
+        return self.live(loop, fresh=fresh).champion
+
+    def live(self, loop: str, *, fresh: bool = False) -> Live:
+        """The same with the challenger, where a share of the requests is to go to one."""
         if fresh and (known := self._known.get(loop)):
             known.due = float("-inf")
         state = self._state(check_loop_name(loop))
         if state.champion is None:
             raise _no_champion(state)
-        return state.champion
+        return _live(state, state.champion)
 
     def _state(self, loop: str) -> LoopState:
         with self._lock:
@@ -125,6 +140,18 @@ class Champions:
         else:
             known.take(status, etag, body, now)
         known.due = now + FRESH_SECONDS
+
+
+def _live(state: LoopState, champion: Champion) -> Live:
+    rollout = state.rollout
+    if rollout is None or not rollout.watching:
+        return Live(champion)
+    if not rollout.share:
+        return Live(champion, watching=rollout.watching)
+    version = state.version(rollout.dataset_version)
+    changes = {name: getattr(rollout, name) for name in ("run", "model", "dataset_version", "endpoint", "slot")}
+    changes |= {"scoring_uri": rollout.scoring_uri, "task": version.task, "classes": version.classes}
+    return Live(champion, champion.model_copy(update=changes), rollout.share, rollout.watching)
 
 
 def _no_champion(state: LoopState) -> NoChampion:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.cloud.ports import Scorer
-from services.errors import BadRequest, NotFound, Upstream, UpstreamRefused
+from services.errors import BadRequest, UpstreamRefused
 from services.inference.answer import Answer, answer, predictions
 from services.inference.champion import Champions
 from services.inference.image import picture
+from services.inference.record import Recorder
 from services.inference.render import DRAWN_SCORE, Format, decoded, render
+from services.inference.routes import Routes
 from services.settings import Settings
 from services.state import Champion
 
@@ -27,9 +29,12 @@ class Reply:
 class Predictor:
     """Answers for every loop."""
 
-    def __init__(self, champions: Champions, scorer: Scorer, settings: Settings) -> None:
-        """All can be replaced."""
+    def __init__(
+        self, champions: Champions, scorer: Scorer, settings: Settings, recorder: Recorder | None = None
+    ) -> None:
+        """All can be replaced; without a recorder nothing is counted."""
         self._champions, self._scorer, self._settings = champions, scorer, settings
+        self._routes = Routes(champions, recorder)
 
     def predict(self, loop: str, body: bytes, content_type: str, *, threshold: float = 0.0) -> Answer:
         """Ask the live model of a loop about an image.
@@ -57,23 +62,11 @@ class Predictor:
         self._champions.champion(loop)  # a loop without a model says so before it looks at images
         image = picture(body, content_type, self._settings)
         sent = time.perf_counter()
-        champion, scored = self._ask(loop, image.data)
+        champion, scored = self._routes.ask(loop, lambda model: self._score(model, image.data))
         ended = time.perf_counter()
         found = predictions(scored, champion.task, image, threshold)
         timing = {"proxy": 1000 * (sent - started + time.perf_counter() - ended), "model": 1000 * (ended - sent)}
         return answer(loop, champion, image, found, timing), image.data
-
-    def _ask(self, loop: str, image: bytes) -> tuple[Champion, Mapping[str, object]]:
-        """Ask the live slot; one that is gone may have been replaced since we last looked."""
-        champion = self._champions.champion(loop)
-        try:
-            return champion, self._score(champion, image)
-        except NotFound:
-            champion = self._champions.champion(loop, fresh=True)
-        try:
-            return champion, self._score(champion, image)
-        except NotFound as error:
-            raise Upstream(error.detail) from None
 
     def _score(self, champion: Champion, image: bytes) -> Mapping[str, object]:
         deadline = self._settings.predict_deadline_seconds

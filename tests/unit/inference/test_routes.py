@@ -1,0 +1,207 @@
+"""Who answers while a rollout is watched, what is counted, and that nothing is otherwise."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from services.cloud.fakes import FakeBlobStore
+from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
+from services.inference.champion import Champions
+from services.inference.record import MOST_FOLDERS, Recorder
+from services.inference.routes import Routes
+from services.rollout.watch import look
+from services.state import LoopState, ModelRef, Rollout
+from tests.support.predictions import NOW, loop_state
+from tests.support.stages import version
+
+FOLDER = "health/cards/run-2/one/"
+
+
+def baking(share: int = 10, watching: str = FOLDER) -> LoopState:
+    state = loop_state()
+    state.datasets = [version(2, task="object_detection", classes=["ace", "jack", "king"])]
+    state.rollout = Rollout(
+        run=2,
+        model=ModelRef(name="vl-cards", version="2"),
+        dataset_version=2,
+        endpoint="vl-cards-abc",
+        slot="green",
+        scoring_uri="https://cards.example/score",
+        step="canary",
+        started=NOW,
+        step_started=NOW,
+        share=share,
+        watching=watching,
+    )
+    return state
+
+
+class World:
+    def __init__(self, state: LoopState, every: float = 0.02) -> None:
+        self.state, self.reads = state, 0
+        self.store = FakeBlobStore()
+        self.recorder = Recorder(self.store.write, every)
+        self.dice = 0.5
+        self.champions = Champions(self.read)
+        self.routes = Routes(self.champions, self.recorder, lambda: self.dice)
+        self.fails: dict[str, Exception] = {}
+        self.asked: list[str] = []
+
+    def read(self, name: str, etag: str) -> tuple[int, str, bytes]:
+        self.reads += 1
+        return 200, "", self.state.model_dump_json().encode()
+
+    def score(self, model: Any) -> str:
+        self.asked.append(model.slot)
+        if error := self.fails.get(model.slot):
+            raise error
+        return f"by {model.model.version}"
+
+    def ask(self) -> tuple[str, str]:
+        model, answer = self.routes.ask("cards", self.score)
+        return model.slot, answer
+
+    def seen(self) -> dict[str, tuple[int, int]]:
+        self.recorder.flush()
+        return {slot: (found.requests, found.errors) for slot, found in look(self.store, FOLDER).items()}
+
+
+@pytest.mark.parametrize(("dice", "slot"), [(0.0, "green"), (0.0999, "green"), (0.1, "blue"), (0.999, "blue")])
+def test_a_share_of_the_requests_goes_to_the_challenger(dice: float, slot: str) -> None:
+    w = World(baking(share=10))
+    w.dice = dice
+    assert w.ask() == (slot, "by 2" if slot == "green" else "by 1")
+
+
+def test_the_challenger_answers_as_the_model_that_it_is() -> None:
+    w = World(baking(share=99))
+    w.dice = 0
+    model, _ = w.routes.ask("cards", w.score)
+    assert (model.run, model.model.version, model.classes) == (2, "2", ["ace", "jack", "king"])
+
+
+def test_without_a_rollout_everything_goes_to_the_champion_and_nothing_is_written() -> None:
+    for state in (loop_state(), baking(watching="")):
+        w = World(state)
+        w.dice = 0
+        assert w.ask() == ("blue", "by 1")
+        w.recorder.flush()
+        assert w.store.calls == []
+        assert threading.active_count() < 20
+        assert w.recorder._timer is None
+
+
+def test_requests_failures_and_latency_are_counted_by_slot() -> None:
+    w = World(baking())
+    for dice in (0.0, 0.5, 0.6, 0.7):
+        w.dice = dice
+        w.ask()
+    assert w.seen() == {"green": (1, 0), "blue": (3, 0)}
+    found = look(w.store, FOLDER)
+    assert found["blue"].p95_ms is not None
+    assert found["blue"].p95_ms < 100
+
+
+@pytest.mark.parametrize("error", [Upstream("502"), UpstreamBusy("429"), NotFound("gone")])
+def test_nobody_suffers_from_a_challenger_that_fails(error: Exception) -> None:
+    w = World(baking())
+    w.dice, w.fails = 0.0, {"green": error}
+    assert w.ask() == ("blue", "by 1")
+    assert w.asked == ["green", "blue"]
+    assert w.seen() == {"green": (1, 1), "blue": (1, 0)}
+
+
+def test_an_image_that_is_refused_is_nobodys_failure() -> None:
+    w = World(baking())
+    w.dice, w.fails = 0.0, {"green": UpstreamRefused("no image")}
+    with pytest.raises(UpstreamRefused):
+        w.ask()
+    assert w.asked == ["green"]
+    assert w.seen() == {"green": (1, 0)}
+
+
+def test_a_champion_that_fails_is_counted_and_said() -> None:
+    w = World(baking())
+    w.fails = {"blue": Upstream("502")}
+    with pytest.raises(Upstream):
+        w.ask()
+    assert w.seen() == {"blue": (1, 1)}
+
+
+def test_after_the_shift_the_new_champion_is_watched_without_a_challenger() -> None:
+    w = World(baking(share=0))
+    w.dice = 0
+    assert w.ask() == ("blue", "by 1")
+    assert w.seen() == {"blue": (1, 0)}
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[Callable[[str, bytes], None], list[str]]]:
+    written: list[str] = []
+
+    def write(name: str, data: bytes) -> None:
+        time.sleep(0.05)
+        written.append(name)
+
+    return write, written  # type: ignore[return-value]
+
+
+def test_many_requests_make_few_writes_and_wait_for_none(slow: Any) -> None:
+    write, written = slow
+    recorder = Recorder(write, 0.05)
+    longest = 0.0
+    ends = time.monotonic() + 0.4
+    while time.monotonic() < ends:
+        started = time.perf_counter()
+        recorder.note(FOLDER, "blue", 12.0, failed=False)
+        longest = max(longest, time.perf_counter() - started)
+        time.sleep(0.0005)
+    assert 2 <= len(written) <= 9
+    assert len(set(written)) == 1
+    assert longest < 0.045
+
+
+def test_what_came_last_is_written_too() -> None:
+    w = World(baking(), every=0.02)
+    w.ask()
+    ends = time.monotonic() + 5
+    while not list(w.store.list(FOLDER)) and time.monotonic() < ends:
+        time.sleep(0.005)
+    [blob] = w.store.list(FOLDER)
+    assert json.loads(w.store.read(blob.name).data)["slots"]["blue"]["requests"] == 1
+
+
+def test_a_write_that_fails_loses_no_count_and_no_request() -> None:
+    w = World(baking())
+
+    def refuse(name: str, data: bytes) -> None:
+        raise Upstream("storage is away")
+
+    w.recorder._write = refuse
+    w.ask()
+    w.recorder.flush()
+    w.recorder._write = w.store.write
+    w.ask()
+    assert w.seen() == {"blue": (2, 0)}
+
+
+def test_folders_of_rollouts_that_are_over_are_forgotten() -> None:
+    w = World(baking(), every=60)
+    for number in range(2 * MOST_FOLDERS):
+        w.recorder.note(f"health/cards/run-{number}/", "blue", 1, failed=False)
+    assert len(w.recorder._folders) == MOST_FOLDERS
+    w.recorder.flush()
+    assert len(list(w.store.list("health/"))) == MOST_FOLDERS
+
+
+@pytest.mark.parametrize("ms", [0.0, 0.5, 12, 1e9])
+def test_any_latency_has_a_class(ms: float) -> None:
+    w = World(baking())
+    w.recorder.note(FOLDER, "blue", ms, failed=False)
+    assert w.seen() == {"blue": (1, 0)}
