@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emulator.azure_ml import faults as faults_module
+from emulator.azure_ml import sizes
 from emulator.azure_ml.arm import Arm
 from emulator.azure_ml.config import PROVIDER, Config
 from emulator.azure_ml.endpoints import Endpoints
@@ -76,7 +77,7 @@ class Emulator:
         jobs = Jobs(self.resources, self.runs, self.runner, self.tables)
         audiences = (*AUDIENCES, self.config.base_url)
         mlflow = Mlflow(self.config, self.store, self.runs)
-        pages = (*self.arm.routes(), *jobs.routes(), *mlflow.routes())
+        pages = (*self.arm.routes(), *jobs.routes(), *mlflow.routes(), *sizes.routes(self.config))
         authorised = [_authorised(self.identity, audiences, route) for route in pages]
         middleware = [Middleware(FaultMiddleware, faults=self.faults)]
         if self.config.capture:

@@ -210,6 +210,8 @@ class FakeWorkspace(_Hooked):
         super().__init__(on_call)
         self.tables: dict[tuple[str, str], TableAsset] = {}
         self.computes: dict[str, ComputeSpec] = {}
+        self.compute_problems: dict[str, str] = {}
+        self.missing_tables: set[tuple[str, str]] = set()
         self.jobs: dict[str, JobView] = {}
         self.specs: dict[str, AutoMLJobSpec] = {}
         self.submissions: list[str] = []
@@ -231,6 +233,14 @@ class FakeWorkspace(_Hooked):
     def ensure_compute(self, spec: ComputeSpec) -> None:
         with self._outside("ensure_compute"):
             self.computes.setdefault(spec.name, spec)
+
+    def compute_problem(self, spec: ComputeSpec) -> str:
+        with self._outside("compute_problem"):
+            return self.compute_problems.get(spec.name, "")
+
+    def has_table(self, name: str, version: str) -> bool:
+        with self._outside("has_table"):
+            return (name, version) not in self.missing_tables
 
     def job(self, name: str) -> JobView | None:
         with self._outside("job"):

@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from services.cloud.ml_client import build_client, mlflow_run, translated
+from services.cloud.ml_compute import compute_problem
 from services.cloud.ml_errors import job_error, trial_errors
 from services.cloud.ml_jobs import automl_job
 from services.cloud.ports import (
@@ -161,6 +162,19 @@ class AzureWorkspace:
             parameters=cluster._to_rest_object(),
             polling=False,
         )
+
+    def compute_problem(self, spec: ComputeSpec) -> str:
+        """See `Workspace`."""
+        return compute_problem(self._client, spec)
+
+    def has_table(self, name: str, version: str) -> bool:
+        """See `Workspace`."""
+        try:
+            with translated(f"Looking for data asset {name}:{version}"):
+                self._client.data.get(name, version)
+        except NotFound:
+            return False
+        return True
 
     def job(self, name: str) -> JobView | None:
         """See `Workspace`."""

@@ -254,6 +254,14 @@ class Workspace(Protocol):
         """Begin to create the cluster if it does not exist."""
         ...
 
+    def compute_problem(self, spec: ComputeSpec) -> str:
+        """What keeps the cluster from training, in a sentence; empty where it exists or can be created."""
+        ...
+
+    def has_table(self, name: str, version: str) -> bool:
+        """Whether a data asset is registered."""
+        ...
+
     def job(self, name: str) -> JobView | None: ...
 
     def submit(self, spec: AutoMLJobSpec) -> None:

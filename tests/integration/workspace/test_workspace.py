@@ -231,3 +231,54 @@ def test_an_azure_that_is_down_is_upstream(settings: Settings, emulator: AzureML
         with pytest.raises(Upstream):
             AzureWorkspace(settings).job("any")
     assert emulator.url
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ("Standard_NC4as_T4_v3", ""),
+        ("STANDARD_NC4AS_T4_V3", ""),
+        ("Standard_Toaster", "The region offers no machines of size Standard_Toaster"),
+        ("Standard_NC40ads_H100_v5", "The quota leaves 0 cores of the family StandardNCadsH100v5Family"),
+        ("Standard_ND96asr_v4", ""),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_judged_by_what_the_region_offers(
+    workspace: AzureWorkspace, size: str, said: str
+) -> None:
+    found = workspace.compute_problem(ComputeSpec("not-there", size, 2, 600))
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
+
+
+def test_a_cluster_that_is_there_is_good_whatever_the_quota(ready: AzureWorkspace) -> None:
+    assert ready.compute_problem(ComputeSpec("gpu-cluster", "Standard_Toaster", 2, 600)) == ""
+
+
+def test_a_registered_table_is_found(ready: AzureWorkspace) -> None:
+    assert ready.has_table("nuts-train", "1")
+    assert not ready.has_table("nuts-train", "7")
+
+
+def test_codes_and_trials_of_a_failed_job_are_read(ready: AzureWorkspace, emulator: AzureML) -> None:
+    name = "vl-nuts-00000000000e"
+    fault = {"kind": "fail_job", "path": name, "message": "Nodes got pre-empted", "step": "train"}
+    emulator.request("POST", "/emulator/faults", fault)
+    ready.submit(spec(name))
+    view = wait_for(lambda: ready.job(name), lambda v: v is not None and v.phase in ("completed", "failed"))
+    assert view is not None
+    assert list(view.codes) == ["SystemError"]
+    trials = ready.trial_errors(name)
+    assert [t.trial for t in trials] == [f"{name}_HD_0", f"{name}_HD_1"]
+    assert trials[0].message == "Nodes got pre-empted"
+
+
+def test_a_cancelled_job_ends_as_canceled_and_cancelling_again_is_fine(ready: AzureWorkspace) -> None:
+    name = "vl-nuts-00000000000f"
+    ready.submit(spec(name, parameters={"advanced_settings": '{"pause": 2.0}'}))
+    ready.cancel(name)
+    view = wait_for(lambda: ready.job(name), lambda v: v is not None and v.phase not in ("waiting", "running"))
+    assert view is not None
+    assert (view.status, view.phase) == ("Canceled", "canceled")
+    ready.cancel(name)
+    ready.cancel("vl-nuts-fffffffffff0")
