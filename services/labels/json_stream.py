@@ -1,7 +1,8 @@
 """A JSON object of any size, read through a small window: lists among its members come element by element.
 
-`json.JSONDecoder.raw_decode` over a sliding window was measured nearly three times as fast as ijson at similar memory,
-and needs no dependency.
+Where the window shows whole objects of a list, all of them are decoded at once, by pydantic's parser: twice as fast as
+the standard library's. `json.JSONDecoder.raw_decode` takes what is left, one value at a time, and says exactly where
+something is wrong. Both together were measured several times as fast as ijson, and need no further dependency.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from pydantic_core import from_json
+
 STEP = 1 << 18
 MOST_ELEMENT = 1 << 24
 """Characters that one element may have; also what is read at most before a broken one is given up."""
 _SPACE = re.compile(r"[ \t\n\r]*")
+_BETWEEN = re.compile(r"}[ \t\n\r]*,[ \t\n\r]*\Z")
+_BETWEEN_MOST = 64
+"""Characters between two objects of a list, at most, where they are decoded at once."""
 
 
 class JsonError(ValueError):
@@ -39,6 +45,7 @@ class _Window:
         self._chunks = chunks
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._text, self._at, self._ended = "", 0, False
+        self._tried = False
         self.place = "start"
 
     def _more(self) -> bool:
@@ -48,7 +55,7 @@ class _Window:
             chunk = next(self._chunks, b"")
             self._ended = not chunk
             fresh = self._decoded(chunk)
-        self._text, self._at = self._text[self._at :] + fresh, 0
+        self._text, self._at, self._tried = self._text[self._at :] + fresh, 0, False
         return bool(fresh)
 
     def _decoded(self, chunk: bytes) -> str:
@@ -74,6 +81,29 @@ class _Window:
             self.fail(" or ".join(expected))
         self._at += 1
         return found
+
+    def values(self) -> list[Any]:
+        """The next values of a list: as many objects as are in the window, else one value."""
+        self.peek()
+        if not self._tried and (end := self._end_of_objects()) > self._at:
+            self._tried = True  # what is no list of objects up to there is not looked at twice
+            try:
+                found: list[Any] = from_json(f"[{self._text[self._at : end]}]", allow_inf_nan=False)
+            except (ValueError, RecursionError):
+                return [self.value()]
+            self._at = end
+            return found
+        return [self.value()]
+
+    def _end_of_objects(self) -> int:
+        """Where an object ends before the last that begins in the window; it may be deeper than the list, or a text.
+
+        That all before it is a list on its own, and only that, proves that it is not.
+        """
+        last = self._text.rfind("{", self._at)
+        start = max(self._at, last - _BETWEEN_MOST)
+        found = _BETWEEN.search(self._text[start : max(last, start)])
+        return start + found.start() + 1 if found else 0
 
     def value(self) -> Any:
         """The next value; one that is cut off by the window's end is tried again with more text."""
@@ -149,6 +179,7 @@ def _elements(window: _Window, name: str) -> Iterator[tuple[str, int, Any]]:
     index, separator = 0, ","
     while separator == ",":
         window.place = f"{name}[{index}]"
-        yield name, index, window.value()
+        for value in window.values():
+            yield name, index, value
+            index += 1
         separator = window.take(",]")
-        index += 1

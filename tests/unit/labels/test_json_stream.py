@@ -129,3 +129,25 @@ def test_a_large_file_needs_a_small_window() -> None:
     tracemalloc.stop()
     assert count == 40_002
     assert peak < 6 * 2**20
+
+
+objects = st.lists(st.dictionaries(st.sampled_from(["a", "}, {", "\\"]), values, max_size=3), max_size=8)
+
+
+@given(objects, st.integers(20, 400), st.sampled_from([(", ", ": "), (",", ":"), (" ,\n ", ": ")]))
+def test_objects_are_read_at_once_as_they_are_one_by_one(
+    listed: list[dict[str, Any]], size: int, separators: tuple[str, str]
+) -> None:
+    text = json.dumps({"a": listed, "b": [listed]}, separators=separators)
+    assert list(members(in_chunks(text.encode(), size))) == expected(json.loads(text))
+
+
+@pytest.mark.parametrize("wrong", ['{"x": NaN}', '{"x": 1e}', '{"x": "\x01"}', "{'x': 1}", '{"x": 1,}', '{"x": [1}'])
+def test_a_broken_object_among_good_ones_has_its_place(wrong: str) -> None:
+    good = '{"x": [{"y": 1}, {"y": 2}]}'
+    text = f'{{"a": [{", ".join([*[good] * 7, wrong, *[good] * 7])}]}}'
+    found: list[Any] = []
+    with pytest.raises(JsonError) as caught:
+        found.extend(members(iter([text.encode()])))
+    assert caught.value.place == "a[7]"
+    assert [index for _, index, _ in found] == [-1, *range(7)]
