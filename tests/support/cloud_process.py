@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from services.cloud import identity
+from services.cloud.http import pool
+
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60
 
@@ -97,9 +100,18 @@ def running_cloud(
     cloud.start()
     before = dict(os.environ)
     os.environ.update(cloud.environment)
+    forget_cloud()
     try:
         yield cloud
     finally:
         os.environ.clear()
         os.environ.update(before)
         cloud.stop()
+        forget_cloud()
+
+
+def forget_cloud() -> None:
+    """A process has one cloud; the test's process has several, one after the other."""
+    pool().clear()
+    pool.cache_clear()
+    identity._tokens.clear()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.cloud import identity
 from services.cloud.blobs import AzureBlobStore
 from services.cloud.fakes import FakeScorer, FakeWorkspace
 from services.context import Cloud, LoopContext
@@ -24,12 +23,10 @@ from tests.support.dataset_house import BOX, LOOP, coco, picture, voc
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with running_cloud(tmp_path_factory.mktemp("cloud"), "--no-app") as running:
-        identity._tokens.clear()
         settings = read_settings(running.environment)
         data = AzureBlobStore(settings.data_blob_uri, settings.data_container)
         system = AzureBlobStore(settings.system_blob_uri, settings.system_container)
         yield Cloud(settings, data, system, FakeWorkspace(), FakeScorer(), clock)
-        identity._tokens.clear()
 
 
 def looks(cloud: Cloud, state: LoopState) -> LoopContext:

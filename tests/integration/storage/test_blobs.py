@@ -22,9 +22,7 @@ from tests.support.cloud_process import CloudProcess, running_cloud
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
     with running_cloud(tmp_path_factory.mktemp("cloud"), "--no-app") as found:
-        identity._tokens.clear()
         yield found
-        identity._tokens.clear()
 
 
 @pytest.fixture(params=["fake", "azure"])

@@ -11,8 +11,6 @@ import pytest
 from PIL import Image
 
 from emulator.storage.installation import is_installed
-from services.cloud import identity
-from services.cloud.http import pool
 from services.cloud.ml import AzureWorkspace
 from services.settings import Settings
 from tests.support.azure_ml_process import (
@@ -27,6 +25,7 @@ from tests.support.azure_ml_process import (
     azurite,
     topic,
 )
+from tests.support.cloud_process import forget_cloud
 from tests.support.stages import jsonl
 
 IMAGES = [f"nuts/images/{number}.jpg" for number in range(12)]
@@ -60,20 +59,13 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureML]:
         for name, value in found.environment.items():
             patch.setenv(name, value)
         patch.delenv("AZUREML_CURRENT_CLOUD", raising=False)
-        _forget()
+        forget_cloud()
         found.start()
         try:
             yield found
         finally:
             found.stop()
-            _forget()
-
-
-def _forget() -> None:
-    """A process has one cloud; the test's process has had others."""
-    pool().clear()
-    pool.cache_clear()
-    identity._tokens.clear()
+            forget_cloud()
 
 
 def image(number: int) -> bytes:
