@@ -1,0 +1,73 @@
+"""Follows a submitted job to its end, and registers the model of its best trial."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.cloud.ports import BestChild, JobView
+from services.context import LoopContext
+from services.decisions.failures import failure
+from services.errors import VisionloopError
+from services.names import model_name
+from services.state import ModelRef, TrainingRun
+from services.training import outcome
+
+READ_LAG = timedelta(minutes=5)
+"""A job that was submitted this recently, and is not found, may only be not visible yet."""
+TAG_LAG = timedelta(minutes=1)
+"""A job that ended this recently, and names no best trial, may only not have been told of it yet."""
+
+
+def follow(context: LoopContext, run: TrainingRun) -> float:
+    """Look at a run's job; returns when to look again, in seconds.
+
+    Raises:
+        Upstream: Azure ML fails in a way that may pass.
+    """
+    view = context.cloud.workspace.job(run.job)
+    if view is None:
+        return _vanished(context, run)
+    if view.phase == "canceled":
+        return outcome.cancel(context, run, view)
+    if view.phase == "failed":
+        return outcome.fail_by(context, run, view)
+    if view.phase == "completed":
+        return _complete(context, run, view)
+    if run.cancel is not None and view.status != "CancelRequested":
+        context.cloud.workspace.cancel(run.job)
+    if (run.phase, run.started) != (view.status, view.started):
+        run.phase, run.started = view.status, view.started
+        context.save()
+    return context.cloud.settings.poll_seconds
+
+
+def _vanished(context: LoopContext, run: TrainingRun) -> float:
+    if run.submitted is not None and context.now - run.submitted < READ_LAG and not run.phase:
+        return context.cloud.settings.poll_seconds
+    return outcome.fail(context, run, f"The job {run.job} is no longer in Azure ML", failure("deleted"))
+
+
+def _complete(context: LoopContext, run: TrainingRun, view: JobView) -> float:
+    child = context.cloud.workspace.best_child(run.job)
+    if child is not None:
+        return _register(context, run, view, child)
+    if view.ended is not None and context.now - view.ended < TAG_LAG:
+        return context.cloud.settings.poll_seconds
+    return outcome.fail_by(context, run, view)
+
+
+def _register(context: LoopContext, run: TrainingRun, view: JobView, child: BestChild) -> float:
+    model = ModelRef(name=model_name(context.loop), version=str(run.number))
+    tags = {
+        "visionloop_loop": context.loop,
+        "visionloop_job": run.job,
+        "visionloop_dataset": str(run.dataset_version),
+    }
+    try:
+        context.cloud.workspace.register_model(model.name, model.version, child.run_id, tags)
+    except VisionloopError as error:
+        if error.retryable:
+            raise
+        reason = f"The model could not be registered: {error.detail}"
+        return outcome.fail(context, run, reason, failure("unknown"), view)
+    return outcome.complete(context, run, view, child, model)
