@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from services.cloud.ports import Scorer
 from services.errors import BadRequest, UpstreamRefused
 from services.inference.answer import Answer, answer, predictions
+from services.inference.body import picture
 from services.inference.champion import Champions
-from services.inference.image import picture
 from services.inference.record import Recorder
 from services.inference.render import DRAWN_SCORE, Format, decoded, render
 from services.inference.routes import Routes

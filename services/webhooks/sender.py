@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ssl
-from functools import cache
-
 import urllib3
 
+from services.cloud.pinned import pinned_pool
 from services.cloud.upstream import retry_after
 from services.errors import BadRequest
 from services.webhooks.deliver import ANSWER_CHARACTERS, Answer
@@ -26,7 +24,7 @@ class HttpSender:
         """Post once; a redirect is an answer like any other."""
         try:
             target, address = self._guard.check(url)
-            with _pool(target, address) as pool:
+            with pinned_pool(address, target.port, target.host, secure=target.secure) as pool:
                 return self._post(pool, target, {**headers, "host": target.authority}, body)
         except BadRequest as error:
             return Answer(0, f"not sent: {error.detail}")
@@ -43,17 +41,3 @@ class HttpSender:
         finally:
             answer.close()  # what comes after the first bytes is not waited for
         return Answer(answer.status, text, retry_after(answer.headers))
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
-
-
-def _pool(target: Target, address: str) -> urllib3.HTTPConnectionPool:
-    """One connection to the pinned address; the certificate is held against the name."""
-    if not target.secure:
-        return urllib3.HTTPConnectionPool(address, target.port, maxsize=1)
-    return urllib3.HTTPSConnectionPool(
-        address, target.port, maxsize=1, ssl_context=_tls(), server_hostname=target.host, assert_hostname=target.host
-    )

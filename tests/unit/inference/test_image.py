@@ -14,7 +14,7 @@ from PIL import Image
 
 from services.cloud.fakes import fake_settings
 from services.errors import BadRequest, TooLarge, UnprocessableImage, UnsupportedMedia
-from services.inference.image import picture
+from services.inference.body import picture
 from tests.support import predictions as images
 
 SETTINGS = fake_settings()
@@ -153,6 +153,7 @@ def test_a_rotated_image_that_cannot_be_decoded_is_422() -> None:
         picture(whole[: len(whole) // 2], RAW, SETTINGS)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged metadata
 @given(st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF"]), st.integers(0, 400), st.binary(max_size=20))
 def test_damage_anywhere_is_an_error_of_ours_or_none(kind: str, place: int, damage: bytes) -> None:
     data = images.picture(40, 30, kind, orientation=6 if kind in {"JPEG", "PNG"} else 1)

@@ -1,0 +1,65 @@
+"""Fetches an image from an address that a caller names, and from nowhere that a caller should not reach."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import urllib3
+
+from services.cloud.pinned import pinned_pool
+from services.errors import BadRequest, TooLarge
+from services.webhooks.guard import Guard, Target
+
+SECONDS = 10.0
+"""For all of it: connecting, waiting and reading."""
+_CHUNK = 1 << 16
+
+
+class ImageFetcher:
+    """Gets images over https; from this machine over http too, where the guard allows it."""
+
+    def __init__(self, guard: Guard, most_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """`guard` resolves and checks, `clock` is in seconds."""
+        self._guard, self._most, self._clock = guard, most_bytes, clock
+
+    def __call__(self, url: str) -> bytes:
+        """The bytes at an address. Redirects are not followed: where they lead was not checked.
+
+        Raises:
+            BadRequest: the address is refused, or does not answer with 200 in time.
+            TooLarge: the answer is over the limit of an image.
+        """
+        target, address = self._guard.check(url)
+        if not target.secure and not ip_address(address).is_loopback:
+            raise BadRequest("url: it must begin with https://")
+        try:
+            with pinned_pool(address, target.port, target.host, secure=target.secure) as pool:
+                return self._get(pool, target)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise BadRequest(f"url: no answer from {target.host[:100]}: {type(error).__name__}") from None
+
+    def _get(self, pool: urllib3.HTTPConnectionPool, target: Target) -> bytes:
+        ends = self._clock() + SECONDS
+        answer = pool.urlopen(
+            "GET", target.path, headers={"host": target.authority, "accept": "image/*"}, redirect=False, retries=False,
+            preload_content=False, decode_content=False, timeout=urllib3.Timeout(total=SECONDS),
+        )  # fmt: skip
+        try:
+            if answer.status != 200:
+                raise BadRequest(f"url: {target.host[:100]} answered {answer.status}; redirects are not followed")
+            return self._read(answer, ends)
+        finally:
+            answer.close()
+
+    def _read(self, answer: urllib3.BaseHTTPResponse, ends: float) -> bytes:
+        found = bytearray()
+        while chunk := answer.read1(_CHUNK):
+            found += chunk
+            if len(found) > self._most:
+                limit = self._most
+                raise TooLarge(f"url: the image is over VISIONLOOP_MAX_IMAGE_BYTES = {limit}", limit=limit)
+            if self._clock() > ends:
+                raise BadRequest(f"url: the image did not arrive within {SECONDS:g} s")
+        return bytes(found)
