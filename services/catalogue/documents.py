@@ -15,7 +15,7 @@ from services.labels.check import Rules
 from services.labels.record import ImageRecord
 from services.state import Problem
 
-FORMAT = 2
+FORMAT = 3
 """Raised when documents, readers or checks change in a way that needs everything to be read again."""
 MOST_PROBLEMS = 100
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from services.labels.check import Frame
+from services.labels.frame import Frame
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile

@@ -19,6 +19,9 @@ from services.labels.problems import CODES, problem, worst_first
 from services.names import digest
 from services.state import Problem
 
+_WITH_OBJECTS = {"object_detection", "instance_segmentation"}
+"""Tasks for which an image may be a picture of nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -36,7 +39,7 @@ class Member:
     @property
     def label_digest(self) -> str:
         """Equal for equal annotations."""
-        return digest(*(repr((a.label, a.box, a.is_crowd)) for a in self.annotations), length=16)
+        return digest(*(repr((a.label, a.box, a.is_crowd, *a.polygons)) for a in self.annotations), length=16)
 
     @property
     def hash(self) -> int:
@@ -115,7 +118,7 @@ def _annotations(
     said = any(c.record.labels or c.record.broken for c in chosen) or any(
         f.severity == "error" for f in found if isinstance(f, Problem)
     )
-    return None if said or view.rules.task != "object_detection" else ()
+    return None if said or view.rules.task not in _WITH_OBJECTS else ()
 
 
 def _fitting(

@@ -1,7 +1,8 @@
 """Lines of AutoML-for-Images JSONL, written and read back.
 
 Contract: Azure ML, "Prepare data for computer vision tasks with automated ML": `image_url`, `image_details`, and a
-`label` that is a text (classification), a list of texts (multilabel) or a list of boxes in shares of width and height.
+`label` that is a text (classification), a list of texts (multilabel), or a list of boxes or of polygons (detection,
+instance segmentation) in shares of width and height.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from services.labels.annotation import Annotation
+from services.labels.values import bounds
 from services.loop_config import Task
 
 _PATHS = "/paths/"
@@ -42,13 +44,17 @@ def _label(annotations: Sequence[Annotation], task: Task) -> object:
         return annotations[0].label
     if task == "image_classification_multilabel":
         return [a.label for a in annotations]
-    return [_box(a) for a in annotations]
+    return [_outlines(a) if task == "instance_segmentation" else _box(a) for a in annotations]
 
 
 def _box(annotation: Annotation) -> dict[str, object]:
     left, top, right, bottom = annotation.box or (0.0, 0.0, 1.0, 1.0)
     corners = {"topX": left, "topY": top, "bottomX": right, "bottomY": bottom}
     return {"label": annotation.label, **corners, "isCrowd": int(annotation.is_crowd)}
+
+
+def _outlines(annotation: Annotation) -> dict[str, object]:
+    return {"label": annotation.label, "isCrowd": int(annotation.is_crowd), "polygon": annotation.polygons}
 
 
 def blob_of(url: str) -> str:
@@ -62,6 +68,9 @@ def annotations_of(label: Any) -> tuple[Annotation, ...]:
     return tuple(Annotation(each) if isinstance(each, str) else _annotation(each) for each in labels)
 
 
-def _annotation(box: dict[str, Any]) -> Annotation:
-    corners = (box["topX"], box["topY"], box["bottomX"], box["bottomY"])
-    return Annotation(box["label"], corners, bool(box.get("isCrowd", 0)))
+def _annotation(said: dict[str, Any]) -> Annotation:
+    crowd = bool(said.get("isCrowd", 0))
+    if "polygon" not in said:
+        return Annotation(said["label"], (said["topX"], said["topY"], said["bottomX"], said["bottomY"]), crowd)
+    polygons = tuple(tuple(polygon) for polygon in said["polygon"])
+    return Annotation(said["label"], bounds(polygons), crowd, polygons)

@@ -5,19 +5,16 @@ A bad annotation is quarantined with its reason, the others are kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from services.labels.annotation import Annotation, Box
+from services.labels.frame import TOLERANCE, Frame, finite
+from services.labels.outlines import check_outlines
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, RawLabel
 from services.loop_config import Task
 from services.state import Problem
-
-TOLERANCE = 1.0
-"""Pixels that a box may reach beyond its image and be cut: tools round, and some count from one."""
-_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +25,12 @@ class Rules:
     classes: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """An image's size in pixels as displayed; `rotated` where EXIF makes it differ from the stored size."""
-
-    width: int
-    height: int
-    rotated: bool = False
-
-
 def check(file: str, record: ImageRecord, frame: Frame, rules: Rules) -> Iterator[Annotation | Problem]:
     """Yield the annotations that hold, and the problems of the others."""
     yield from (sizes := list(_check_size(file, record, frame)))
     if not any(p.severity == "error" for p in sizes):
         for label in record.labels:
-            yield from _check_label(file, label, frame, rules)
+            yield from _check_label(file, frame.in_pixels(label), frame, rules)
 
 
 def _check_size(file: str, record: ImageRecord, frame: Frame) -> Iterator[Problem]:
@@ -59,28 +47,33 @@ def _check_label(file: str, label: RawLabel, frame: Frame, rules: Rules) -> Iter
     if rules.classes is not None and label.label not in rules.classes:
         known = ", ".join(sorted(rules.classes))
         yield problem("class-unknown", file, label.place, expected=f"one of {known}", found=label.label)
-    elif rules.task != "object_detection":
-        yield from _check_kind(file, label, rules)
+    elif (trouble := _check_kind(file, label, rules)) is not None:
+        yield trouble
     elif label.box is None:
-        yield problem("label-kind", file, label.place, expected="a box", found="a class without one")
+        yield Annotation(label.label)
+    elif rules.task == "instance_segmentation":
+        yield from check_outlines(file, label, frame)
     else:
         yield from _check_box(file, label, label.box, frame)
 
 
-def _check_kind(file: str, label: RawLabel, rules: Rules) -> Iterator[Annotation | Problem]:
-    if label.box is None and rules.task != "instance_segmentation":
-        yield Annotation(label.label)
-    else:
-        expected = "a polygon" if rules.task == "instance_segmentation" else "a class without a box"
-        found = "a box" if label.box else "a class only"
-        yield problem("label-kind", file, label.place, expected=f"{expected}, for task {rules.task}", found=found)
+_KINDS: dict[Task, str] = {"object_detection": "a box", "instance_segmentation": "a polygon"}
+
+
+def _check_kind(file: str, label: RawLabel, rules: Rules) -> Problem | None:
+    """Whether the label is what the task wants; the box of a polygon will do for detection."""
+    wanted = _KINDS.get(rules.task, "a class without a box")
+    found = "a polygon" if label.polygons else "a box" if label.box else "a class without a box"
+    if wanted == found or (wanted == "a box" and label.polygons):
+        return None
+    return problem("label-kind", file, label.place, expected=f"{wanted}, for task {rules.task}", found=found)
 
 
 def _check_box(file: str, label: RawLabel, box: Box, frame: Frame) -> Iterator[Annotation | Problem]:
     left, top, right, bottom = box
-    beyond = max(-left, -top, right - frame.width, bottom - frame.height)
+    beyond = frame.beyond(box)
     expected, found = f"a box within {frame.width} x {frame.height} pixels", _shown(box)
-    if not all(map(math.isfinite, box)):
+    if not finite(box):
         yield problem("box-invalid", file, label.place, expected="finite numbers", found=found)
     elif right <= left or bottom <= top:
         yield problem("box-empty", file, label.place, expected="left < right and top < bottom", found=found)
@@ -93,16 +86,11 @@ def _check_box(file: str, label: RawLabel, box: Box, frame: Frame) -> Iterator[A
 
 
 def _normalised(file: str, label: RawLabel, box: Box, frame: Frame) -> Iterator[Annotation | Problem]:
-    left, right = (_share(x, frame.width) for x in box[::2])
-    top, bottom = (_share(y, frame.height) for y in box[1::2])
+    left, top, right, bottom = frame.shares(box)
     if right <= left or bottom <= top:
         yield problem("box-empty", file, label.place, expected="an area within the image", found=_shown(box))
     else:
         yield Annotation(label.label, (left, top, right, bottom), label.is_crowd)
-
-
-def _share(value: float, whole: int) -> float:
-    return round(min(max(value, 0.0), float(whole)) / whole, _DIGITS)
 
 
 def _shown(box: Box) -> str:

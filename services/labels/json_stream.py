@@ -37,7 +37,24 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse).raw_decode
+_decoder = json.JSONDecoder(parse_constant=_refuse)
+_decode = _decoder.raw_decode
+
+
+def decode(data: bytes) -> Any:
+    """A whole value that is at hand; the error's place is empty.
+
+    Raises:
+        JsonError: the bytes are no JSON in UTF-8, or nest too deeply.
+    """
+    try:
+        return _decoder.decode(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise JsonError("", "UTF-8 text", "other bytes") from None
+    except RecursionError:
+        raise JsonError("", "less deeply nested JSON", "a deeper one") from None
+    except ValueError as error:
+        raise JsonError("", "JSON", str(error)[:100]) from None
 
 
 class _Window:

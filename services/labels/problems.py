@@ -53,7 +53,11 @@ CODES: dict[str, Code] = {
     "box-empty": Code("error", "Draw the box again: it has no area."),
     "box-outside": Code("error", "Draw the box again within the image, or upload the image that it was drawn on."),
     "box-clamped": Code("note", "The box reached at most one pixel beyond the image and was cut to it."),
-    "box-duplicate": Code("warning", "Remove one of the two equal boxes; one is used."),
+    "box-duplicate": Code("warning", "Remove one of the two equal labels; one is used."),
+    "polygon-invalid": Code("error", "A polygon is x and y of at least three points: x1, y1, x2, y2, x3, y3."),
+    "polygon-empty": Code("error", "Draw that part of the outline again, or remove it: it has no area."),
+    "polygon-outside": Code("error", "Draw the outline again within the image, or upload the image it was drawn on."),
+    "polygon-clamped": Code("note", "The outline reached at most one pixel beyond the image and was cut to it."),
     "size-mismatch": Code("error", "Upload the image that was labelled, or correct width and height in the label."),
     "exif-rotation": Code(
         "warning", "The label has the size of the unrotated image; its boxes are taken as displayed."

@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.labels.annotation import Box
+from services.labels.annotation import Box, Polygon
 from services.state import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class RawLabel:
-    """One annotation as a file says it: corners in pixels, not yet held against the image."""
+    """One annotation as a file says it, not yet held against the image. One with polygons has a box too."""
 
     label: str
     box: Box | None
     place: str
     is_crowd: bool = False
+    polygons: tuple[Polygon, ...] = ()
+    shares: bool = False
+    """Whether box and polygons are in shares of the displayed image's width and height; else in pixels."""
 
 
 @dataclass(frozen=True, slots=True)

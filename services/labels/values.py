@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 import re
 import reprlib
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from services.labels.annotation import Box
 
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, marks that turn the direction of text, halves of characters."""
@@ -40,6 +44,14 @@ def side(value: object) -> int:
     """A width or height in pixels; 0, which means unknown, where it is no positive number below a million."""
     found = number(value)
     return int(found) if found is not None and 1 <= found < 1e6 else 0
+
+
+def bounds(polygons: Iterable[Sequence[float]]) -> Box:
+    """The box around flat polygons (x1, y1, x2, y2, …), in their unit; without area where they have no point."""
+    numbers = [*polygons]
+    xs = [*chain.from_iterable(polygon[::2] for polygon in numbers)] or [0.0]
+    ys = [*chain.from_iterable(polygon[1::2] for polygon in numbers)] or [0.0]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def shown(value: object) -> str:

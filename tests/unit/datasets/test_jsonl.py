@@ -29,6 +29,15 @@ def test_a_line_is_what_automl_reads() -> None:
     }
 
 
+def test_outlines_as_automl_wants_them_and_back() -> None:
+    outline = (0.1, 0.25, 0.5, 0.25, 0.5, 1.0)
+    nut = Annotation("nut", (0.1, 0.25, 0.5, 1.0), polygons=(outline, outline))
+    found = json.loads(line(URL + "a", "png", 4, 4, [nut], "instance_segmentation"))["label"]
+    assert found == [{"label": "nut", "isCrowd": 0, "polygon": [list(outline), list(outline)]}]
+    assert annotations_of(found) == (nut,)
+    assert json.loads(line(URL + "a", "png", 4, 4, [], "instance_segmentation"))["label"] == []
+
+
 def test_a_class_is_a_text_and_several_are_a_list() -> None:
     one = json.loads(line(URL + "a", "png", 1, 1, [Annotation("can")], "image_classification"))
     two = [Annotation("can"), Annotation("red")]

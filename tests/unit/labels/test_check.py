@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.labels.annotation import Annotation, Box
-from services.labels.check import Frame, Rules, check, without_duplicates
+from services.labels.annotation import Annotation, Box, Polygon
+from services.labels.check import Rules, check, without_duplicates
+from services.labels.frame import Frame
 from services.labels.record import ImageRecord, RawLabel
+from services.labels.values import bounds
 from services.state import Problem
 
 DETECTION = Rules("object_detection")
@@ -102,7 +104,85 @@ def test_equal_boxes_are_one_and_told() -> None:
     assert codes(found) == ["box-duplicate"]
 
 
+SEGMENTATION = Rules("instance_segmentation")
+SQUARE = (20.0, 10.0, 100.0, 10.0, 100.0, 50.0, 20.0, 50.0)
+IN_SHARES = (0.1, 0.1, 0.5, 0.1, 0.5, 0.5, 0.1, 0.5)
+
+
+def outlined(
+    *polygons: Polygon, shares: bool = False, rules: Rules = SEGMENTATION, crowd: bool = False
+) -> list[Annotation | Problem]:
+    label = RawLabel("nut", bounds(polygons), "annotations[0]", crowd, polygons, shares)
+    return list(check("l.json", ImageRecord("a.jpg", "images[0]", (label,)), FRAME, rules))
+
+
+def test_outlines_in_shares_of_the_image_with_the_box_around_them() -> None:
+    wanted = Annotation("nut", (0.1, 0.1, 0.5, 0.5), is_crowd=True, polygons=(IN_SHARES,))
+    assert outlined(SQUARE, crowd=True) == [wanted]
+    assert outlined(IN_SHARES, shares=True, crowd=True) == [wanted]
+
+
+def test_the_box_of_an_outline_will_do_for_detection_but_not_the_other_way() -> None:
+    assert outlined(SQUARE, rules=DETECTION) == [Annotation("nut", (0.1, 0.1, 0.5, 0.5))]
+    assert outlined(IN_SHARES, shares=True, rules=DETECTION) == [Annotation("nut", (0.1, 0.1, 0.5, 0.5))]
+    found = run((20, 10, 100, 100), rules=SEGMENTATION)[0]
+    assert isinstance(found, Problem)
+    assert (found.expected, found.found) == ("a polygon, for task instance_segmentation", "a box")
+
+
+def test_boxes_in_shares_are_held_to_the_image_too() -> None:
+    def shared(*box: float) -> list[Annotation | Problem]:
+        label = RawLabel("nut", (box[0], box[1], box[2], box[3]), "line 1", shares=True)
+        return list(check("l.txt", ImageRecord("", "", (label,)), FRAME, DETECTION))
+
+    assert shared(0.1, 0.1, 0.5, 0.5) == [Annotation("nut", (0.1, 0.1, 0.5, 0.5))]
+    assert codes(shared(0.1, 0.1, 0.5, 1.01)) == ["box-clamped"]
+    assert codes(shared(0.1, 0.1, 0.5, 1.02)) == ["box-outside"]
+    assert codes(shared(0.1, 0.1, 1e308, 1e308)) == ["box-invalid"]
+
+
+@pytest.mark.parametrize(
+    ("polygon", "code"),
+    [
+        ((1, 1, 2, 2), "polygon-invalid"),
+        ((1, 1, 2, 2, 3, 1, 4), "polygon-invalid"),
+        ((), "polygon-invalid"),
+        ((1, 1, 2, 2, math.nan, 1), "polygon-invalid"),
+        ((1, 1, 2, 2, math.inf, 1), "polygon-invalid"),
+        ((1, 1, 10, 10, 20, 20.0), "polygon-empty"),
+        ((1, 1, 10, 1, 20, 1), "polygon-empty"),
+        ((200, 1, 201, 1, 201, 9), "polygon-empty"),
+        ((1, 1, 202, 1, 9, 9), "polygon-outside"),
+        ((1, -1.5, 20, 1, 9, 9), "polygon-outside"),
+    ],
+)
+def test_a_bad_outline_is_quarantined(polygon: Polygon, code: str) -> None:
+    found = outlined(polygon)
+    assert code in codes(found)
+    assert len(codes(found)) == len(found)
+    both = outlined(SQUARE, polygon)
+    assert [f.place for f in both if isinstance(f, Problem)][-1:] == ["annotations[0].polygon[1]"]
+    assert any(isinstance(f, Annotation) for f in both) == (code == "polygon-empty")
+
+
+def test_an_outline_a_pixel_beyond_is_cut_and_one_that_crosses_itself_has_an_area() -> None:
+    found = outlined((0, 0, 201, 0, 201, 100, 0, 100))
+    assert codes(found) == ["polygon-clamped"]
+    assert found[1:] == [Annotation("nut", (0, 0, 1, 1), polygons=((0, 0, 1, 0, 1, 1, 0, 1),))]
+    assert codes(outlined((0, 0, 100, 100, 100, 0, 0, 100))) == []
+
+
 numbers = st.floats(-3, 204) | st.floats()
+
+
+@given(st.lists(st.lists(numbers, max_size=9).map(tuple), min_size=1, max_size=3))
+def test_whatever_comes_in_an_outline_that_comes_out_is_within_the_image(polygons: list[Polygon]) -> None:
+    for each in outlined(*polygons):
+        if isinstance(each, Annotation):
+            assert each.box == bounds(each.polygons)
+            assert all(0 <= n <= 1 for polygon in each.polygons for n in polygon)
+            assert each.box[0] < each.box[2]
+            assert each.box[1] < each.box[3]
 
 
 @given(st.tuples(numbers, numbers, numbers, numbers))

@@ -1,0 +1,103 @@
+"""Azure ML's JSONL for AutoML for Images, all four tasks: one line an image, numbers in shares of width and height.
+
+Contract: Azure ML, "Data schemas to train computer vision models with automated machine learning". `label` is a class,
+a list of classes, or a list of objects with a box (topX, topY, bottomX, bottomY) or a polygon ([[x1, y1, …], …]).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from services.labels.heads import json_head
+from services.labels.json_stream import JsonError, decode
+from services.labels.lines import MOST_LINE, lines
+from services.labels.problems import problem
+from services.labels.record import ImageRecord, RawLabel, Reading
+from services.labels.references import image_path
+from services.labels.values import bounds, class_name, flag, number, outlines, shown, side
+from services.state import Problem
+
+_CORNERS = ("topX", "topY", "bottomX", "bottomY")
+
+
+class AutomlJsonlReader:
+    """One file for many images; each line stands by itself, so a bad one is left out and the others are kept."""
+
+    name = "automl-jsonl"
+    per_image = False
+
+    def accepts(self, head: bytes) -> bool:
+        found = json_head(head)
+        return found.kind == "object" and "image_url" in found.names
+
+    def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
+        for count, text in lines(chunks):
+            if text is None or text.strip():
+                yield from _read_line(file, f"line {count}", text)
+
+
+def _read_line(file: str, place: str, text: bytes | None) -> Iterator[Reading]:
+    if text is None:
+        limit = f"a line of at most {MOST_LINE} bytes"
+        yield problem("json-invalid", file, place, expected=limit, found="a longer one")
+        return
+    try:
+        value = decode(text)
+    except JsonError as error:
+        yield problem("json-invalid", file, place, expected=error.expected, found=error.found)
+        return
+    yield from _read_image(file, place, value)
+
+
+def _read_image(file: str, place: str, value: Any) -> Iterator[Reading]:
+    image = image_path(value.get("image_url")) if isinstance(value, dict) else None
+    if image is None:
+        found = shown(value.get("image_url")) if isinstance(value, dict) else shown(value)
+        yield problem("automl-structure", file, place, expected="an image_url that names an image", found=found)
+        return
+    said = value.get("label")
+    entries = [said] if isinstance(said, str) else said
+    if not isinstance(entries, list):
+        expected = "a label: a class, a list of classes, of boxes or of polygons"
+        yield problem("automl-structure", file, place, expected=expected, found=shown(said))
+        return
+    found = [_label(file, f"{place}, label[{i}]", entry) for i, entry in enumerate(entries)]
+    yield from (f for f in found if isinstance(f, Problem))
+    labels = tuple(f for f in found if isinstance(f, RawLabel))
+    width, height = _size(value.get("image_details"))
+    yield ImageRecord(image, place, labels, width, height, len(found) - len(labels))
+
+
+def _size(details: Any) -> tuple[int, int]:
+    """Microsoft's own examples have sizes as 400 and as "400px"."""
+    if not isinstance(details, dict):
+        return 0, 0
+    sides = (details.get(name) for name in ("width", "height"))
+    width, height = (side(s.removesuffix("px") if isinstance(s, str) else s) for s in sides)
+    return width, height
+
+
+def _label(file: str, place: str, entry: Any) -> RawLabel | Problem:
+    said = entry.get("label") if isinstance(entry, dict) else entry
+    name = class_name(said)
+    if name is None:
+        return problem("class-invalid", file, place, expected="a class's name", found=shown(said))
+    if not isinstance(entry, dict):
+        return RawLabel(name, None, place)
+    return _object(file, place, name, entry)
+
+
+def _object(file: str, place: str, name: str, entry: dict[str, Any]) -> RawLabel | Problem:
+    crowd = flag(entry.get("isCrowd"))
+    if "polygon" in entry:
+        parts = outlines(entry["polygon"])
+        if parts is None:
+            expected, found = "[[x1, y1, x2, y2, x3, y3, …], …] in shares of the image", shown(entry["polygon"])
+            return problem("polygon-invalid", file, place, expected=expected, found=found)
+        return RawLabel(name, bounds(parts), place, crowd, parts, shares=True)
+    left, top, right, bottom = (number(entry.get(corner)) for corner in _CORNERS)
+    if left is None or top is None or right is None or bottom is None:
+        expected, found = f"{', '.join(_CORNERS)} in shares of the image", shown(entry)
+        return problem("box-invalid", file, place, expected=expected, found=found)
+    return RawLabel(name, (left, top, right, bottom), place, crowd, shares=True)

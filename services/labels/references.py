@@ -1,0 +1,44 @@
+"""The path of an image in the many ways in which tools refer to it."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from services.labels.values import MOST_NAME, usable_text
+
+_DATASTORE = ("azureml://", "amldatastore://", "azureml:")
+_ENCODED = ("http://", "https://")
+_MOST_URL = 4096
+
+
+def image_path(value: object) -> str | None:
+    """A path whose last parts name the image, or None; how much of it is meant is up to who looks for the image.
+
+    Of `azureml://…/paths/dir/a.jpg` it is what follows `/paths/`, of other addresses the path without query. Only web
+    addresses and Azure ML's are percent-decoded: in a plain name `%` is a character like others.
+    """
+    text = usable_text(value, _MOST_URL)
+    if text is None:
+        return None
+    lower = text.lower()
+    if lower.startswith(_DATASTORE):
+        text = unquote(text.partition("/paths/")[2] or text.partition(":")[2])
+    elif lower.startswith(_ENCODED):
+        text = _web_path(text)
+    elif "://" in text:
+        text = text.partition("://")[2]
+    path = usable_text(text.lstrip("/"), MOST_NAME)
+    return None if path is None or path.endswith("/") else path
+
+
+def _web_path(address: str) -> str:
+    try:
+        return unquote(urlsplit(address).path)
+    except ValueError:
+        return ""
+
+
+def query_value(address: str, name: str) -> str | None:
+    """A parameter of a web address or path, decoded; None where there is none."""
+    found = parse_qs(address.partition("?")[2]).get(name)
+    return found[0] if found else None
