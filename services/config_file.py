@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from services.labels.values import UNSAFE
 from services.loop_config import LoopConfig
 from services.state import Problem
 
@@ -51,6 +52,8 @@ class _Builder:
             return {_key(k): self.build(v, (*at, _key(k))) for k, v in node.value}
         if isinstance(node, yaml.SequenceNode):
             return [self.build(v, (*at, i)) for i, v in enumerate(node.value)]
+        if UNSAFE.search(node.value):  # halves of characters could not even be stored
+            raise _refused(node, "text without control characters and marks that turn its direction")
         return yaml.SafeLoader("").construct_object(node)
 
     def _check(self, node: Any, at: Location) -> None:
@@ -67,7 +70,7 @@ class _Builder:
 
 
 def _key(node: Any) -> str:
-    if not isinstance(node.value, str):
+    if not isinstance(node.value, str) or UNSAFE.search(node.value):
         raise _refused(node, "a text as key")
     return node.value
 

@@ -14,7 +14,7 @@ ClassName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class FirstThreshold(_Part):
