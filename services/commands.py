@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.cloud.ports import BlobStore
-from services.errors import BadRequest
+from services.errors import BadRequest, NotFound
 from services.state import LoopState, Order
 
 Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -34,10 +34,24 @@ class Asked(BaseModel):
     """Why, for the timeline."""
     again: bool = False
     """With `train`: also where a run on the same data with the same settings failed or was cancelled."""
+    run: int | None = None
+    """With a word on a rollout: the run that is meant, so that repeating it does no harm."""
 
 
-Action = Literal["train", "pause", "resume", "cancel"]
-_NAMES: dict[Action, str] = {"train": "train", "pause": "pause", "resume": "pause", "cancel": "cancel"}
+Action = Literal["train", "pause", "resume", "cancel", "promote", "rollback", "hold", "release", "approve", "refuse"]
+"""`promote` to `refuse` are about the rollout; `release` takes a hold back."""
+_NAMES: dict[Action, str] = {
+    "train": "train",
+    "pause": "pause",
+    "resume": "pause",
+    "cancel": "cancel",
+    "promote": "rollout",
+    "rollback": "rollout",
+    "hold": "rollout-hold",
+    "release": "rollout-hold",
+    "approve": "rollout-answer",
+    "refuse": "rollout-answer",
+}
 
 
 class Command(BaseModel):
@@ -48,7 +62,9 @@ class Command(BaseModel):
     action: Action
     order: Order
     run: int | None = None
-    """The training run that is to be cancelled."""
+    """The training run that is to be cancelled, or whose model's rollout is meant."""
+    question: str = ""
+    """The question that `approve` and `refuse` answer."""
 
 
 def read_asked(body: bytes) -> Asked:
@@ -85,6 +101,23 @@ class Commands:
     def put(self, loop: str, asked: Command) -> None:
         """Keep a command; an older one of the same name is replaced."""
         self._system.write(f"commands/{loop}/{_NAMES[asked.action]}.json", asked.model_dump_json().encode())
+
+    def put_once(self, loop: str, asked: Command) -> bool:
+        """Keep an answer unless its question was answered before; returns whether it was kept.
+
+        Raises:
+            ChangedMeanwhile: somebody else answers at this moment.
+        """
+        name = f"commands/{loop}/{_NAMES[asked.action]}.json"
+        try:
+            kept = self._system.read(name)
+        except NotFound:
+            self._system.write(name, asked.model_dump_json().encode(), create=True)
+            return True
+        if Command.model_validate_json(kept.data).question == asked.question:
+            return False
+        self._system.write(name, asked.model_dump_json().encode(), etag=kept.etag)
+        return True
 
     def new(self, state: LoopState) -> Iterator[tuple[str, str, Command]]:
         """Name, ETag and command of what is not carried out yet."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from services.commands import Command, Commands
+from services.commands import Action, Command, Commands
 from services.context import LoopContext
+from services.decisions.orders import Word
+from services.rollout import orders
 from services.state import LoopState, Order
 from services.training.facts import facts_of
+
+_WORDS: Mapping[Action, Word] = {
+    "promote": "promote",
+    "rollback": "rollback",
+    "hold": "hold",
+    "release": "resume",
+}
 
 
 class ControlStage:
@@ -37,6 +47,10 @@ def _carry_out(context: LoopContext, command: Command) -> None:
         context.tell("training.requested", want_training(state, order, context.now), again=order.again, **said)
     elif command.action == "cancel":
         _cancel(context, order, command.run)
+    elif command.action in _WORDS:
+        orders.carry_out(context, _WORDS[command.action], order, command.run)
+    elif command.action in ("approve", "refuse"):
+        orders.answer_question(context, command.question, order, yes=command.action == "approve")
 
 
 def want_training(state: LoopState, order: Order, now: datetime) -> str:

@@ -64,6 +64,7 @@ class Approval(Part):
     """What the link is made for: another rollout's link is none of this one's."""
     asked: datetime
     expires: datetime
+    answer: Literal["", "yes", "no"] = ""
 
 
 class RolloutOrder(Part):

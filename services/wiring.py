@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from services.controller import Controller
     from services.controls import Controls
     from services.inference.predict import Predictor
+    from services.rollout_controls import RolloutControls
     from services.state_store import StateStore
     from services.status.documents import Status
     from services.status.problems import ProblemReports
@@ -161,6 +162,15 @@ def controls() -> Controls:
     from services.controls import Controls
 
     return Controls(states(), Commands(system_store()), waker(), clock, settings().machine_prices)
+
+
+@cache
+def rollout_controls() -> RolloutControls:
+    """What people ask of a rollout."""
+    from services.commands import Commands
+    from services.rollout_controls import RolloutControls
+
+    return RolloutControls(states(), Commands(system_store()), waker(), clock)
 
 
 @cache

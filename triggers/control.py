@@ -19,6 +19,17 @@ def train(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(wiring.controls().train(req.route_params["loop"], req.get_body()), 202)
 
 
+@blueprint.function_name("rollout")
+@blueprint.route("loops/{loop}/rollout/{word}", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def rollout(req: func.HttpRequest) -> func.HttpResponse:
+    """Promote, roll back, hold or resume."""
+    from services import wiring
+
+    found = req.route_params
+    return json_answer(wiring.rollout_controls().order(found["loop"], found["word"], req.get_body()), 202)
+
+
 @blueprint.function_name("pause")
 @blueprint.route("loops/{loop}/pause", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @answers

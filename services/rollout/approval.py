@@ -20,6 +20,10 @@ def approve(context: LoopContext, rollout: Rollout) -> float:
     if rollout.approval is None:
         rollout.approval = _ask(context, rollout)
         context.save()
+    if rollout.approval.answer == "yes":
+        return go(context, rollout, "approved", rollout.decision)
+    if rollout.approval.answer == "no":
+        return give_up(context, rollout, rollout.decision, "refused")
     if context.now >= rollout.approval.expires:
         said = f"Nobody approved it until {rollout.approval.expires:%Y-%m-%d %H:%M} UTC; {rollout.decision}"
         return give_up(context, rollout, said, "refused")
