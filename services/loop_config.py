@@ -110,6 +110,8 @@ class Training(_Part):
     """Least time between the end of one training run and the start of the next."""
     max_jobs_per_day: int = Field(4, ge=0)
     """Most training runs started in 24 hours."""
+    dry_run: bool = False
+    """Everything but the job: what would be submitted is told as training.dry_run, once for each decision."""
     retries: Retries = Retries()
     """When a failed run is repeated by itself."""
     budget: Budget = Budget()

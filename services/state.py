@@ -135,6 +135,8 @@ class TrainingRun(Part):
     status: RunStatus = "intended"
     attempt: int = 1
     """How often this content was trained with these settings, this run included; each attempt has a job of its own."""
+    asked: Order | None = None
+    """Who asked for the run, where a person did."""
     cancel: Order | None = None
     """Who asked to cancel the run."""
     machines: int = 1
@@ -170,6 +172,15 @@ class TrainingRun(Part):
         return self.status not in FINISHED
 
 
+class Preflight(Part):
+    """What was found wrong the last time that a run was about to be submitted."""
+
+    key: str
+    """What would have been trained, how, and on which cluster."""
+    at: datetime
+    problems: list[str]
+
+
 class LoopState(Part):
     """Everything that must be remembered of a loop; what can be observed is not in here."""
 
@@ -190,6 +201,10 @@ class LoopState(Part):
     """Who paused the loop over HTTP; `paused` in loop.yaml is another matter."""
     train_now: Order | None = None
     """Who asked for a training run whatever the thresholds, until it starts or has nothing to train."""
+    preflight: Preflight | None = None
+    """Why the last run that was decided was not submitted, until it is looked at again."""
+    rehearsed: str = ""
+    """What a dry run was told of last, by the key that preflights have too."""
     commands: dict[str, str] = Field(default_factory=dict)
     """ETag of the newest command of each name that was carried out."""
     reasons: dict[str, str] = Field(default_factory=dict)

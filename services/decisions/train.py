@@ -13,10 +13,12 @@ from datetime import datetime, timedelta
 from services.decisions import budget
 from services.decisions.budget import MONTH
 from services.decisions.decision import Decision, held
+from services.decisions.register import FEWEST_IMAGES
 from services.decisions.train_facts import Facts
 from services.state import TrainingRun
 
 DAY = timedelta(days=1)
+PREFLIGHT_AGAIN = timedelta(minutes=5)
 LONGEST_BACKOFF = 24 * 3600.0
 LONGEST_WAIT = 6 * 3600.0
 """However far away the time is that a rule waits for, it is asked again after this many seconds."""
@@ -103,6 +105,23 @@ def _class_floor(facts: Facts) -> Decision | None:
     return _hold("; ".join(missing), classes=short, per_class=floor) if missing else None
 
 
+def _minimum(facts: Facts) -> Decision | None:
+    """What AutoML refuses after minutes that are paid; not even a person who asks gets past it."""
+    version = facts.version
+    if version is None:
+        return None
+    labelled = [name for name in version.classes if version.images_per_class.get(name)]
+    least = 2 if version.task == "image_classification" else 1
+    missing = [
+        f"{version.images} of {FEWEST_IMAGES} images" if version.images < FEWEST_IMAGES else "",
+        f"{len(labelled)} of {least} classes with images" if len(labelled) < least else "",
+        "no image for training" if not version.train_images else "",
+        "no image for validation" if not version.validation_images else "",
+    ]
+    short = "; ".join(filter(None, missing))
+    return _hold(f"Azure ML's AutoML would refuse dataset version {version.number}: {short}") if short else None
+
+
 def _never_twice(facts: Facts) -> Decision | None:
     """Counts failed and canceled runs too: the same job on the same data would fail again, and be paid again."""
     run, order = facts.last_attempt, facts.state.train_now
@@ -173,6 +192,21 @@ def _sum(used: float, estimated: float, cap: float, unit: str) -> str:
     return f"{used:.1f} {unit} of the last 30 days and {estimated:.1f} for this run are {total:.1f} of {cap:g}"
 
 
+def _preflight(facts: Facts) -> Decision | None:
+    """Looked at again after a while, or at once where a person asks or what would be trained has changed."""
+    found, order = facts.state.preflight, facts.state.train_now
+    if found is None or found.key != facts.key or (order is not None and order.at > found.at):
+        return None
+    over = found.at + PREFLIGHT_AGAIN
+    return _wait("; ".join(found.problems), over, facts.now) if facts.now < over else None
+
+
+def _dry_run(facts: Facts) -> Decision | None:
+    if not facts.policy.dry_run or facts.state.rehearsed != facts.key:
+        return None
+    return _hold("Dry run: the job was told instead of submitted, as training.dry_run is true")
+
+
 RULES: Mapping[str, Rule] = {
     "paused": _paused,
     "active": _one_at_a_time,
@@ -182,17 +216,20 @@ RULES: Mapping[str, Rule] = {
     "nothing_new": _nothing_new,
     "retrain_threshold": _retrain_threshold,
     "class_floor": _class_floor,
+    "minimum": _minimum,
     "never_twice": _never_twice,
     "backoff": _backoff,
     "cooldown": _cooldown,
     "daily_cap": _daily_cap,
     "budget": _budget,
+    "preflight": _preflight,
+    "dry_run": _dry_run,
 }
 
-QUIET = frozenset({"active", "no_version", "nothing_new"})
+QUIET = frozenset({"active", "no_version", "nothing_new", "dry_run"})
 """Rules whose holding is the ordinary course of things: shown on the status page, not told as an event."""
 
-ANSWERS = frozenset({"never_twice"})
+ANSWERS = frozenset({"never_twice", "dry_run"})
 """Rules whose holding answers a person who asked for a run; any other lets the request wait."""
 
 

@@ -88,6 +88,12 @@ class Facts:
         return same_data and run.config_hash == self.config_hash
 
     @property
+    def key(self) -> str:
+        """What would be trained, how, on which cluster and for which time: another key is another decision."""
+        compute, content = self.policy.compute, self.version.content_hash if self.version else ""
+        return "/".join([content, self.config_hash, str(self.attempt), compute.name, compute.size])
+
+    @property
     def estimate(self) -> Estimate:
         """What the next run would cost."""
         return budget.estimate(self.state.runs, self.policy, self.machine)

@@ -8,6 +8,7 @@ A run stays active until its model is registered, so a crash between the two onl
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 
 from services.context import LoopContext
@@ -16,11 +17,12 @@ from services.decisions.failures import Evidence, classify
 from services.decisions.train_facts import Facts
 from services.errors import ConfigError, VisionloopError
 from services.names import job_name
-from services.state import DatasetVersion, TrainingRun
+from services.state import DatasetVersion, Preflight, TrainingRun
 from services.training import outcome
 from services.training.facts import facts_of
 from services.training.follow import follow
 from services.training.job import compute_spec, config_hash, job_spec
+from services.training.preflight import preflight
 
 SUBMIT_PATIENCE = timedelta(hours=1)
 """A job that Azure ML could not take for this long is given up."""
@@ -53,7 +55,31 @@ class TrainingStage:
         if not decision.act or version is None:
             self._hold(context, decision.reason, str(decision.facts.get("rule", "")))
             return decision.again_in
+        if problems := preflight(context, version):
+            return self._not_ready(context, facts, problems)
+        if context.config.training.dry_run:
+            return self._rehearse(context, version, facts, decision.reason)
         self._intend(context, version, facts, decision.reason)
+        return 0.0
+
+    def _not_ready(self, context: LoopContext, facts: Facts, problems: list[str]) -> float:
+        """The rule `preflight` holds from now on, and tells it."""
+        context.state.preflight = Preflight(key=facts.key, at=context.now, problems=problems)
+        context.save()
+        return 0.0
+
+    def _rehearse(self, context: LoopContext, version: DatasetVersion, facts: Facts, reason: str) -> float:
+        """Tell of the job instead of submitting it; the rule `dry_run` holds from now on."""
+        spec = asdict(job_spec(context.loop, context.config, version, _run(context, version, facts, reason)))
+        next_run, currency = facts.estimate, context.config.training.budget.currency
+        cost = budget.amount(next_run.cost, currency)
+        said = (
+            f"Dry run: job {spec['name']} on {spec['compute']} would be submitted, about {next_run.gpu_hours:.2f} GPU "
+        )
+        told = {"estimated_gpu_hours": next_run.gpu_hours, "estimated_cost": next_run.cost, "currency": currency}
+        context.tell("training.dry_run", f"{said}hours, {cost}. {reason}", job=spec["name"], parameters=spec, **told)
+        context.state.rehearsed, context.state.train_now = facts.key, None
+        context.save()
         return 0.0
 
     def _hold(self, context: LoopContext, reason: str, rule: str) -> None:
@@ -69,24 +95,8 @@ class TrainingStage:
         context.save()
 
     def _intend(self, context: LoopContext, version: DatasetVersion, facts: Facts, reason: str) -> None:
-        training = context.config.training
-        number = max((r.number for r in context.state.runs), default=0) + 1
-        run = TrainingRun(
-            number=number,
-            job=job_name(context.loop, version.content_hash, facts.config_hash, facts.attempt),
-            dataset_version=version.number,
-            config_hash=facts.config_hash,
-            attempt=facts.attempt,
-            machines=budget.machines(training),
-            gpus=facts.machine.gpus,
-            price_per_gpu_hour=budget.price_per_gpu_hour(training, facts.machine),
-            currency=training.budget.currency,
-            estimated_gpu_hours=facts.estimate.gpu_hours,
-            intended=context.now,
-            reason=reason,
-        )
-        context.state.runs.append(run)
-        context.state.train_now = None
+        context.state.runs.append(_run(context, version, facts, reason))
+        context.state.train_now = context.state.preflight = None
         context.state.reasons[self.name] = reason
         context.save()
 
@@ -118,6 +128,7 @@ class TrainingStage:
     def _withdraw(self, context: LoopContext, run: TrainingRun) -> float:
         """loop.yaml changed before a job was made: the run's name promises settings that a job would not have."""
         context.state.runs.remove(run)
+        context.state.train_now = run.asked
         context.save()
         return 0.0
 
@@ -129,3 +140,23 @@ class TrainingStage:
             raise error
         found = classify(Evidence(("TransientError",) if error.retryable else (), error.detail))
         return outcome.fail(context, run, f"Azure ML did not take the job: {error.detail}", found)
+
+
+def _run(context: LoopContext, version: DatasetVersion, facts: Facts, reason: str) -> TrainingRun:
+    """The run that a decision stands for, under its deterministic name."""
+    training = context.config.training
+    return TrainingRun(
+        number=max((r.number for r in context.state.runs), default=0) + 1,
+        job=job_name(context.loop, version.content_hash, facts.config_hash, facts.attempt),
+        dataset_version=version.number,
+        config_hash=facts.config_hash,
+        attempt=facts.attempt,
+        asked=context.state.train_now,
+        machines=budget.machines(training),
+        gpus=facts.machine.gpus,
+        price_per_gpu_hour=budget.price_per_gpu_hour(training, facts.machine),
+        currency=training.budget.currency,
+        estimated_gpu_hours=facts.estimate.gpu_hours,
+        intended=context.now,
+        reason=reason,
+    )
