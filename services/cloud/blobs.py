@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from services.cloud.blob_rest import BlobRest
 from services.cloud.identity import credential
 from services.cloud.ports import Blob, BlobInfo
 from services.errors import ChangedMeanwhile, LoopBusy, NotFound, Upstream, UpstreamBusy
@@ -90,11 +91,10 @@ class AzureBlobStore:
         self._container: ContainerClient = ContainerClient(
             account_uri, container, credential(), retry_total=3, retry_backoff_factor=0.3, logging_enable=False
         )
+        self._rest = BlobRest(account_uri, container)
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
-        with storage_errors(f"container for {prefix}"):
-            for blob in self._container.list_blobs(name_starts_with=prefix or None, results_per_page=5000):
-                yield _info(blob)
+        yield from self._rest.list(prefix)
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         with storage_errors(f"container for {prefix}"):
@@ -102,9 +102,10 @@ class AzureBlobStore:
         return [name[len(prefix) : -1] for name in names if name.endswith("/")]
 
     def read(self, name: str, *, offset: int = 0, length: int | None = None) -> Blob:
+        if length:
+            return self._rest.read(name, offset, length)
         with storage_errors(f"blob {name}"):
-            whole = offset == 0 and length is None
-            found = self._container.download_blob(name, offset=None if whole else offset, length=length)
+            found = self._container.download_blob(name, offset=offset or None, length=length)
             return Blob(found.readall(), _etag(found.properties))
 
     def stream(self, name: str, *, etag: str | None = None) -> Iterator[bytes]:
@@ -165,14 +166,3 @@ def _if_match(etag: str | None) -> dict[str, Any]:
 
 def _etag(properties: BlobProperties) -> str:
     return str(properties.etag)
-
-
-def _info(blob: BlobProperties) -> BlobInfo:
-    md5 = blob.content_settings.content_md5
-    return BlobInfo(
-        name=str(blob.name),
-        etag=_etag(blob),
-        size=int(blob.size or 0),
-        modified=blob.last_modified,
-        md5=bytes(md5).hex() if md5 else "",
-    )
