@@ -13,9 +13,10 @@ from services.labels.heads import json_head
 from services.labels.json_stream import JsonError, decode
 from services.labels.lines import MOST_LINE, lines
 from services.labels.problems import problem
-from services.labels.record import ImageRecord, RawLabel, Reading
+from services.labels.record import ImageRecord, RawLabel, Reading, with_problems
 from services.labels.references import image_path
-from services.labels.values import bounds, class_name, flag, number, outlines, shown, side
+from services.labels.shapes import flag, flat_polygons, reals
+from services.labels.values import bounds, class_name, shown, side
 from services.state import Problem
 
 _CORNERS = ("topX", "topY", "bottomX", "bottomY")
@@ -51,22 +52,19 @@ def _read_line(file: str, place: str, text: bytes | None) -> Iterator[Reading]:
 
 
 def _read_image(file: str, place: str, value: Any) -> Iterator[Reading]:
-    image = image_path(value.get("image_url")) if isinstance(value, dict) else None
-    if image is None:
-        found = shown(value.get("image_url")) if isinstance(value, dict) else shown(value)
-        yield problem("automl-structure", file, place, expected="an image_url that names an image", found=found)
-        return
-    said = value.get("label")
+    content = value if isinstance(value, dict) else {}
+    image, said = image_path(content.get("image_url")), content.get("label")
     entries = [said] if isinstance(said, str) else said
-    if not isinstance(entries, list):
+    if image is None:
+        found = shown(content.get("image_url") if content else value)
+        yield problem("automl-structure", file, place, expected="an image_url that names an image", found=found)
+    elif not isinstance(entries, list):
         expected = "a label: a class, a list of classes, of boxes or of polygons"
         yield problem("automl-structure", file, place, expected=expected, found=shown(said))
-        return
-    found = [_label(file, f"{place}, label[{i}]", entry) for i, entry in enumerate(entries)]
-    yield from (f for f in found if isinstance(f, Problem))
-    labels = tuple(f for f in found if isinstance(f, RawLabel))
-    width, height = _size(value.get("image_details"))
-    yield ImageRecord(image, place, labels, width, height, len(found) - len(labels))
+    else:
+        labels = [_label(file, f"{place}, label[{i}]", entry) for i, entry in enumerate(entries)]
+        width, height = _size(content.get("image_details"))
+        yield from with_problems(ImageRecord(image, place, width=width, height=height), labels)
 
 
 def _size(details: Any) -> tuple[int, int]:
@@ -91,13 +89,14 @@ def _label(file: str, place: str, entry: Any) -> RawLabel | Problem:
 def _object(file: str, place: str, name: str, entry: dict[str, Any]) -> RawLabel | Problem:
     crowd = flag(entry.get("isCrowd"))
     if "polygon" in entry:
-        parts = outlines(entry["polygon"])
+        parts = flat_polygons(entry["polygon"])
         if parts is None:
             expected, found = "[[x1, y1, x2, y2, x3, y3, …], …] in shares of the image", shown(entry["polygon"])
             return problem("polygon-invalid", file, place, expected=expected, found=found)
         return RawLabel(name, bounds(parts), place, crowd, parts, shares=True)
-    left, top, right, bottom = (number(entry.get(corner)) for corner in _CORNERS)
-    if left is None or top is None or right is None or bottom is None:
+    corners = reals(entry.get(corner) for corner in _CORNERS)
+    if corners is None:
         expected, found = f"{', '.join(_CORNERS)} in shares of the image", shown(entry)
         return problem("box-invalid", file, place, expected=expected, found=found)
+    left, top, right, bottom = corners
     return RawLabel(name, (left, top, right, bottom), place, crowd, shares=True)

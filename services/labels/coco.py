@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
+from services.labels.heads import json_head
 from services.labels.json_stream import JsonError, members
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, RawLabel, Reading
@@ -17,6 +18,9 @@ from services.labels.values import MOST_NAME, class_name, number, shown, side, u
 from services.state import Problem
 
 Key = int | str
+_TOP = {"info", "licenses", "images", "annotations", "categories", "type", "videos"}
+_NO_COCO = {"id", "data"}
+"""Label Studio's tasks have annotations as well."""
 
 
 class CocoReader:
@@ -26,7 +30,9 @@ class CocoReader:
     per_image = False
 
     def accepts(self, head: bytes) -> bool:
-        return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
+        found = json_head(head)
+        other = found.names & _NO_COCO or (found.names and not found.names & _TOP)
+        return found.kind == "object" and not other
 
     def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
         found = _Columns(file)

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from services.labels.automl_jsonl import AutomlJsonlReader
 from services.labels.coco import CocoReader
+from services.labels.heads import HEAD
 from services.labels.problems import problem
 from services.labels.record import Reader, Reading
 from services.labels.values import shown
 from services.labels.voc import VocReader
 
-READERS: tuple[Reader, ...] = (CocoReader(), VocReader())
-_HEAD = 512
+READERS: tuple[Reader, ...] = (CocoReader(), VocReader(), AutomlJsonlReader())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,10 @@ def open_labels(file: str, size: int, limit: int, chunks: Iterator[bytes]) -> Op
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) >= _HEAD:
+        if len(head) >= HEAD:
             break
     for reader in READERS:
-        if reader.accepts(head[:_HEAD]):
+        if reader.accepts(head[:HEAD]):
             return OpenLabels(reader.name, reader.per_image, reader.read(file, chain((head,), chunks)))
     tried = ", ".join(reader.name for reader in READERS)
     found = "an empty file" if not head else f"a file that begins with {shown(head)}"

@@ -47,6 +47,7 @@ CODES: dict[str, Code] = {
     "coco-normalised": Code("error", "Multiply the boxes by width and height: COCO boxes are in pixels."),
     "coco-no-annotations": Code("note", "The file lists images only; they stay unlabelled."),
     "voc-structure": Code("error", "A VOC file is an <annotation> with <size> and an <object> for each box."),
+    "automl-structure": Code("error", "Each line is an object with an image_url and a label."),
     "class-invalid": Code("error", "A class is a text of 1 to 256 characters without control characters."),
     "class-unknown": Code("error", "Correct the class, or add it to classes in loop.yaml."),
     "box-invalid": Code("error", "A box is four finite numbers: COCO x, y, width, height; VOC xmin, ymin, xmax, ymax."),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from services.labels.annotation import Box, Polygon
@@ -39,6 +39,14 @@ class ImageRecord:
 
 
 Reading = ImageRecord | Problem
+
+
+def with_problems(record: ImageRecord, found: Iterable[RawLabel | Problem]) -> Iterator[Reading]:
+    """The problems of an image's labels, then the record with the labels that could be read."""
+    labels = [*found]
+    kept = tuple(each for each in labels if isinstance(each, RawLabel))
+    yield from (each for each in labels if isinstance(each, Problem))
+    yield replace(record, labels=kept, broken=len(labels) - len(kept))
 
 
 class Reader(Protocol):

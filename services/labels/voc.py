@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from services.labels.heads import xml_root
 from services.labels.problems import problem
-from services.labels.record import ImageRecord, RawLabel, Reading
+from services.labels.record import ImageRecord, RawLabel, Reading, with_problems
 from services.labels.values import MOST_NAME, class_name, number, shown, side, usable_text
 from services.state import Problem
 
@@ -28,19 +29,17 @@ class VocReader:
     per_image = True
 
     def accepts(self, head: bytes) -> bool:
-        return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<" or head[:2] in {b"\xff\xfe", b"\xfe\xff"}
+        return xml_root(head) not in {None, "annotations"}  # which is CVAT's
 
     def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
         root = _root(file, chunks)
         if isinstance(root, Problem):
             yield root
             return
-        found = [_label(file, i, e) for i, e in enumerate(root.findall("object"), 1)]
-        labels = tuple(f for f in found if isinstance(f, RawLabel))
-        yield from (f for f in found if isinstance(f, Problem))
+        labels = (_label(file, i, e) for i, e in enumerate(root.findall("object"), 1))
         name = usable_text(root.findtext("filename"), MOST_NAME) or ""
         width, height = side(root.findtext("size/width")), side(root.findtext("size/height"))
-        yield ImageRecord(name, "annotation", labels, width, height, len(found) - len(labels))
+        yield from with_problems(ImageRecord(name, "annotation", width=width, height=height), labels)
 
 
 def _root(file: str, chunks: Iterator[bytes]) -> Element | Problem:

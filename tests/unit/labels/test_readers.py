@@ -220,7 +220,7 @@ def test_one_bad_object_is_quarantined_and_the_rest_kept(old: str, new: str, cod
         (VOC.encode()[:200], "xml-invalid"),
         (b'<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "xml-invalid"),
         (b'<?xml version="1.0" encoding="no-such"?><annotation/>', "xml-invalid"),
-        (b"<annotations/>", "voc-structure"),
+        (b"<annotated/>", "voc-structure"),
         (b"<" * 1000, "xml-invalid"),
         (b"", "label-file-unknown"),
         (b"1 0.5 0.5 0.2 0.2", "label-file-unknown"),

@@ -1,0 +1,106 @@
+"""Label files in the shape in which the tools write them, one of each format, and how tests read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import strategies as st
+
+from services.labels.formats import open_labels
+from services.labels.problems import CODES
+from services.labels.record import ImageRecord, RawLabel, Reading
+from services.state import Problem
+
+_STORE = "azureml://subscriptions/0/resourcegroups/g/workspaces/w/datastores/d/paths/"
+AUTOML: list[dict[str, Any]] = [
+    {
+        "image_url": f"{_STORE}belt/a.jpg",
+        "image_details": {"format": "jpg", "width": "640px", "height": "480px"},
+        "label": [
+            {"label": "nut", "topX": 0.25, "topY": 0.5, "bottomX": 0.75, "bottomY": 1.0, "isCrowd": 0},
+            {"label": "bolt", "topX": 0, "topY": 0, "bottomX": 0.125, "bottomY": 0.25, "isCrowd": 1},
+        ],
+    },
+    {"image_url": f"{_STORE}belt/b.jpg", "image_details": {"format": "jpg", "width": 640, "height": 480}, "label": []},
+]
+COCO = (
+    '{"images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}], "annotations": '
+    '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [10, 20, 200, 150]}], "categories": [{"id": 3, "name": "nut"}]}'
+)
+VOC = (
+    '<?xml version="1.0"?>\n<!-- made by hand -->\n<annotation><filename>a.jpg</filename>'
+    "<object><name>nut</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>"
+)
+SAMPLES: dict[str, bytes] = {
+    "coco": COCO.encode(),
+    "voc": VOC.encode(),
+    "automl-jsonl": "\n".join(map(json.dumps, AUTOML)).encode(),
+}
+
+
+def in_chunks(data: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+def read(data: bytes, *, cut: int = 7, expect: str = "") -> list[Reading]:
+    """Everything that comes of a file, read as the app reads it; `expect` is the format that must be recognised."""
+    opened = open_labels("labels/x", len(data), 1 << 30, in_chunks(data, cut))
+    assert not expect or opened.format == expect
+    return list(opened.readings)
+
+
+def records(found: list[Reading]) -> list[ImageRecord]:
+    return [f for f in found if isinstance(f, ImageRecord)]
+
+
+def problems(found: list[Reading]) -> list[tuple[str, str]]:
+    """Codes and places."""
+    return [(f.code, f.place) for f in found if isinstance(f, Problem)]
+
+
+def labels(found: list[Reading]) -> list[RawLabel]:
+    return [label for record in records(found) for label in record.labels]
+
+
+def sane(found: list[Reading]) -> None:
+    """Only what is documented: records with usable names, and problems of known codes that explain themselves."""
+    for each in found:
+        if isinstance(each, Problem):
+            assert each.code in CODES
+            assert each.model_dump_json()
+            assert each.expected
+        else:
+            assert all(label.label for label in each.labels)
+            assert all(label.box for label in each.labels if label.polygons)
+            assert json.dumps([each.image, each.place])
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def loosely(value: Any) -> st.SearchStrategy[Any]:
+    """Documents like this one in which anything may be missing, something else, or there twice."""
+    other = json_values
+    if isinstance(value, dict):
+        known = {name: loosely(member) for name, member in value.items()}
+        return st.fixed_dictionaries({}, optional=known) | other
+    if isinstance(value, list) and value:
+        return st.lists(st.one_of([loosely(element) for element in value]), max_size=4) | other
+    return st.just(value) | other
+
+
+@st.composite
+def damaged(draw: st.DrawFn, data: bytes) -> bytes:
+    """The same file with some bytes changed, added or cut out."""
+    text = bytearray(data)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(text)))
+        text[at : at + draw(st.integers(0, 20))] = draw(st.binary(max_size=8))
+    return bytes(text)

@@ -1,0 +1,78 @@
+"""Which format a file is of is told by its content, and by one reader only."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from services.labels.formats import READERS
+from services.labels.heads import HEAD, json_head, xml_root
+from tests.support.label_files import SAMPLES, problems, read, records
+
+
+def test_every_format_has_a_sample() -> None:
+    assert {reader.name for reader in READERS} == set(SAMPLES)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_file_is_accepted_by_its_reader_and_no_other(name: str) -> None:
+    for data in (SAMPLES[name], b"\xef\xbb\xbf" + SAMPLES[name], b"\n  " + SAMPLES[name]):
+        assert [reader.name for reader in READERS if reader.accepts(data[:HEAD])] == [name]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_is_read_without_problems_however_it_is_cut(name: str) -> None:
+    found = read(SAMPLES[name], cut=1, expect=name)
+    assert problems(found) == []
+    assert records(found)
+    assert read(SAMPLES[name], cut=1 << 20) == found
+
+
+@pytest.mark.parametrize("data", [b'{"boxes": []}', b"[1, 2]", b"[]", b"[[]]", b'"text"', b"7", b"nut", b"", b"  "])
+def test_what_nobody_knows_is_told_with_what_was_tried(data: bytes) -> None:
+    found = read(data)
+    assert problems(found) == [("label-file-unknown", "")]
+    assert all(reader.name in found[0].expected for reader in READERS)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "names"),
+    [
+        ('{"a": {"b": [1, {"c": 2}]}, "d": "e:{", "f', "object", {"a", "d"}),
+        ('{"a\\"{": 1, "b": "}"} {"c": 1}', "object", {'a\\"{', "b"}),
+        ('[{"a": 1, "b": {"c": 1}}, {"d": 1}]', "list", {"a", "b"}),
+        ('[[{"a": 1}]]', "list", set()),
+        ('["a", {"b": 1}]', "list", {"b"}),
+        ('{"a": "no end {"', "object", {"a"}),
+        ('{"a": "no end \\', "object", {"a"}),
+        ("[1, 2]", "list", set()),
+        ("}{", "", set()),
+    ],
+)
+def test_names_of_the_first_object(text: str, kind: str, names: set[str]) -> None:
+    assert json_head(text.encode()) == (kind, frozenset(names))
+
+
+def test_a_long_head_is_looked_at_in_little_time() -> None:
+    text = '{"a": "' + '\\"' * (HEAD // 2)
+    assert json_head(text.encode()).names == {"a"}
+    assert json_head(json.dumps([{"a": [[[]]] * 10_000, "b": 1}]).encode()).names == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "root"),
+    [
+        ("<a/>", "a"),
+        ('<?xml version="1.0"?>\r\n<!-- <b> --><?c d?> <a:e x="1">', "a:e"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", ""),
+        ("<", ""),
+        ("<!-- no end", ""),
+        ("a", None),
+        ("", None),
+    ],
+)
+def test_root_of_xml(text: str, root: str | None) -> None:
+    assert xml_root(text.encode()) == root
+    if root is not None:
+        assert xml_root(text.encode("utf-16")) == root
