@@ -5,6 +5,7 @@ VisionloopError
 │   ├── UnsupportedMedia (415)  the bytes are not of a kind that is accepted
 │   ├── UnprocessableImage (422) an image that cannot be decoded
 │   └── TooLarge (413)          over a limit that settings name
+├── BadLink (403)               a signed link is forged, too old or used
 ├── NotFound (404)              no such loop, webhook, version or blob
 ├── Conflict (409)              the state of the loop forbids it now
 │   ├── NoChampion (409)        no model is live yet
@@ -58,6 +59,12 @@ class TooLarge(BadRequest):
     """Over a limit; the detail names the limit (413)."""
 
     status, title = 413, "Too large"
+
+
+class BadLink(VisionloopError):
+    """A signed link is forged, too old or used (403)."""
+
+    status, title = 403, "This link is no longer good"
 
 
 class NotFound(VisionloopError):

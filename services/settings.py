@@ -38,6 +38,12 @@ class Settings(BaseModel):
     max_request_bytes: int = Field(64 * 2**20, alias="VISIONLOOP_MAX_REQUEST_BYTES", gt=0)
     max_label_file_bytes: int = Field(1 << 30, alias="VISIONLOOP_MAX_LABEL_FILE_BYTES", gt=0)
     predict_deadline_seconds: float = Field(60.0, alias="VISIONLOOP_PREDICT_DEADLINE_SECONDS", gt=0)
+    public_url: str = Field(
+        "",
+        alias="VISIONLOOP_PUBLIC_URL",
+        pattern=r"^(https?://[^\s/?#]+)?$",
+        description="Where people reach the app, for links; in Azure the app's own host name where empty.",
+    )
     allow_local_webhooks: bool = Field(
         default=False,
         alias="VISIONLOOP_ALLOW_LOCAL_WEBHOOKS",
@@ -81,7 +87,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ConfigError: naming every setting that is missing or wrong, without their values.
     """
     fields = Settings.model_fields.values()
-    known = {str(f.alias): environment[str(f.alias)] for f in fields if environment.get(str(f.alias))}
+    host = environment.get("WEBSITE_HOSTNAME")
+    own = {"VISIONLOOP_PUBLIC_URL": f"https://{host}"} if host else {}
+    known = own | {str(f.alias): environment[str(f.alias)] for f in fields if environment.get(str(f.alias))}
     try:
         return Settings.model_validate(known)
     except ValidationError as error:

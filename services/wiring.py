@@ -10,6 +10,7 @@ from services.settings import DELIVERY_QUEUE, WAKE_QUEUE
 from services.settings import settings as settings  # noqa: PLC0414  # part of the wiring, for triggers
 
 if TYPE_CHECKING:
+    from services.approvals import Approvals
     from services.cloud.blobs import AzureBlobStore
     from services.cloud.queues import AzureQueue
     from services.cloud.scoring import EndpointScorer
@@ -171,6 +172,15 @@ def rollout_controls() -> RolloutControls:
     from services.rollout_controls import RolloutControls
 
     return RolloutControls(states(), Commands(system_store()), waker(), clock)
+
+
+@cache
+def approvals() -> Approvals:
+    """The page behind the link of an approval."""
+    from services.approvals import Approvals
+    from services.commands import Commands
+
+    return Approvals(states(), system_store(), Commands(system_store()), waker(), clock)
 
 
 @cache

@@ -133,6 +133,7 @@ class Layout:
             "VISIONLOOP_SWEEP_SCHEDULE": "*/30 * * * * *",
             "VISIONLOOP_POLL_SECONDS": "3",
             "VISIONLOOP_ALLOW_LOCAL_WEBHOOKS": "true",
+            "VISIONLOOP_PUBLIC_URL": self.urls["host"],
         }
 
     def webhook(self, function: str) -> str:

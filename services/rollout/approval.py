@@ -7,6 +7,7 @@ from datetime import timedelta
 from services.context import LoopContext
 from services.names import digest
 from services.rollout.course import give_up, go
+from services.rollout.link import Question, token
 from services.state import Approval, Rollout
 
 LONGEST_WAIT = 3600.0
@@ -35,5 +36,15 @@ def _ask(context: LoopContext, rollout: Rollout) -> Approval:
     number = digest(context.loop, str(rollout.run), rollout.started.isoformat(), length=16)
     said = f"Run {rollout.run} waits for a yes until {expires:%Y-%m-%d %H:%M} UTC: {rollout.decision}"
     context.state.reasons["rollout"] = said
-    context.tell("rollout.approval_requested", said, run=rollout.run, scores=rollout.scores, expires=expires)
+    question = Question(context.loop, rollout.run, number, expires)
+    signed = token(context.cloud.system, question)
+    url = f"{context.cloud.settings.public_url}/api/approvals/{context.loop}?token={signed}"
+    context.tell(
+        "rollout.approval_requested",
+        said,
+        run=rollout.run,
+        scores=rollout.scores,
+        expires=expires.isoformat(),
+        url=url,
+    )
     return Approval(id=number, asked=context.now, expires=expires)

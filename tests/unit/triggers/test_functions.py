@@ -27,7 +27,7 @@ EXPECTED = {
     "sweep": "timerTrigger",
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "dashboard", "predict", "train", "pause",
-         "resume", "cancel_run", "rollout", "webhooks_register", "webhooks_list",
+         "resume", "cancel_run", "rollout", "approval", "approval_answer", "webhooks_register", "webhooks_list",
          "webhooks_remove", "webhooks_test", "webhooks_deliveries"],
         "httpTrigger",
     ),
@@ -67,8 +67,9 @@ def test_the_functions_are_these(app: dict[str, Any]) -> None:
 
 def test_only_health_and_the_page_are_open_to_everybody(app: dict[str, Any]) -> None:
     levels = {n: str(binding(f)["authLevel"]).upper() for n, f in app.items() if EXPECTED[n] == "httpTrigger"}
-    assert {n for n, level in levels.items() if "ANONYMOUS" in level} == {"health", "dashboard"}
-    assert all("FUNCTION" in level for n, level in levels.items() if n not in {"health", "dashboard"})
+    is_open = {"health", "dashboard", "approval", "approval_answer"}  # an approval's signed link is its key
+    assert {n for n, level in levels.items() if "ANONYMOUS" in level} == is_open
+    assert all("FUNCTION" in level for n, level in levels.items() if n not in is_open)
 
 
 def test_queues_and_timer_are_where_infrastructure_makes_them(app: dict[str, Any]) -> None:
