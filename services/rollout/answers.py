@@ -11,19 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.errors import UpstreamRefused
-from services.labels.annotation import Box
+from services.labels.annotation import Box, Polygon
 from services.loop_config import Task
 
+LEAST_NUMBERS = 6
+"""Of an outline: three corners."""
 _CORNERS = ("topX", "topY", "bottomX", "bottomY")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One thing that a model found: a class with its score, and a box in shares of the image where the task has any."""
+    """One thing that a model found: a class with its score, and where it is, in shares of the image, if the task asks."""
 
     label: str
     score: float
     box: Box | None = None
+    polygons: tuple[Polygon, ...] = ()
+    """The outlines of its parts; none where the task has none, or the model said none."""
 
 
 def read_answer(task: Task, answer: Mapping[str, object]) -> list[Found]:
@@ -49,7 +53,16 @@ def _box(one: object) -> Found | None:
     left, top, right, bottom = (min(max(_number(one["box"].get(corner), one), 0.0), 1.0) for corner in _CORNERS)
     if right <= left or bottom <= top:
         return None
-    return Found(one["label"], _number(one.get("score"), one), (left, top, right, bottom))
+    outlines = _outlines(one.get("polygon") or [], one)
+    return Found(one["label"], _number(one.get("score"), one), (left, top, right, bottom), outlines)
+
+
+def _outlines(polygons: object, whole: object) -> tuple[Polygon, ...]:
+    """Those with an area: of fewer than three corners none has any."""
+    if not isinstance(polygons, list) or not all(isinstance(p, list) and len(p) % 2 == 0 for p in polygons):
+        raise _wrong("`polygon` as a list of lists of x and y by turns", whole)
+    cut = (tuple(min(max(_number(n, whole), 0.0), 1.0) for n in polygon) for polygon in polygons)
+    return tuple(polygon for polygon in cut if len(polygon) >= LEAST_NUMBERS)
 
 
 def _classes(answer: Mapping[str, object]) -> list[Found]:
@@ -70,10 +83,21 @@ def _wrong(expected: str, found: object) -> UpstreamRefused:
 
 
 def pack(found: list[Found]) -> list[list[Any]]:
-    """For storage: [label, score, left, top, right, bottom], or [label, score]."""
-    return [[f.label, round(f.score, 6), *(round(c, 6) for c in f.box or ())] for f in found]
+    """For storage: [label, score, left, top, right, bottom], with a list of outlines where there are any."""
+    return [[f.label, round(f.score, 6), *(round(c, 6) for c in f.box or ()), *_packed(f.polygons)] for f in found]
+
+
+def _packed(polygons: tuple[Polygon, ...]) -> list[list[list[float]]]:
+    return [[[round(n, 5) for n in polygon] for polygon in polygons]] if polygons else []
 
 
 def unpack(rows: list[list[Any]]) -> list[Found]:
     """The reverse of `pack`."""
-    return [Found(row[0], row[1], (row[2], row[3], row[4], row[5]) if len(row) == 6 else None) for row in rows]
+    return [_unpacked(*row) for row in rows]
+
+
+def _unpacked(label: str, score: float, *place: Any) -> Found:
+    if len(place) < len(_CORNERS):
+        return Found(label, score)
+    left, top, right, bottom, *outlines = place
+    return Found(label, score, (left, top, right, bottom), tuple(map(tuple, outlines[0])) if outlines else ())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.datasets.reading import HoldoutImage
+from services.labels.annotation import Annotation
 from services.loop_config import Task
 from services.rollout import detection
-from services.rollout.answers import Found
+from services.rollout.answers import LEAST_NUMBERS, Found
 from services.rollout.bootstrap import Resampled
 
 MULTILABEL_THRESHOLD = 0.5
@@ -38,9 +39,9 @@ def measure(task: Task, classes: Sequence[str], images: Sequence[HoldoutImage], 
     A found label is a class if it has its name, capitals and outer spaces apart; anything else counts for nothing.
     """
     known = _Labels(classes)
-    named = [[Found(name, f.score, f.box) for f in found if (name := known.name(f.label))] for found in answers]
+    named = [[replace(f, label=name) for f in found if (name := known.name(f.label))] for found in answers]
     if task in ("object_detection", "instance_segmentation"):
-        return _detection(classes, images, named)
+        return _detection(classes, images, named, "segm" if task == "instance_segmentation" else "bbox")
     if task == "image_classification":
         return _classification(classes, images, named)
     return _multilabel(classes, images, named)
@@ -55,18 +56,18 @@ class _Labels:
         return label if label in self._exact else self._loose.get(label.strip().casefold())
 
 
-def _detection(classes: Sequence[str], images: Sequence[HoldoutImage], answers: Answers) -> Measures:
-    """COCO: mean over classes and IoU thresholds 0.50 to 0.95, at most 100 boxes an image."""
+def _detection(classes: Sequence[str], images: Sequence[HoldoutImage], answers: Answers, kind: str) -> Measures:
+    """COCO: mean over classes and IoU thresholds 0.50 to 0.95, at most 100 things an image; `kind` is bbox or segm."""
     ids = {name: number for number, name in enumerate(classes, 1)}
-    truth = [t for i, image in enumerate(images, 1) for t in _coco_truth(i, image, ids)]
+    truth = [t for i, image in enumerate(images, 1) for t in _coco_truth(i, image, ids, kind)]
     found = [
-        {"image_id": i, "category_id": ids[f.label], "bbox": _pixels(f.box, image), "score": f.score}
+        {"image_id": i, "category_id": ids[f.label], "score": f.score, **_place(f, image, kind)}
         for i, (image, each) in enumerate(zip(images, answers, strict=True), 1)
         for f in each
         if f.box is not None
     ]
     sizes = [{"id": i, "width": image.width, "height": image.height} for i, image in enumerate(images, 1)]
-    evaluated = detection.evaluate(sizes, ids, truth, found, "bbox")
+    evaluated = detection.evaluate(sizes, ids, truth, found, kind)
     if evaluated is None:
         return Measures({})
     per_class = {name: precisions for name in classes if (precisions := detection.precisions(evaluated, ids[name]))}
@@ -78,16 +79,28 @@ def _detection(classes: Sequence[str], images: Sequence[HoldoutImage], answers: 
     return Measures(detection.precisions(evaluated), per_class, again, picture)
 
 
-def _coco_truth(image_id: int, image: HoldoutImage, ids: Mapping[str, int]) -> list[dict[str, Any]]:
+def _coco_truth(image_id: int, image: HoldoutImage, ids: Mapping[str, int], kind: str) -> list[dict[str, Any]]:
     found = []
     for annotation in image.annotations:
         if annotation.box is None or annotation.label not in ids:
             continue
-        box = _pixels(annotation.box, image)
-        area, crowd = box[2] * box[3], int(annotation.is_crowd)
-        category = ids[annotation.label]
-        found.append({"image_id": image_id, "category_id": category, "bbox": box, "area": area, "iscrowd": crowd})
+        what = {"image_id": image_id, "category_id": ids[annotation.label], "iscrowd": int(annotation.is_crowd)}
+        found.append({**what, **_place(annotation, image, kind)})
     return found
+
+
+def _place(one: Annotation | Found, image: HoldoutImage, kind: str) -> dict[str, Any]:
+    """COCO's box, and mask where masks are compared: a thing without an outline covers its box."""
+    box = _pixels(one.box, image)
+    if kind == "bbox":
+        return {"bbox": box}
+    left, top, width, height = box
+    whole = [left, top, left + width, top, left + width, top + height, left, top + height]
+    scale = (image.width, image.height)
+    outlines = [
+        [n * scale[at % 2] for at, n in enumerate(polygon)] for polygon in one.polygons if len(polygon) >= LEAST_NUMBERS
+    ]
+    return {"bbox": box, "segmentation": outlines or [whole]}
 
 
 def _pixels(box: tuple[float, float, float, float] | None, image: HoldoutImage) -> list[float]:

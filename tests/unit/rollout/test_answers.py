@@ -32,7 +32,21 @@ def test_boxes_over_the_border_are_cut_and_empty_ones_left_out() -> None:
 
 def test_masks_come_with_boxes() -> None:
     one = {**box(0, 0, 1, 1), "polygon": [[0, 0, 1, 1, 0, 1]]}
-    assert read_answer("instance_segmentation", {"boxes": [one]}) == [Found("nut", 0.9, (0, 0, 1, 1))]
+    outline = (0.0, 0.0, 1.0, 1.0, 0.0, 1.0)
+    assert read_answer("instance_segmentation", {"boxes": [one]}) == [Found("nut", 0.9, (0, 0, 1, 1), (outline,))]
+
+
+def test_outlines_are_cut_at_the_border_and_lines_are_none() -> None:
+    one = {**box(0, 0, 1, 1), "polygon": [[0, 0, 1.2, 1, -3, 1], [0, 0, 1, 1], []]}
+    [found] = read_answer("instance_segmentation", {"boxes": [one]})
+    assert found.polygons == ((0.0, 0.0, 1.0, 1.0, 0.0, 1.0),)
+    assert unpack(json.loads(json.dumps(pack([found])))) == [found]
+
+
+@pytest.mark.parametrize("polygon", [[0, 1], "outline", [[0, 0, 1]], [[0, 0, 1, "x"]], [[0, 0, 1, math.inf]], {"a": 1}])
+def test_an_outline_of_another_shape_is_refused(polygon: Any) -> None:
+    with pytest.raises(UpstreamRefused, match="another shape"):
+        read_answer("instance_segmentation", {"boxes": [{**box(0, 0, 1, 1), "polygon": polygon}]})
 
 
 @pytest.mark.parametrize("task", ["image_classification", "image_classification_multilabel"])

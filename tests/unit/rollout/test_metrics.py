@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 
 from services.datasets.reading import HoldoutImage
@@ -100,6 +104,43 @@ def test_names_that_differ_only_by_capitals_stay_apart() -> None:
 def test_without_any_object_nothing_is_measured() -> None:
     assert detection([image("a")], [[Found("nut", 0.9, LEFT)]]) == Measures({})
     assert detection([], []) == Measures({})
+
+
+def outlined(annotation_or_found: Any, *polygons: tuple[float, ...]) -> Any:
+    return replace(annotation_or_found, polygons=polygons)
+
+
+SQUARE: Box = (0.0, 0.0, 0.8, 0.8)
+TRIANGLE = (0.0, 0.0, 0.8, 0.0, 0.0, 0.8)
+OTHER_HALF = (0.8, 0.8, 0.8, 0.0, 0.0, 0.8)
+
+
+def segmentation(images: list[HoldoutImage], answers: list[list[Found]]) -> Measures:
+    return measure("instance_segmentation", CLASSES, images, answers)
+
+
+def test_masks_are_compared_not_the_boxes_around_them() -> None:
+    truth = [image("a", outlined(Annotation("nut", SQUARE), TRIANGLE))]
+    same, other = (outlined(Found("nut", 0.9, SQUARE), outline) for outline in (TRIANGLE, OTHER_HALF))
+    assert segmentation(truth, [[same]]).overall == both(1.0)
+    assert segmentation(truth, [[other]]).overall == both(0.0)
+    assert detection(truth, [[other]]).overall == both(1.0)
+
+
+def test_a_thing_without_an_outline_covers_its_box() -> None:
+    truth = [image("a", outlined(Annotation("nut", SQUARE), TRIANGLE))]
+    found = segmentation(truth, [[Found("nut", 0.9, SQUARE)]])  # half of the box: an overlap of about 0.5
+    assert found.overall["mean_average_precision"] <= 0.1
+    assert segmentation([image("a", Annotation("nut", SQUARE))], [[Found("nut", 0.9, SQUARE)]]).overall == both(1.0)
+
+
+def test_an_object_in_parts_is_one_object() -> None:
+    left, right = (0.0, 0.0, 0.2, 0.0, 0.2, 0.8, 0.0, 0.8), (0.6, 0.0, 0.8, 0.0, 0.8, 0.8, 0.6, 0.8)
+    truth = [image("a", outlined(Annotation("nut", SQUARE), left, right))]
+    assert segmentation(truth, [[outlined(Found("nut", 0.9, SQUARE), left, right)]]).overall == both(1.0)
+    half = segmentation(truth, [[outlined(Found("nut", 0.9, (0.0, 0.0, 0.2, 0.8)), left)]])
+    assert half.overall == both(0.1, 1.0)  # an overlap of 0.5 counts at the first of ten thresholds
+    assert half.again["map50"](np.array([[1]])) == pytest.approx([1.0])
 
 
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
