@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +22,8 @@ def read_config(text: bytes, file: str) -> tuple[LoopConfig | None, list[Problem
 
     if len(text) > MOST_BYTES:
         return None, [_problem(file, "", f"at most {MOST_BYTES} bytes", f"{len(text)} bytes")]
+    if (depth := _brackets(text)) > MOST_DEPTH:  # PyYAML's scanner takes minutes for thousands of them
+        return None, [_problem(file, "line 1", f"at most {MOST_DEPTH} levels", f"{depth} brackets within each other")]
     lines: dict[Location, int] = {}
     try:
         root = yaml.compose(text.decode("utf-8-sig"), Loader=yaml.SafeLoader)
@@ -35,6 +38,12 @@ def read_config(text: bytes, file: str) -> tuple[LoopConfig | None, list[Problem
         if isinstance(error, ValidationError):
             return None, [_validation_problem(file, e, lines) for e in error.errors(include_url=False)]
         return None, [_problem(file, "line 1", "YAML", str(error)[:200])]
+
+
+def _brackets(text: bytes) -> int:
+    """How many brackets are open at once, those in texts included."""
+    steps = ((byte in b"[{") - (byte in b"]}") for byte in text)
+    return max(accumulate(steps), default=0)
 
 
 class _Builder:
