@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     _serve(found)
     _explain(found)
     _check(found)
+    _upload(found)
     _test(found)
     _add(found, "lint", commands.lint, "Run ruff, mypy --strict and import-linter over everything.")
     _bench(found)
@@ -135,6 +136,23 @@ def _check(found: Commands[argparse.ArgumentParser]) -> None:
     check.add_argument("--strict", action="store_true", help="warnings end with 1 too")
 
 
+def _upload(found: Commands[argparse.ArgumentParser]) -> None:
+    upload = _add(
+        found,
+        "upload",
+        commands.upload,
+        "Upload images and labels into a loop of the running local cloud, or of Azure with --account: several at once, "
+        "without what is there already. Ends with 0 where all of the folder is there.",
+    )
+    upload.add_argument("target", metavar="FOLDER", help="images and labels, as you have them, and loop.yaml")
+    upload.add_argument("loop", metavar="LOOP", help="name of the loop")
+    upload.add_argument("--account", metavar="NAME", help="storage account, or its https address; uses `az login`")
+    upload.add_argument("--container", metavar="NAME", help="the account's data container (default: visionloop-data)")
+    upload.add_argument("--threads", metavar="N", type=int, help="files at once (default: 8)")
+    upload.add_argument("--dry-run", action="store_true", help="say what would be uploaded")
+    upload.add_argument("--folder", metavar="FOLDER", help="the local cloud's folder (default: .visionloop)")
+
+
 def _test(found: Commands[argparse.ArgumentParser]) -> None:
     test = _add(
         found,
@@ -143,6 +161,7 @@ def _test(found: Commands[argparse.ArgumentParser]) -> None:
         "Run the checks of lint, then the test suite; other arguments go to pytest (such as -k rollout).",
     )
     test.add_argument("--no-lint", action="store_true", help="tests only")
+    test.add_argument("--deep", action="store_true", help="only tests/safety, with 100,000 hostile inputs a parser")
     test.set_defaults(arguments=[])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import os
 import shutil
 import sys
 import threading
@@ -22,6 +23,8 @@ from devtools.processes import Command, run, run_logged
 
 SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
 """The whole suite mostly waits; a selection, and whatever else pytest is told, runs in one process."""
+
+DEEP = ["tests/safety", "-n", "auto", "--maxprocesses", "4", "--timeout", "3600"]
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -54,6 +57,9 @@ def demo(arguments: argparse.Namespace) -> int:
 def test(arguments: argparse.Namespace) -> int:
     """Checks, then the test suite; pytest's words come last."""
     ensure_installed("dev")
+    if arguments.deep:
+        os.environ["HYPOTHESIS_PROFILE"] = "deep"  # tests/support/hostile.py goes by it
+        return run([venv_python(), "-m", "pytest", *DEEP, *arguments.arguments])
     failed = [] if arguments.no_lint else _failed_checks()
     if failed:
         say(f"no  {', '.join(failed)} failed, see above; the tests are run all the same")
@@ -100,6 +106,16 @@ def check_data(arguments: argparse.Namespace) -> int:
     options = [part for name, value in given.items() if value is not None for part in (name, value)]
     switches = [f"--{name}" for name in ("json", "strict") if getattr(arguments, name)]
     return run([venv_python(), "-m", "devtools.checking", target, *options, *switches])
+
+
+def upload(arguments: argparse.Namespace) -> int:
+    """A folder into a loop's, here or in Azure."""
+    ensure_installed("app")
+    given = {"--account": arguments.account, "--container": arguments.container, "--threads": arguments.threads}
+    options = [part for name, value in given.items() if value is not None for part in (name, str(value))]
+    switches = ["--dry-run"] if arguments.dry_run else []
+    where = [Path(arguments.target).resolve(), arguments.loop, "--cloud", _cloud_folder(arguments)]
+    return run([venv_python(), "-m", "devtools.uploading", *where, *options, *switches])
 
 
 def check(_: argparse.Namespace) -> int:

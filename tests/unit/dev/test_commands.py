@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,12 @@ def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 def test_what_test_does_not_know_goes_to_pytest(runs: list[list[str]]) -> None:
     assert cli.main(["test", "--no-lint", "tests/unit", "-k", "rollout", "-x"]) == 0
     assert runs[0][1:] == ["-m", "pytest", "tests/unit", "-k", "rollout", "-x"]
+
+
+def test_deep_runs_the_safety_tests_with_more_examples(runs: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPOTHESIS_PROFILE", "ci")
+    assert cli.main(["test", "--deep", "-k", "wake"]) == 0
+    assert (runs[0][3], runs[0][-2:], os.environ["HYPOTHESIS_PROFILE"]) == ("tests/safety", ["-k", "wake"], "deep")
 
 
 def test_failed_checks_fail_the_test_run_whose_words_come_last(
