@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from services.decisions import register
-from services.decisions.explain import Explanation, explain
+from services.decisions.explain import explain
+from services.decisions.explanation import Explanation
 from services.state import LoopState
 from services.training.facts import facts_of
 

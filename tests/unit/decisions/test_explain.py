@@ -1,15 +1,27 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decisions import register, train
-from services.decisions.explain import Explanation, explain
+from services.decisions.explain import explain
+from services.decisions.explanation import Explanation
+from services.decisions.rollout import candidates
 from services.decisions.train_facts import Facts
-from services.state import CatalogueState, LoopState, ModelRef, Rollout
+from services.state import (
+    Approval,
+    CatalogueState,
+    LoopState,
+    ModelRef,
+    Order,
+    Rollout,
+    RolloutStep,
+    Watched,
+)
 from tests.support.predictions import champion
 from tests.support.stages import NOW, run, state, version
 from tests.unit.decisions.test_train import policies, runs_of_any_kind, versions
@@ -75,7 +87,7 @@ def test_a_new_loop_lacks_everything() -> None:
         "Training: No training run would start now",
         "  - No dataset version is registered yet; 0 of 20 labelled images",
         "Promotion: A first model needs the primary metric above 0 and at least 0",
-        "  - No challenger is being measured",
+        "  - No challenger is measured",
         "Rollout: No rollout would start now",
         "  - No model waits to be rolled out",
     ]
@@ -83,7 +95,8 @@ def test_a_new_loop_lacks_everything() -> None:
 
 def test_a_waiting_model_would_be_rolled_out_unless_the_loop_is_paused() -> None:
     waiting = run(2, rollout="pending", model=ModelRef(name="vl-nuts", version="2"))
-    assert parts(state(datasets=[version()], runs=[waiting]))["rollout"].says == "The model of run 2 goes live first"
+    found = parts(state(datasets=[version()], runs=[waiting]))["rollout"]
+    assert found.says == "The model of run 2 would be deployed as the first model"
     held = parts(state(config={"paused": True}, datasets=[version()], runs=[waiting]))["rollout"]
     assert [m.rule for m in held.missing] == ["paused"]
 
@@ -92,19 +105,63 @@ def test_a_challenger_that_is_not_measured_yet_says_how_far_it_is() -> None:
     made = state(datasets=[version()])
     made.rollout, made.champion = rolling(evaluated={"green": 12}), champion()
     found = parts(made)
-    assert found["promotion"].missing[0].reason == "Run 2 is not measured yet: 12 of 40 holdout images, step evaluate"
-    assert found["rollout"].missing[0].reason == "Run 2 is being rolled out in slot green: evaluate"
+    assert found["promotion"].missing[0].reason == "Run 2 has answered 12 of 40 holdout images (step evaluate)"
+    assert found["promotion"].says.startswith("A challenger has to beat run 1 (")
+    assert found["rollout"].says == "Run 2 is rolled out in slot green: evaluate"
 
 
-def test_a_measured_challenger_is_compared_as_the_decision_compares() -> None:
+def test_the_decision_s_own_words_are_the_explanation_of_a_promotion() -> None:
     made = state(datasets=[version()])
-    scores = {"green": {"mean_average_precision": 0.7}, "blue": {"mean_average_precision": 0.8}}
-    made.rollout, made.champion = rolling(step="decide", scores=scores), champion()
+    made.rollout, made.champion = rolling(step="shift", decision="map: challenger 0.9, champion 0.8"), champion()
     found = parts(made)["promotion"]
-    assert not found.acts
-    assert "challenger 0.7000, champion 0.8000, -0.1000" in found.says
-    made.rollout.scores["green"] = {"mean_average_precision": 0.9}
-    assert parts(made)["promotion"].acts
+    assert found.acts
+    assert found.says == "map: challenger 0.9, champion 0.8"
+
+
+def test_a_rollout_that_waits_for_a_yes_says_until_when() -> None:
+    made = state(datasets=[version()])
+    asked = Approval(id="a", asked=NOW, expires=NOW + timedelta(hours=72))
+    made.rollout = rolling(step="approve", decision="better", approval=asked)
+    found = parts(made)
+    for part in ("promotion", "rollout"):
+        assert [m.reason for m in found[part].missing] == [
+            "Somebody's yes to run 2 is waited for until 2026-01-04 12:00 UTC"
+        ]
+
+
+def test_a_canary_says_its_share_how_long_it_is_watched_and_how_it_does() -> None:
+    made = state(config={"rollout": {"canary": [10, 50]}}, datasets=[version()])
+    made.champion = champion()
+    watched = {"green": Watched(requests=30, errors=1, p95_ms=80), "blue": Watched(requests=300)}
+    made.rollout = rolling(step="canary", decision="better", share=10, watched_since=NOW, watched=watched)
+    [waits] = parts(made)["rollout"].missing
+    assert waits.reason.startswith("10 % of the predictions go to run 2 until 12:10:00 UTC; 30 requests, 1 failed")
+    made.rollout.held = Order(by="Ada", why="lunch", at=NOW)
+    assert next(m.reason for m in parts(made)["rollout"].missing) == "The traffic is held by Ada: lunch"
+
+
+@pytest.mark.parametrize("step", [s for s in get_args(RolloutStep) if s != "done"])
+def test_every_step_of_a_rollout_says_what_it_waits_for(step: RolloutStep) -> None:
+    made = state(datasets=[version()])
+    made.rollout = rolling(step=step)
+    found = parts(made)["rollout"]
+    assert [m for m in found.missing if len(m.reason) > 20]
+
+
+@given(
+    st.lists(st.sampled_from(["", "pending", "promoted", "superseded"]), max_size=4),
+    st.none() | st.sampled_from(get_args(RolloutStep)),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_rollout_begins_if_and_only_if_the_explanation_lacks_nothing(
+    waiting: list[Any], step: Any, paused: bool, has_champion: bool
+) -> None:
+    runs = [run(n, rollout=how, model=ModelRef(name="m", version=str(n))) for n, how in enumerate(waiting, 1)]
+    made = state(config={"paused": paused}, datasets=[version()], runs=runs)
+    made.champion = champion() if has_champion else None
+    made.rollout = rolling(step=step) if step else None
+    assert parts(made)["rollout"].acts is (candidates(made).next is not None)
 
 
 catalogues = st.builds(

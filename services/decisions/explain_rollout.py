@@ -1,0 +1,120 @@
+"""The explanation's second half: whether the challenger would be promoted, and what the traffic waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+
+from services.decisions import promote, rollout
+from services.decisions.canary import judge
+from services.decisions.explanation import Explanation, Missing
+from services.state import LoopState, Rollout, RolloutStep, Watched
+
+
+def promotion(state: LoopState) -> Explanation:
+    """A challenger would be promoted where it was found better, and nobody's yes is waited for."""
+    under_way = _under_way(state)
+    if under_way is None:
+        last = f"; run {state.rollout.run} was {state.rollout.outcome}" if state.rollout else ""
+        return Explanation("promotion", _bar(state), (Missing("challenger", f"No challenger is measured{last}"),))
+    if not under_way.decision:
+        return Explanation("promotion", _bar(state), (_unmeasured(under_way),))
+    missing = _missing_yes(under_way) if under_way.step == "approve" else ()
+    return Explanation("promotion", under_way.decision, tuple(missing))
+
+
+def _under_way(state: LoopState) -> Rollout | None:
+    return state.rollout if state.rollout and state.rollout.step != "done" else None
+
+
+def _bar(state: LoopState) -> str:
+    """What the next challenger has to reach."""
+    policy, champion = state.config.config.promotion, state.champion
+    if champion is None:
+        task = state.config.config.task or state.catalogue.task
+        metric = promote.metric_of(policy, task) if task else "the primary metric"
+        return f"A first model needs {metric} above 0 and at least {policy.minimum:g}"
+    margin = f" by at least {policy.margin:g}" if policy.margin else ""
+    return f"A challenger has to beat run {champion.run} ({champion.metric} {champion.score:.4f}){margin}"
+
+
+def _unmeasured(under_way: Rollout) -> Missing:
+    done, whole = under_way.evaluated.get(under_way.slot, 0), under_way.holdout_images
+    said = f"{done} of {whole} holdout images" if whole else "no holdout image"
+    reason = f"Run {under_way.run} has answered {said} (step {under_way.step})"
+    return Missing("measured", reason, {"have": done, "needed": whole})
+
+
+def _missing_yes(under_way: Rollout) -> Iterator[Missing]:
+    asked = under_way.approval
+    until = f" until {asked.expires:%Y-%m-%d %H:%M} UTC" if asked else ""
+    yield Missing("approval", f"Somebody's yes to run {under_way.run} is waited for{until}")
+
+
+def traffic(state: LoopState) -> Explanation:
+    """A rollout would begin where a model waits and none is under way."""
+    found, under_way = rollout.candidates(state), _under_way(state)
+    if under_way is not None:
+        said = f"Run {under_way.run} is rolled out in slot {under_way.slot}: {under_way.step}"
+        return Explanation("rollout", said, tuple(_waits(state, under_way)))
+    if state.rollout_next is not None:
+        order = state.rollout_next
+        return Explanation("rollout", f"Run {order.run} goes live: {order.kind} was asked for{order.order.signed}")
+    if found.next is not None:
+        where = "beside the champion" if state.champion else "as the first model"
+        return Explanation("rollout", f"The model of run {found.next.number} would be deployed {where}")
+    return Explanation("rollout", "No rollout would start now", tuple(_no_candidate(state)))
+
+
+def _no_candidate(state: LoopState) -> Iterator[Missing]:
+    if not any(run.rollout == "pending" for run in state.runs):
+        yield Missing("candidate", "No model waits to be rolled out")
+    if state.paused:
+        yield Missing("paused", state.paused)
+
+
+_STEPS: Mapping[RolloutStep, str] = {
+    "endpoint": "Azure ML is creating the endpoint",
+    "deploy": "Azure ML is deploying the model, which takes minutes",
+    "smoke": "The slot has not answered its first image",
+    "decide": "Challenger and champion are compared at the next look",
+    "shift": "Azure ML is moving the traffic",
+    "revert": "Azure ML is moving the traffic back",
+    "retire": "Azure ML is removing the old slot",
+    "abandon": "Azure ML is removing the challenger's slot",
+}
+
+
+def _waits(state: LoopState, under_way: Rollout) -> Iterator[Missing]:
+    if under_way.held is not None:
+        yield Missing("held", f"The traffic is held{under_way.held.signed}")
+    special: Mapping[RolloutStep, Callable[[], Iterator[Missing]]] = {
+        "evaluate": lambda: iter([_unmeasured(under_way)]),
+        "approve": lambda: _missing_yes(under_way),
+        "canary": lambda: _baking(state, under_way),
+        "keep": lambda: _kept(state, under_way),
+    }
+    if under_way.step in special:
+        yield from special[under_way.step]()
+    elif under_way.step in _STEPS:
+        yield Missing(under_way.step, _STEPS[under_way.step])
+
+
+def _baking(state: LoopState, under_way: Rollout) -> Iterator[Missing]:
+    """By the same judgement that a breach is found with."""
+    policy, champion = state.config.config.rollout, state.champion
+    seen = under_way.watched.get(under_way.slot, Watched())
+    verdict = judge(policy.health, seen, under_way.watched.get(champion.slot) if champion else None)
+    until = _after(under_way, policy.bake_seconds)
+    share = f"{under_way.share} % of the predictions go to run {under_way.run}{until}"
+    yield Missing("canary", f"{share}; {verdict.reason}", {"share": under_way.share, "plan": policy.canary})
+
+
+def _kept(state: LoopState, under_way: Rollout) -> Iterator[Missing]:
+    until = _after(under_way, state.config.config.rollout.rollback_window_minutes * 60)
+    yield Missing("keep", f"Run {under_way.run} is live; the old slot is kept for a rollback{until}")
+
+
+def _after(under_way: Rollout, seconds: float) -> str:
+    since = under_way.watched_since
+    return f" until {since + timedelta(seconds=seconds):%H:%M:%S} UTC" if since else ""
