@@ -9,12 +9,14 @@ from itertools import chain
 from services.labels.automl_jsonl import AutomlJsonlReader
 from services.labels.coco import CocoReader
 from services.labels.heads import HEAD
+from services.labels.label_studio import LabelStudioReader
+from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem
 from services.labels.record import Reader, Reading
 from services.labels.values import shown
 from services.labels.voc import VocReader
 
-READERS: tuple[Reader, ...] = (CocoReader(), VocReader(), AutomlJsonlReader())
+READERS: tuple[Reader, ...] = (CocoReader(), VocReader(), AutomlJsonlReader(), LabelStudioReader())
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,25 @@ def members(chunks: Iterator[bytes]) -> Iterator[tuple[str, int, Any]]:
         window.take("}")
     else:
         yield from _members(window)
+    _end(window)
+
+
+def elements(chunks: Iterator[bytes]) -> Iterator[tuple[str, Any]]:
+    """Yield ("[index]", element) of a list, or ("", value) of anything else.
+
+    Raises:
+        JsonError: the text is no JSON, or nests too deeply, or one element is larger than MOST_ELEMENT.
+    """
+    window = _Window(in_steps(chunks))
+    if window.peek() == "[":
+        for _, index, value in _elements(window, ""):
+            yield f"[{index}]", value
+    else:
+        yield "", window.value()
+    _end(window)
+
+
+def _end(window: _Window) -> None:
     window.place = "end"
     if window.peek():
         window.fail("the end of the file")

@@ -48,6 +48,7 @@ CODES: dict[str, Code] = {
     "coco-no-annotations": Code("note", "The file lists images only; they stay unlabelled."),
     "voc-structure": Code("error", "A VOC file is an <annotation> with <size> and an <object> for each box."),
     "automl-structure": Code("error", "Each line is an object with an image_url and a label."),
+    "label-studio-structure": Code("error", "Export as JSON: a list of tasks, each with data and annotations."),
     "class-invalid": Code("error", "A class is a text of 1 to 256 characters without control characters."),
     "class-unknown": Code("error", "Correct the class, or add it to classes in loop.yaml."),
     "box-invalid": Code("error", "A box is four finite numbers: COCO x, y, width, height; VOC xmin, ymin, xmax, ymax."),
@@ -55,6 +56,11 @@ CODES: dict[str, Code] = {
     "box-outside": Code("error", "Draw the box again within the image, or upload the image that it was drawn on."),
     "box-clamped": Code("note", "The box reached at most one pixel beyond the image and was cut to it."),
     "box-duplicate": Code("warning", "Remove one of the two equal labels; one is used."),
+    "box-rotated": Code("note", "The box around the rotated one is used, and its corners where outlines are learnt."),
+    "shape-unsupported": Code("error", "Draw a box or a polygon instead; shapes of this kind are not read."),
+    "image-turned": Code(
+        "error", "Turn the image back in the labelling tool, or turn the file itself and label it again."
+    ),
     "polygon-invalid": Code("error", "A polygon is x and y of at least three points: x1, y1, x2, y2, x3, y3."),
     "polygon-empty": Code("error", "Draw that part of the outline again, or remove it: it has no area."),
     "polygon-outside": Code("error", "Draw the outline again within the image, or upload the image it was drawn on."),

@@ -43,10 +43,11 @@ Reading = ImageRecord | Problem
 
 def with_problems(record: ImageRecord, found: Iterable[RawLabel | Problem]) -> Iterator[Reading]:
     """The problems of an image's labels, then the record with the labels that could be read."""
-    labels = [*found]
-    kept = tuple(each for each in labels if isinstance(each, RawLabel))
-    yield from (each for each in labels if isinstance(each, Problem))
-    yield replace(record, labels=kept, broken=len(labels) - len(kept))
+    each = [*found]
+    problems = [p for p in each if isinstance(p, Problem)]
+    yield from problems
+    broken = sum(p.severity == "error" for p in problems)
+    yield replace(record, labels=tuple(e for e in each if isinstance(e, RawLabel)), broken=broken)
 
 
 class Reader(Protocol):

@@ -13,10 +13,14 @@ CORNERS = 64
 """Of a polygon that stands for an ellipse: off by 0.12 % of its radius; a multiple of 4, so its box is exact."""
 
 
+MOST = 1e9
+"""Larger coordinates and angles are refused, so that what is computed of them is finite."""
+
+
 def reals(values: Iterable[object]) -> tuple[float, ...] | None:
-    """Finite JSON numbers, or None where one is anything else, as a text that looks like a number."""
+    """JSON numbers, or None where one is anything else, as a text that looks like a number."""
     found = [None if isinstance(value, str) else number(value) for value in values]
-    return tuple(f for f in found if f is not None) if None not in found else None
+    return tuple(f for f in found if f is not None) if all(f is not None and abs(f) <= MOST for f in found) else None
 
 
 def flat_polygons(value: object) -> tuple[Polygon, ...] | None:

@@ -25,6 +25,50 @@ AUTOML: list[dict[str, Any]] = [
     },
     {"image_url": f"{_STORE}belt/b.jpg", "image_details": {"format": "jpg", "width": 640, "height": 480}, "label": []},
 ]
+LABEL_STUDIO: list[dict[str, Any]] = [
+    {
+        "id": 9,
+        "annotations": [
+            {
+                "id": 4,
+                "completed_by": 1,
+                "result": [
+                    {
+                        "original_width": 640,
+                        "original_height": 480,
+                        "image_rotation": 0,
+                        "value": {
+                            "x": 25,
+                            "y": 50.0,
+                            "width": 50,
+                            "height": 25,
+                            "rotation": 0,
+                            "rectanglelabels": ["nut"],
+                        },
+                        "id": "Dx_aB91ISN",
+                        "from_name": "label",
+                        "to_name": "image",
+                        "type": "rectanglelabels",
+                        "origin": "manual",
+                    },
+                ],
+                "was_cancelled": False,
+                "ground_truth": False,
+                "created_at": "2021-03-09T22:16:08.728353Z",
+                "updated_at": "2021-03-09T22:16:08.728378Z",
+                "lead_time": 4.288,
+            }
+        ],
+        "file_upload": "624cb493-a.jpg",
+        "drafts": [],
+        "predictions": [],
+        "data": {"image": "/data/upload/4/624cb493-a.jpg"},
+        "meta": {},
+        "created_at": "2021-03-09T21:52:49.513742Z",
+        "inner_id": 1,
+        "project": 4,
+    },
+]
 COCO = (
     '{"images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}], "annotations": '
     '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [10, 20, 200, 150]}], "categories": [{"id": 3, "name": "nut"}]}'
@@ -36,6 +80,7 @@ VOC = (
 SAMPLES: dict[str, bytes] = {
     "coco": COCO.encode(),
     "voc": VOC.encode(),
+    "label-studio": json.dumps(LABEL_STUDIO).encode(),
     "automl-jsonl": "\n".join(map(json.dumps, AUTOML)).encode(),
 }
 
