@@ -10,7 +10,6 @@ from services.labels.automl_jsonl import AutomlJsonlReader
 from services.labels.coco import CocoReader
 from services.labels.heads import HEAD
 from services.labels.label_studio import LabelStudioReader
-from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem
 from services.labels.record import Reader, Reading
 from services.labels.values import shown
