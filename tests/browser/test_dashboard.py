@@ -51,6 +51,7 @@ pytestmark = [
 def loop_state() -> LoopState:
     model = ModelRef(name="cards", version="2")
     run = TrainingRun(number=2, job="vl-cards-x", dataset_version=2, config_hash="h", status="completed", intended=NOW)
+    run.cost = 0.526
     run.metrics, run.rollout, run.reason = {"mean_average_precision": 0.71}, "promoted", HOSTILE
     champion = Champion(
         run=2, model=model, dataset_version=2, task="object_detection", classes=["ace"], endpoint="vl-cards",
@@ -95,11 +96,12 @@ def address() -> Iterator[str]:
             elif path == "/api/status":
                 self.answer(200, {"content-type": "application/json"}, json.dumps(status.loops()).encode())
             else:
-                self.document(path.split("/")[3])
+                self.document(path.split("/")[3], path.rpartition("/")[2])
 
-        def document(self, loop: str) -> None:
+        def document(self, loop: str, kind: str) -> None:
             try:
-                self.answer(200, {"content-type": "application/json"}, json.dumps(status.loop(loop)).encode())
+                found = status.explain(loop, NOW) if kind == "explain" else status.loop(loop)
+                self.answer(200, {"content-type": "application/json"}, json.dumps(found).encode())
             except Exception as error:
                 self.answer(*problem(error))
 
@@ -149,6 +151,9 @@ def test_a_loop_is_shown_and_hostile_names_stay_text(address: str, tmp_path: Pat
         "object 3",
         "rollout.promoted",
         "promoted",
+        "What comes next",
+        "No dataset version is registered yet; 75 of 20 labelled images",
+        "0.53 USD",
     ):
         assert wanted in shown
     assert shown.count("onerror") >= 4
