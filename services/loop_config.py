@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+Coordinates = Literal["auto", "pixels", "normalised"]
 Task = Literal["object_detection", "image_classification", "image_classification_multilabel", "instance_segmentation"]
 Seconds = Annotated[float, Field(ge=0, le=30 * 24 * 3600)]
 ClassName = Annotated[str, Field(min_length=1, max_length=256)]
@@ -209,6 +210,13 @@ class Endpoint(_Part):
     """Requests that one machine takes at once; Azure refuses what exceeds it, and as many that wait, with 429."""
 
 
+class LabelFiles(_Part):
+    """How label files are read where their format leaves something open."""
+
+    coordinates: Coordinates = "auto"
+    """Unit of COCO's and CSV's boxes: pixels, or shares of the image; auto goes by what can be proven of each file."""
+
+
 class LoopConfig(_Part):
     """A loop's policy, as `<loop>/loop.yaml` in the data container."""
 
@@ -216,6 +224,8 @@ class LoopConfig(_Part):
     """What is learnt; null infers it from the labels."""
     classes: list[ClassName] | None = Field(None, max_length=1000)
     """The classes; null takes those in the labels. Labels of other classes are quarantined."""
+    labels: LabelFiles = LabelFiles()
+    """How label files are read."""
     quiet_period_seconds: Seconds = 60
     """A dataset version waits until nothing was uploaded for this long, so that a burst makes one version."""
     max_wait_seconds: Seconds = 900

@@ -22,6 +22,7 @@ from services.cloud.fakes import FakeBlobStore
 from services.cloud.ports import BlobInfo
 from services.config_file import read_config
 from services.datasets.observe import summary_state
+from services.labels.options import DEFAULT, Options
 from services.labels.problems import printable
 from services.labels.record import ImageRecord
 from services.loop_config import LoopConfig
@@ -133,10 +134,10 @@ class _Imagining(FileReader):
 
     images: Mapping[str, ImageFacts] = field(default_factory=dict)
 
-    def read(self, path: str, blob: BlobInfo) -> Read | None:
+    def read(self, path: str, blob: BlobInfo, options: Options = DEFAULT) -> Read | None:
         if path in self.images:
             return ImageEntry(path, blob.etag, _content(path), self.images[path])
-        return FileReader.read(self, path, blob)
+        return FileReader.read(self, path, blob, options)
 
 
 def _content(path: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from services.catalogue.images import ImageFacts
 from services.labels.check import Rules
+from services.labels.options import Options
 from services.labels.record import ImageRecord
 from services.state import Problem
 
@@ -132,6 +133,8 @@ class Index:
     format: int = FORMAT
     view: View | None = None
     """What the summaries hold for; None where some are yet to be made."""
+    options: Options = field(default_factory=Options)
+    """How label files about many images were read."""
     splits: str = ""
     """Blob of the sides by content."""
     twins: dict[str, list[str]] = field(default_factory=dict)

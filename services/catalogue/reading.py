@@ -14,6 +14,7 @@ from services.catalogue.paths import kind_of
 from services.cloud.ports import BlobInfo, BlobReader
 from services.errors import ChangedMeanwhile, NotFound
 from services.labels.formats import OpenLabels, open_labels
+from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem, worst_first
 from services.labels.record import ImageRecord
 from services.settings import Settings
@@ -37,13 +38,13 @@ class FileReader:
     thorough: bool = False
     """Whether the end of every image is looked at too: another read an image, which a local folder can afford."""
 
-    def read(self, path: str, blob: BlobInfo) -> Read | None:
+    def read(self, path: str, blob: BlobInfo, options: Options = DEFAULT) -> Read | None:
         """Read one file, whatever it is; its content raises nothing."""
         kind = kind_of(path, blob.size)
         try:
             if kind == "image":
                 return self._image(path, blob)
-            return self._labels(path, blob) if kind == "label" else self._other(path, blob)
+            return self._labels(path, blob, options) if kind == "label" else self._other(path, blob)
         except (NotFound, ChangedMeanwhile):
             return None
 
@@ -100,9 +101,9 @@ class FileReader:
             digest.update(chunk)
         return digest.hexdigest()
 
-    def _labels(self, path: str, blob: BlobInfo) -> tuple[LabelEntry, list[ImageRecord]]:
+    def _labels(self, path: str, blob: BlobInfo, options: Options) -> tuple[LabelEntry, list[ImageRecord]]:
         chunks = self._stream(blob)
-        opened = open_labels(path, blob.size, self.settings.max_label_file_bytes, chunks)
+        opened = open_labels(path, blob.size, self.settings.max_label_file_bytes, chunks, options)
         found = _Collected()
         for reading in opened.readings:
             found.take(reading)

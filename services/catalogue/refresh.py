@@ -18,6 +18,7 @@ from services.catalogue.twins import named
 from services.catalogue.working import THREADS, Changes, Working
 from services.cloud.ports import BlobInfo
 from services.datasets.splits import NEGATIVE, assign
+from services.labels.options import Options, options_of
 from services.loop_config import LoopConfig
 
 BATCH = 256
@@ -51,9 +52,9 @@ class Catalogue:
         """Read what changed since the index in `blob`, as long as there is time; nothing of `blob` is overwritten."""
         working = self._open(blob)
         working.grow(len(listing.files))
-        changes = working.changes(listing)
+        changes = working.changes(listing, options := options_of(config))
         working.forget(changes)
-        done, in_time = self._read(working, changes.fresh)
+        done, in_time = self._read(working, changes.fresh, options)
         inference = look(working, config, finished=in_time)
         return Refreshed(working.commit(), working.index, inference, changes, len(changes.fresh) - done, not in_time)
 
@@ -63,12 +64,16 @@ class Catalogue:
             return Working(self.store, Index(), self.recover_splits())
         return Working(self.store, index, self.store.splits(index.splits))
 
-    def _read(self, working: Working, fresh: Mapping[str, BlobInfo]) -> tuple[int, bool]:
+    def _read(self, working: Working, fresh: Mapping[str, BlobInfo], options: Options) -> tuple[int, bool]:
         """How many files were read, and whether time sufficed for all."""
         done, waiting = 0, iter(sorted(fresh.items()))
         with ThreadPoolExecutor(THREADS) as pool:
             for batch in _batches(waiting):
-                read = [r for r in pool.map(lambda item: self.reader.read(*item), batch) if r is not None]
+                read = [
+                    r
+                    for r in pool.map(lambda item: self.reader.read(item[0], item[1], options), batch)
+                    if r is not None
+                ]
                 done += len(read)
                 for each in read:
                     working.put(each)

@@ -12,6 +12,7 @@ from services.catalogue.paths import bucket_of
 from services.catalogue.reading import Read
 from services.catalogue.store import CatalogueStore, Splits
 from services.cloud.ports import BlobInfo
+from services.labels.options import Options
 
 BUCKET_FILES = 4096
 """Files that a bucket holds on average before there are twice as many buckets."""
@@ -89,8 +90,8 @@ class Working:
         for filed in records:
             self.bucket(bucket_of(filed.reference.replace("\\", "/"), self.count)).records.append(filed)
 
-    def changes(self, listing: Listing) -> Changes:
-        """Compare; only buckets whose files differ are loaded."""
+    def changes(self, listing: Listing, options: Options) -> Changes:
+        """Compare; only buckets whose files differ are loaded, and all where label files are to be read otherwise."""
         found, wanted = Changes(), listing.buckets(self.count)
         dirty = [n for n, files in enumerate(wanted) if digest_of(files) != self.index.buckets[n].listed]
         self.load(dirty)
@@ -98,7 +99,15 @@ class Working:
             etags = self.bucket(number).etags()
             found.gone |= etags.keys() - wanted[number].keys()
             found.fresh.update((p, b) for p, b in wanted[number].items() if etags.get(p) != b.etag)
+        if self.index.options != options:
+            self.index.options = options
+            found.fresh.update(self._bulk_files(listing))
         return found
+
+    def _bulk_files(self, listing: Listing) -> Iterator[tuple[str, BlobInfo]]:
+        for _, bucket in self.all():
+            bulk = (label.path for label in bucket.labels.values() if not label.per_image)
+            yield from ((path, listing.files[path]) for path in bulk if path in listing.files)
 
     def forget(self, changes: Changes) -> None:
         """Drop what is gone, and every record of label files that are gone or to be read again."""

@@ -47,7 +47,7 @@ def observe(context: LoopContext) -> float | None:
 
 
 def _config_digest(config: LoopConfig) -> str:
-    return json.dumps([config.task, config.classes])
+    return json.dumps([config.task, config.classes, config.labels.coordinates])
 
 
 def _catalogue(context: LoopContext, store: CatalogueStore) -> Catalogue:

@@ -1,5 +1,8 @@
 """COCO JSON: https://cocodataset.org/#format-data, object detection. Boxes are x, y, width, height in pixels.
 
+Azure ML's own export has them in shares of the image. `labels.coordinates` in loop.yaml says which, or the file proves
+it: see `_unit`. Outlines are read where the options want them, or where an annotation has no box.
+
 The members come in any order (categories are often last), so annotations are kept as columns of numbers, 60 bytes
 each, until the file's end.
 """
@@ -7,14 +10,18 @@ each, until the file's end.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from services.labels.annotation import Polygon
+from services.labels.coco_outlines import NOTHING, Outlines, read_outline
 from services.labels.heads import json_head
 from services.labels.json_stream import JsonError, members
+from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, RawLabel, Reading
-from services.labels.values import MOST_NAME, class_name, number, shown, side, usable_text
+from services.labels.values import MOST_NAME, bounds, class_name, number, shown, side, usable_text
+from services.loop_config import Coordinates
 from services.state import Problem
 
 Key = int | str
@@ -29,13 +36,20 @@ class CocoReader:
     name = "coco"
     per_image = False
 
+    def __init__(self, options: Options = DEFAULT) -> None:
+        """`options` is what loop.yaml says."""
+        self._options = options
+
+    def told(self, options: Options) -> CocoReader:
+        return CocoReader(options)
+
     def accepts(self, head: bytes) -> bool:
         found = json_head(head)
         other = found.names & _NO_COCO or (found.names and not found.names & _TOP)
         return found.kind == "object" and not other
 
     def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
-        found = _Columns(file)
+        found = _Columns(file, self._options)
         try:
             for name, index, value in members(chunks):
                 if index >= 0 and (trouble := found.take(name, index, value)):
@@ -51,8 +65,8 @@ class CocoReader:
 class _Columns:
     """The file's content, annotations as columns; images and categories are numbered as they are first named."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: str, options: Options) -> None:
+        self.file, self._options = file, options
         self.sections: set[str] = set()
         self._numbers: dict[Key, int] = {}
         self._images: dict[int, tuple[str, int, int, int]] = {}
@@ -62,7 +76,8 @@ class _Columns:
         self._broken: dict[int, int] = {}
         self._image, self._category, self._index = array("l"), array("l"), array("l")
         self._crowd, self._boxes = array("b"), array("d")
-        self._largest = 0.0
+        self._outlines = Outlines()
+        self._largest, self._whole, self._shares = 0.0, True, False
 
     def take(self, name: str, index: int, value: Any) -> Problem | None:
         """Take one element of one of the lists."""
@@ -102,18 +117,29 @@ class _Columns:
             found = f"image_id {shown(_get(value, 'image_id'))}, category_id {shown(_get(value, 'category_id'))}"
             self._note_broken(key)
             return self._problem("coco-annotation-invalid", f"annotations[{index}]", "both ids", found)
-        box = _numbers(value.get("bbox"))
+        said = value.get("bbox")
+        outline = read_outline(value.get("segmentation")) if self._options.polygons or not said else NOTHING
+        if outline is None:
+            self._note_broken(key)
+            expected, found = "polygons, or a mask of its size", shown(value.get("segmentation"))
+            return self._problem("polygon-invalid", f"annotations[{index}].segmentation", expected, found)
+        box = _numbers(said) if said or not outline.polygons else _around(outline.polygons)
         if box is None:
             self._note_broken(key)
-            expected, found = "[x, y, width, height] in pixels", shown(value.get("bbox"))
-            return self._problem("box-invalid", f"annotations[{index}].bbox", expected, found)
+            return self._problem("box-invalid", f"annotations[{index}].bbox", "[x, y, width, height]", shown(said))
+        if self._options.polygons:
+            self._outlines.add(len(self._index), outline)
+        self._append(index, key, category, value.get("iscrowd") == 1, box)
+        return None
+
+    def _append(self, index: int, key: Key, category: Key, crowd: bool, box: Sequence[float]) -> None:
         self._image.append(self._number(key))
         self._category.append(self._category_number(category))
         self._index.append(index)
-        self._crowd.append(value.get("iscrowd") == 1)
+        self._crowd.append(crowd)
         self._boxes.extend(box)
         self._largest = max(self._largest, *map(abs, box))
-        return None
+        self._whole = self._whole and all(map(float.is_integer, box))
 
     def _number(self, key: Key) -> int:
         return self._numbers.setdefault(key, len(self._numbers))
@@ -139,11 +165,25 @@ class _Columns:
             yield self._problem("coco-structure", "", expected, f"no {', '.join(sorted(missing))}")
         elif not self._index and not self._broken:
             yield self._problem("coco-no-annotations", "annotations", "annotations", "none")
-        elif self._index and self._largest <= 1:
-            expected, found = "boxes in pixels", f"no number above {self._largest:g}"
+        elif (unit := self._unit()) is None:
+            expected = "boxes in pixels, or labels: {coordinates: normalised} (or pixels) in loop.yaml"
+            found = f"no number above {self._largest:g}, and image sizes that prove neither"
             yield self._problem("coco-normalised", "annotations", expected, found)
         else:
+            self._shares = unit == "normalised"
             yield from self._records()
+
+    def _unit(self) -> Coordinates | None:
+        """A number above 1 is no share. Fractions of at most 1 throughout are no pixels if the images are larger."""
+        if self._options.coordinates != "auto":
+            return self._options.coordinates
+        if self._largest > 1 or not self._index:
+            return "pixels"
+        return "normalised" if not self._whole and all(map(self._has_pixels, set(self._image))) else None
+
+    def _has_pixels(self, image: int) -> bool:
+        _, width, height, _ = self._images.get(image, ("", 2, 2, 0))
+        return width > 1 and height > 1
 
     def _records(self) -> Iterator[Reading]:
         groups = self._groups()
@@ -176,7 +216,15 @@ class _Columns:
             place = f"annotations[{index}].category_id"
             return self._problem("coco-annotation-invalid", place, "the id of one of categories", shown(category))
         x, y, width, height = self._boxes[4 * row : 4 * row + 4]
-        return RawLabel(name, (x, y, x + width, y + height), f"annotations[{index}]", bool(self._crowd[row]))
+        polygons, size = self._outlines.of(row)
+        place, crowd = f"annotations[{index}]", bool(self._crowd[row])
+        if size is None:
+            return RawLabel(name, (x, y, x + width, y + height), place, crowd, polygons, self._shares)
+        said = self._images[self._image[row]][1:3]
+        if 0 not in said and said != size:
+            expected, found = f"a mask of {said[0]} x {said[1]}, as the image is", f"{size[0]} x {size[1]}"
+            return self._problem("polygon-invalid", f"{place}.segmentation", expected, found)
+        return RawLabel(name, bounds(polygons), place, crowd, polygons)
 
 
 def _get(value: Any, name: str) -> Any:
@@ -186,6 +234,11 @@ def _get(value: Any, name: str) -> Any:
 def _key(value: Any, name: str) -> Key | None:
     found = _get(value, name)
     return found if isinstance(found, int | str) and not isinstance(found, bool) else None
+
+
+def _around(polygons: Iterable[Polygon]) -> list[float]:
+    left, top, right, bottom = bounds(polygons)
+    return [left, top, right - left, bottom - top]
 
 
 def _numbers(value: Any) -> list[float] | None:

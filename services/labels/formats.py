@@ -10,8 +10,9 @@ from services.labels.automl_jsonl import AutomlJsonlReader
 from services.labels.coco import CocoReader
 from services.labels.heads import HEAD
 from services.labels.label_studio import LabelStudioReader
+from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem
-from services.labels.record import Reader, Reading
+from services.labels.record import OptionReader, Reader, Reading
 from services.labels.values import shown
 from services.labels.voc import VocReader
 
@@ -27,7 +28,7 @@ class OpenLabels:
     readings: Iterator[Reading]
 
 
-def open_labels(file: str, size: int, limit: int, chunks: Iterator[bytes]) -> OpenLabels:
+def open_labels(file: str, size: int, limit: int, chunks: Iterator[bytes], options: Options = DEFAULT) -> OpenLabels:
     """Find the reader of a file of `size` bytes; one above `limit` is not read."""
     if size > limit:
         expected = f"at most {limit} bytes (setting VISIONLOOP_MAX_LABEL_FILE_BYTES)"
@@ -39,7 +40,8 @@ def open_labels(file: str, size: int, limit: int, chunks: Iterator[bytes]) -> Op
             break
     for reader in READERS:
         if reader.accepts(head[:HEAD]):
-            return OpenLabels(reader.name, reader.per_image, reader.read(file, chain((head,), chunks)))
+            told = reader.told(options) if isinstance(reader, OptionReader) else reader
+            return OpenLabels(reader.name, reader.per_image, told.read(file, chain((head,), chunks)))
     tried = ", ".join(reader.name for reader in READERS)
     found = "an empty file" if not head else f"a file that begins with {shown(head)}"
     return _closed(problem("label-file-unknown", file, expected=f"one of {tried}", found=found))

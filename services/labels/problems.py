@@ -44,7 +44,7 @@ CODES: dict[str, Code] = {
     "coco-image-invalid": Code("error", "Each of images needs an id of its own and a file_name."),
     "coco-category-invalid": Code("error", "Each of categories needs an id of its own and a name."),
     "coco-annotation-invalid": Code("error", "Each of annotations needs the image_id and category_id of listed ones."),
-    "coco-normalised": Code("error", "Multiply the boxes by width and height: COCO boxes are in pixels."),
+    "coco-normalised": Code("error", "Put labels: {coordinates: normalised} into loop.yaml if the boxes are shares of the image."),
     "coco-no-annotations": Code("note", "The file lists images only; they stay unlabelled."),
     "voc-structure": Code("error", "A VOC file is an <annotation> with <size> and an <object> for each box."),
     "automl-structure": Code("error", "Each line is an object with an image_url and a label."),

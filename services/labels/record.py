@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from services.labels.annotation import Box, Polygon
+from services.labels.options import Options
 from services.state import Problem
 
 
@@ -63,4 +64,13 @@ class Reader(Protocol):
 
     def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
         """Yield records and problems. Content raises nothing; what `chunks` raises passes through."""
+        ...
+
+
+@runtime_checkable
+class OptionReader(Reader, Protocol):
+    """A format about many images that loop.yaml says something of."""
+
+    def told(self, options: Options) -> Reader:
+        """The reader that goes by these options."""
         ...

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from services.labels import voc
 from services.labels.formats import open_labels
+from services.labels.options import DEFAULT, Options
 from services.labels.problems import CODES
 from services.labels.record import ImageRecord, RawLabel, Reading
 from services.state import Problem
@@ -39,16 +40,16 @@ VOC = """<?xml version="1.0"?>
 """
 
 
-def read(data: bytes, limit: int = 1 << 30, cut: int = 7) -> list[Reading]:
+def read(data: bytes, limit: int = 1 << 30, cut: int = 7, options: Options = DEFAULT) -> list[Reading]:
     def chunks() -> Iterator[bytes]:
         for start in range(0, len(data), cut):
             yield data[start : start + cut]
 
-    return list(open_labels("labels/x", len(data), limit, chunks()).readings)
+    return list(open_labels("labels/x", len(data), limit, chunks(), options).readings)
 
 
-def coco(**changes: Any) -> list[Reading]:
-    return read(json.dumps(copy.deepcopy(COCO) | changes).encode())
+def coco(options: Options = DEFAULT, **changes: Any) -> list[Reading]:
+    return read(json.dumps(copy.deepcopy(COCO) | changes).encode(), options=options)
 
 
 def codes(found: list[Reading]) -> list[str]:
@@ -167,10 +168,90 @@ def test_a_file_without_the_three_lists_is_no_coco(missing: str) -> None:
     assert missing in problem.found
 
 
-def test_normalised_boxes_are_refused_with_an_explanation() -> None:
-    found = coco(annotations=[{"image_id": 7, "category_id": 3, "bbox": [0.1, 0.2, 0.3, 1.0]}])
-    assert only_problem(found).code == "coco-normalised"
-    assert records(found) == []
+SHARES = [{"image_id": 7, "category_id": 3, "bbox": [0.1, 0.2, 0.3, 0.5]}]
+
+
+def test_boxes_in_shares_are_proven_by_fractions_on_images_of_known_size() -> None:
+    [label] = records(coco(annotations=SHARES))[0].labels
+    assert label == RawLabel("nut", (0.1, 0.2, 0.4, 0.7), "annotations[0]", shares=True)
+
+
+@pytest.mark.parametrize(
+    ("image", "box"),
+    [(8, [0.1, 0.2, 0.3, 0.5]), (7, [0, 0, 1, 1]), (9, [0.1, 0.2, 0.3, 0.5])],
+    ids=["size unknown", "no fractions", "an image of one pixel"],
+)
+def test_what_may_be_shares_or_pixels_is_refused_with_what_settles_it(image: int, box: list[float]) -> None:
+    changes = {
+        "images": [*COCO["images"], {"id": 9, "file_name": "c.png", "width": 1, "height": 1}],
+        "annotations": [{"image_id": image, "category_id": 3, "bbox": box}],
+    }
+    trouble = only_problem(coco(**changes))
+    assert (trouble.code, trouble.severity) == ("coco-normalised", "error")
+    assert "labels: {coordinates: normalised}" in trouble.expected
+    for declared, shares in (("pixels", False), ("normalised", True)):
+        found = [label for r in records(coco(Options(declared), **changes)) for label in r.labels]  # type: ignore[arg-type]
+        assert [label.shares for label in found] == [shares]
+
+
+def test_one_number_above_one_makes_all_boxes_pixels() -> None:
+    found = coco(annotations=[*SHARES, {"image_id": 8, "category_id": 3, "bbox": [0.5, 0.5, 1.5, 1]}])
+    assert [label.shares for r in records(found) for label in r.labels] == [False, False]
+
+
+OUTLINES = Options(polygons=True)
+TRIANGLE = (1.0, 2.0, 5.0, 2.0, 5.0, 8.5)
+MASK = {"size": [480, 640], "counts": [481, 2, 478, 2, 640 * 480 - 963]}
+
+
+def outlined(segmentation: Any, options: Options = OUTLINES, **changes: Any) -> list[Reading]:
+    said = {"image_id": 7, "category_id": 3, "segmentation": segmentation, "iscrowd": 1}
+    return coco(options, annotations=[{**said, **changes}, COCO["annotations"][1]])
+
+
+def first(found: list[Reading]) -> RawLabel:
+    assert codes(found) == []
+    return records(found)[0].labels[0]
+
+
+def test_outlines_are_kept_where_they_are_learnt_from() -> None:
+    box = [0.0, 2.0, 5.0, 6.5]
+    label = first(outlined([list(TRIANGLE), list(TRIANGLE)], bbox=box))
+    assert label == RawLabel("nut", (0, 2, 5, 8.5), "annotations[0]", True, (TRIANGLE, TRIANGLE))
+    assert first(outlined([list(TRIANGLE)], DEFAULT, bbox=box)).polygons == ()
+    assert first(outlined(list(TRIANGLE), bbox=box)).polygons == (TRIANGLE,)
+    assert first(outlined([], bbox=box)).polygons == ()
+
+
+def test_an_annotation_without_a_box_has_that_of_its_outline() -> None:
+    assert first(outlined([list(TRIANGLE)], DEFAULT)).box == (1, 2, 5, 8.5)
+    assert first(outlined(MASK, DEFAULT)).box == (1, 1, 3, 3)
+
+
+def test_a_mask_is_outlined_and_held_against_the_size_of_the_image() -> None:
+    label = first(outlined(MASK, bbox=[1, 1, 2, 2]))
+    assert label.box == (1, 1, 3, 3)
+    assert label.is_crowd
+    [outline] = label.polygons
+    assert sorted(zip(outline[::2], outline[1::2], strict=True)) == [(1, 1), (1, 3), (3, 1), (3, 3)]
+    found = outlined({"size": [2, 2], "counts": [0, 4]}, bbox=[0, 0, 2, 2])
+    assert (only_problem(found).code, records(found)[0].broken) == ("polygon-invalid", 1)
+
+
+def test_outlines_in_shares_and_masks_in_pixels_of_one_file() -> None:
+    shares = [{**SHARES[0], "segmentation": [[0.1, 0.2, 0.4, 0.2, 0.4, 0.7]]}, {**SHARES[0], "segmentation": MASK}]
+    found = records(coco(OUTLINES, annotations=shares))[0].labels
+    assert [(label.shares, label.box) for label in found] == [(True, (0.1, 0.2, 0.4, 0.7)), (False, (1, 1, 3, 3))]
+
+
+@pytest.mark.parametrize("bad", [[["1", 2, 3, 4, 5, 6]], [3], [[1, 2], 3], "text", {"counts": [1]}, [[1, None]], 7])
+def test_a_bad_outline_is_quarantined_and_the_rest_kept(bad: Any) -> None:
+    found = outlined(bad, bbox=[1, 1, 2, 2])
+    if bad == [3]:
+        assert first(found).polygons == ((3.0,),)  # held against the image, it has no three points
+        return
+    assert (only_problem(found).code, only_problem(found).place) == ("polygon-invalid", "annotations[0].segmentation")
+    assert (records(found)[0].labels, records(found)[0].broken) == ((BOLT,), 1)
 
 
 def test_a_list_of_images_labels_nothing() -> None:
@@ -254,6 +335,7 @@ json_values = st.recursive(
     max_leaves=6,
 )
 keys = st.sampled_from([1, 2, "1", None]) | json_values
+segmentations = json_values | st.fixed_dictionaries({"size": json_values, "counts": json_values})
 loose = st.fixed_dictionaries(
     {},
     optional={
@@ -263,7 +345,9 @@ loose = st.fixed_dictionaries(
         ),
         "annotations": st.lists(
             st.fixed_dictionaries(
-                {}, optional=dict.fromkeys(("image_id", "category_id", "bbox", "iscrowd"), keys) | {"bbox": json_values}
+                {},
+                optional=dict.fromkeys(("image_id", "category_id", "bbox", "iscrowd"), keys)
+                | {"bbox": json_values, "segmentation": segmentations},
             )
             | json_values,
             max_size=5,
@@ -287,6 +371,7 @@ def sane(found: list[Reading]) -> None:
 @given(loose)
 def test_any_json_gives_records_and_known_problems_only(document: dict[str, Any]) -> None:
     sane(read(json.dumps(document).encode()))
+    sane(read(json.dumps(document).encode(), options=OUTLINES))
 
 
 @settings(max_examples=200)
