@@ -12,9 +12,12 @@ VisionloopError
 │   └── ChangedMeanwhile (409)  a compare-and-set met another writer
 ├── LoopBusy (409)              another process holds the loop's lease
 ├── ConfigError (422)           loop.yaml or an app setting is wrong
+├── TooBusy (429)               as many requests are under way here as may be
 ├── Upstream (502)              Azure answered with an error
 │   ├── UpstreamRefused (502)   Azure refuses the request as it is, and would again
+│   ├── UpstreamUnreached (502) nobody answered: no connection, or a gateway without anybody behind it
 │   ├── UpstreamBusy (503)      Azure asks to come again later
+│   │   └── SlotResting (503)   a slot failed too often to be asked now
 │   └── UpstreamTimeout (504)   no answer before the deadline
 """
 
@@ -103,6 +106,12 @@ class ConfigError(VisionloopError):
     status, title = 422, "Configuration error"
 
 
+class TooBusy(VisionloopError):
+    """As many requests are under way here as may be (429); `extra["retry_after"]` in seconds."""
+
+    status, title, retryable = 429, "Too many requests", True
+
+
 class Upstream(VisionloopError):
     """Azure answered with an error (502)."""
 
@@ -115,10 +124,22 @@ class UpstreamRefused(Upstream):
     title, retryable = "Upstream refused", False
 
 
+class UpstreamUnreached(Upstream):
+    """Nobody answered: no connection, or a gateway without anybody behind it (502)."""
+
+    title = "Upstream not reached"
+
+
 class UpstreamBusy(Upstream):
     """Azure asks to come again later (503); `extra["retry_after"]` in seconds where it said."""
 
     status, title = 503, "Upstream busy"
+
+
+class SlotResting(UpstreamBusy):
+    """A slot failed too often to be asked now (503); `extra["retry_after"]` in seconds."""
+
+    title = "Slot is resting"
 
 
 class UpstreamTimeout(Upstream):

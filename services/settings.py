@@ -44,6 +44,10 @@ class Settings(BaseModel):
         pattern=r"^(https?://[^\s/?#]+)?$",
         description="Where people reach the app, for links; in Azure the app's own host name where empty.",
     )
+    predict_concurrency: int = Field(
+        64, alias="VISIONLOOP_PREDICT_CONCURRENCY", gt=0, le=1000,
+        description="Predictions under way in one process, each with a thread; one more is answered with 429.",
+    )  # fmt: skip
     allow_local_webhooks: bool = Field(
         default=False,
         alias="VISIONLOOP_ALLOW_LOCAL_WEBHOOKS",

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from services.context import Cloud
     from services.controller import Controller
     from services.controls import Controls
+    from services.inference.fetch import ImageFetcher
+    from services.inference.gate import Gate
     from services.inference.predict import Predictor
     from services.rollout_controls import RolloutControls
     from services.state_store import StateStore
+    from services.status.cards import Cards
     from services.status.documents import Status
     from services.status.problems import ProblemReports
     from services.sweep import Sweeper
@@ -153,7 +156,23 @@ def predictor() -> Predictor:
     from services.inference.record import Recorder
 
     recorder = Recorder(lambda name, data: system_store().write(name, data))
-    return Predictor(Champions(StateReader(settings())), scorer(), settings(), recorder)
+    return Predictor(Champions(StateReader(settings())), scorer(), settings(), recorder, image_fetcher())
+
+
+@cache
+def image_fetcher() -> ImageFetcher:
+    """Gets images from addresses that callers name."""
+    from services.inference.fetch import ImageFetcher
+
+    return ImageFetcher(webhook_guard(), settings().max_image_bytes)
+
+
+@cache
+def gate() -> Gate:
+    """Limits the predictions under way."""
+    from services.inference.gate import Gate
+
+    return Gate(settings().predict_concurrency)
 
 
 @cache
@@ -181,6 +200,14 @@ def approvals() -> Approvals:
     from services.commands import Commands
 
     return Approvals(states(), system_store(), Commands(system_store()), waker(), clock)
+
+
+@cache
+def cards() -> Cards:
+    """Model cards."""
+    from services.status.cards import Cards
+
+    return Cards(system_store())
 
 
 @cache

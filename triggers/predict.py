@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from triggers.http import answers
+from triggers.http import answers_later
 
 blueprint = func.Blueprint()
 
 
 @blueprint.function_name("predict")
 @blueprint.route("loops/{loop}/predict", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
-@answers
-def predict(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer with predictions, or with the picture where `render=true`."""
+@answers_later
+async def predict(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with predictions, or with the picture that has them drawn."""
     from services import wiring
+    from services.inference.predict import Request
 
-    content_type = req.headers.get("content-type", "")
-    reply = wiring.predictor().reply(req.route_params["loop"], req.get_body(), content_type, dict(req.params))
-    return func.HttpResponse(reply.content, mimetype=reply.content_type)
+    request = Request(req.route_params["loop"], req.get_body(), req.headers, req.params)
+    predictor = wiring.predictor()
+    reply = await wiring.gate().run(lambda: predictor.reply(request))
+    return func.HttpResponse(reply.content, mimetype=reply.content_type, headers=reply.headers)

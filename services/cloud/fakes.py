@@ -6,8 +6,10 @@ there is a process that died at that line.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -350,6 +352,11 @@ class FakeScorer(_Hooked):
     ) -> list[dict[str, object]]:
         with self._outside("score"):
             return [self.answer(slot, image) for image in images]
+
+    def forward(self, scoring_uri: str, slot: str, body: bytes, *, deadline: float) -> bytes:
+        with self._outside("forward"):
+            images = json.loads(body)["input_data"]["data"]
+            return json.dumps([self.answer(slot, base64.b64decode(image)) for image in images]).encode()
 
 
 def fake_settings() -> Settings:

@@ -314,6 +314,10 @@ class Scorer(Protocol):
         """Azure ML's answer, one object an image; `deadline` in seconds from now.
 
         Raises:
-            Upstream: with UpstreamBusy and UpstreamTimeout where they fit better.
+            Upstream: with UpstreamBusy, UpstreamTimeout and UpstreamUnreached where they fit better.
         """
+        ...
+
+    def forward(self, scoring_uri: str, slot: str, body: bytes, *, deadline: float) -> bytes:
+        """The same for a body and an answer in Azure ML's own shape, neither of which is looked at."""
         ...

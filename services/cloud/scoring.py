@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from services.cloud.http import pool
 from services.cloud.identity import MACHINE_LEARNING, token
 from services.cloud.upstream import upstream_error
-from services.errors import Upstream, UpstreamRefused, UpstreamTimeout, VisionloopError
+from services.errors import Upstream, UpstreamRefused, UpstreamTimeout, UpstreamUnreached, VisionloopError
 
 CONNECT_SECONDS = 10.0
 _HEAD = b'{"input_data": {"columns": ["image"], "data": ["'
@@ -41,12 +41,18 @@ class EndpointScorer:
             UpstreamRefused: the slot does not take these images.
             UpstreamBusy: with `retry_after` where the endpoint said.
             UpstreamTimeout: no answer within the deadline.
+            UpstreamUnreached: no connection, or one that broke before an answer.
             Upstream: anything else, an answer of another shape included.
         """
-        answer = self._post(scoring_uri, slot, request_body(images), deadline)
+        answer = self.forward(scoring_uri, slot, request_body(images), deadline=deadline)
+        return _read(answer, len(images), slot)
+
+    def forward(self, scoring_uri: str, slot: str, body: bytes, *, deadline: float) -> bytes:
+        """See `Scorer.forward`; raises what `score` raises."""
+        answer = self._post(scoring_uri, slot, body, deadline)
         if answer.status != 200:
             raise _error(answer, slot)
-        return _read(answer.data, len(images), slot)
+        return answer.data
 
     def _post(self, uri: str, slot: str, body: bytes, deadline: float) -> urllib3.BaseHTTPResponse:
         headers = {
@@ -67,7 +73,8 @@ def _unreached(error: Exception, slot: str, deadline: float) -> VisionloopError:
     nobody = isinstance(error, urllib3.exceptions.NewConnectionError)  # which urllib3 counts among the time-outs
     if isinstance(error, urllib3.exceptions.TimeoutError) and not nobody:
         return UpstreamTimeout(f"Slot {slot} did not answer within {deadline:g} s")
-    return Upstream(f"Slot {slot} could not be reached: {type(error).__name__}")
+    kind = Upstream if isinstance(error, urllib3.exceptions.IncompleteRead) else UpstreamUnreached
+    return kind(f"Slot {slot} could not be reached: {type(error).__name__}")
 
 
 def _error(answer: urllib3.BaseHTTPResponse, slot: str) -> VisionloopError:

@@ -14,6 +14,7 @@ from services.errors import (
     UpstreamBusy,
     UpstreamRefused,
     UpstreamTimeout,
+    UpstreamUnreached,
     VisionloopError,
 )
 
@@ -32,6 +33,8 @@ def upstream_error(status: int, headers: Mapping[str, str], what: str, said: str
     wait = retry_after(headers)
     if status in (429, 503):
         return UpstreamBusy(detail, **({"retry_after": wait} if wait is not None else {}))
+    if status == 502:
+        return UpstreamUnreached(detail)
     if status in (408, 504):
         return UpstreamTimeout(detail)
     if status == 404:

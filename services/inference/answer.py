@@ -77,8 +77,10 @@ class _Classes(_Scored):
     labels: list[str]
 
 
-def predictions(scored: Mapping[str, Any], task: Task, size: Picture, threshold: float) -> list[Prediction]:
-    """Azure ML's answer for one image in our shape.
+def predictions(
+    scored: Mapping[str, Any], task: Task, size: Picture, threshold: float, top: int | None = None
+) -> list[Prediction]:
+    """Azure ML's answer for one image in our shape: at least `threshold` certain, and no more than `top`.
 
     Raises:
         Upstream: the slot answered something else.
@@ -92,7 +94,14 @@ def predictions(scored: Mapping[str, Any], task: Task, size: Picture, threshold:
             found = [Prediction(label=label, score=score) for label, score in pairs]
     except (ValidationError, ValueError):
         raise Upstream("The slot answered in a shape that is not Azure ML's") from None
-    return sorted((p for p in found if p.score >= threshold), key=lambda p: -p.score)
+    return sorted((p for p in found if p.score >= threshold), key=lambda p: -p.score)[:top]
+
+
+def to_json(answers: Sequence[Answer], *, several: bool) -> bytes:
+    """One answer as an object, several as a list."""
+    if several:
+        return b"[" + b",".join(one.model_dump_json(exclude_none=True).encode() for one in answers) + b"]"
+    return answers[0].model_dump_json(exclude_none=True).encode()
 
 
 def _box(found: _Found, size: Picture) -> Prediction:
@@ -108,7 +117,7 @@ def _box(found: _Found, size: Picture) -> Prediction:
 
 
 def answer(
-    loop: str, champion: Champion, size: Picture, found: Sequence[Prediction], timing: dict[str, float]
+    loop: str, champion: Champion, size: Picture, found: Sequence[Prediction], timing: Mapping[str, float]
 ) -> Answer:
     """Put an answer together."""
     return Answer(

@@ -11,7 +11,7 @@ import pybase64
 from pydantic_core import from_json
 
 from services.errors import BadRequest, TooLarge
-from services.inference.image import Picture, check_length, measured
+from services.inference.image import check_length
 from services.settings import Settings
 
 JSON_SHAPES = '{"image": base64}, {"images": [base64, …]}, {"image_url": address} or {"image_urls": [address, …]}'
@@ -21,10 +21,11 @@ Fetch = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What came; `several` where the answer is a list, even of one."""
+    """What came; `several` where the answer is a list, even of one; `scoring` where it is Azure ML's own body."""
 
     data: Sequence[bytes]
     several: bool = False
+    scoring: bool = False
 
 
 def read_images(body: bytes, content_type: str, settings: Settings, fetch: Fetch) -> Images:
@@ -37,6 +38,8 @@ def read_images(body: bytes, content_type: str, settings: Settings, fetch: Fetch
     kind = media_type(content_type)
     if kind == "application/json":
         found = _from_json(body, settings, fetch)
+        if found.scoring:
+            return found
     elif kind == "multipart/form-data":
         check_body(len(body), settings)
         found = _from_form(body, content_type, settings)
@@ -113,6 +116,8 @@ def _from_json(body: bytes, settings: Settings, fetch: Fetch) -> Images:
     document = read_json(body, settings)
     if not isinstance(document, dict):
         raise BadRequest(f"The JSON must be {JSON_SHAPES}")
+    if "input_data" in document:
+        return _scoring(document["input_data"], settings)
     given = [name for name in ("image", "images", "image_url", "image_urls") if name in document]
     if len(given) != 1:
         raise BadRequest(f"The JSON must be {JSON_SHAPES}, one of them")
@@ -125,6 +130,23 @@ def _from_json(body: bytes, settings: Settings, fetch: Fetch) -> Images:
     return Images([read(one) for one in values], several)
 
 
+def _scoring(given: object, settings: Settings) -> Images:
+    """Azure ML's own body: its images are counted and measured by their length, and left as they are.
+
+    https://learn.microsoft.com/azure/machine-learning/reference-automl-images-schema#online-scoring-data-format
+    """
+    data = given.get("data") if isinstance(given, dict) else None
+    if not isinstance(data, list):
+        raise BadRequest('Azure ML\'s body must be {"input_data": {"columns": ["image"], "data": [base64, …]}}')
+    check_count(len(data), settings)
+    for row in data:
+        text = row[0] if isinstance(row, list) and len(row) == 1 else row
+        if not isinstance(text, str):
+            raise BadRequest('Each row of Azure ML\'s "data" must be one image as base64')
+        check_length(len(text) * 3 // 4 - 2, settings)
+    return Images((), several=True, scoring=True)
+
+
 def _from_form(body: bytes, content_type: str, settings: Settings) -> Images:
     """Every part that has a file name, or is named `image` or `images`, is an image; other fields are not looked at."""
     from services.inference.form import read_form
@@ -132,17 +154,3 @@ def _from_form(body: bytes, content_type: str, settings: Settings) -> Images:
     parts = read_form(body, content_type, most_parts=settings.max_request_images + 16)
     found = [part.data for part in parts if part.is_file or part.name in {"image", "images"}]
     return Images(found, several=len(found) != 1)
-
-
-def picture(body: bytes, content_type: str, settings: Settings) -> Picture:
-    """The one image of a body that names no address.
-
-    Raises:
-        BadRequest: see `read_images` and `measured`.
-    """
-    [data] = read_images(body, content_type, settings, _fetch_nothing).data
-    return measured(data, settings)
-
-
-def _fetch_nothing(_: str) -> bytes:
-    raise BadRequest("An address is not taken here")

@@ -14,6 +14,7 @@ import urllib3
 from services.cloud import identity
 from services.cloud.http import pool
 from services.errors import NoChampion, NotFound, Upstream, UpstreamBusy
+from services.inference.targets import challenger, explicit
 from services.names import check_loop_name, state_blob
 from services.settings import Settings
 from services.state import Champion, LoopState
@@ -113,6 +114,16 @@ class Champions:
             raise _no_champion(state)
         return _live(state, state.champion)
 
+    def explicit(self, loop: str, slot: str, version: str) -> Champion:
+        """The model in a slot, or of a version, that the caller names; empty where it is all the same.
+
+        Raises:
+            BadRequest: there is no such slot.
+            NotFound: nothing that answers is there.
+        """
+        champion = self.champion(loop)
+        return explicit(self._state(loop), champion, slot, version)
+
     def _state(self, loop: str) -> LoopState:
         with self._lock:
             known = self._known.setdefault(loop, _Known())
@@ -148,10 +159,7 @@ def _live(state: LoopState, champion: Champion) -> Live:
         return Live(champion)
     if not rollout.share:
         return Live(champion, watching=rollout.watching)
-    version = state.version(rollout.dataset_version)
-    changes = {name: getattr(rollout, name) for name in ("run", "model", "dataset_version", "endpoint", "slot")}
-    changes |= {"scoring_uri": rollout.scoring_uri, "task": version.task, "classes": version.classes}
-    return Live(champion, champion.model_copy(update=changes), rollout.share, rollout.watching)
+    return Live(champion, challenger(state, champion, rollout), rollout.share, rollout.watching)
 
 
 def _no_champion(state: LoopState) -> NoChampion:

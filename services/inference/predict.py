@@ -1,21 +1,40 @@
-"""One prediction: image in, champion's slot, answer out."""
+"""One request for predictions: images in, a slot's answer out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from services.cloud.ports import Scorer
 from services.errors import BadRequest, UpstreamRefused
-from services.inference.answer import Answer, answer, predictions
-from services.inference.body import picture
+from services.inference.answer import Answer, Prediction, answer, predictions, to_json
+from services.inference.body import Fetch, read_images
+from services.inference.calls import Calls
 from services.inference.champion import Champions
+from services.inference.image import Picture, measured
 from services.inference.record import Recorder
-from services.inference.render import DRAWN_SCORE, Format, decoded, render
+from services.inference.render import decoded, render
 from services.inference.routes import Routes
+from services.inference.wishes import Wishes, read_wishes
 from services.settings import Settings
 from services.state import Champion
+
+BATCH_IMAGES, BATCH_BYTES = 8, 1_000_000
+"""What one request to a slot holds of several images."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request over HTTP; names of `headers` are in lower case."""
+
+    loop: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,72 +43,148 @@ class Reply:
 
     content: bytes
     content_type: str
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a model found in some images, and how long our part and the slot took, in milliseconds."""
+
+    loop: str
+    model: Champion
+    pictures: Sequence[Picture]
+    predictions: Sequence[Sequence[Prediction]]
+    timing: Mapping[str, float]
+
+    def answers(self) -> list[Answer]:
+        """One answer an image."""
+        both = zip(self.pictures, self.predictions, strict=True)
+        return [answer(self.loop, self.model, picture, found, self.timing) for picture, found in both]
 
 
 class Predictor:
     """Answers for every loop."""
 
     def __init__(
-        self, champions: Champions, scorer: Scorer, settings: Settings, recorder: Recorder | None = None
+        self,
+        champions: Champions,
+        scorer: Scorer,
+        settings: Settings,
+        recorder: Recorder | None = None,
+        fetch: Fetch | None = None,
+        calls: Calls | None = None,
     ) -> None:
-        """All can be replaced; without a recorder nothing is counted."""
+        """All can be replaced; without a recorder nothing is counted, without `fetch` no address is taken."""
         self._champions, self._scorer, self._settings = champions, scorer, settings
-        self._routes = Routes(champions, recorder)
+        self._fetch = fetch or _fetch_nothing
+        self._routes = Routes(champions, recorder, calls=calls)
 
-    def predict(self, loop: str, body: bytes, content_type: str, *, threshold: float = 0.0) -> Answer:
-        """Ask the live model of a loop about an image.
-
-        Raises:
-            VisionloopError: with the HTTP status of what is wrong.
-        """
-        return self._predict(loop, body, content_type, threshold)[0]
-
-    def reply(self, loop: str, body: bytes, content_type: str, query: dict[str, str]) -> Reply:
-        """The same for a request: `threshold` as a number from 0 to 1, `render` for the picture.
+    def reply(self, request: Request) -> Reply:
+        """Answer a request as docs/api.md describes it.
 
         Raises:
             VisionloopError: with the HTTP status of what is wrong.
         """
-        drawn = _drawn(query.get("render", "").lower())
-        threshold = _threshold(query.get("threshold"), DRAWN_SCORE if drawn else 0.0)
-        found, data = self._predict(loop, body, content_type, threshold)
-        if drawn:
-            return Reply(render(data, found.predictions, drawn), f"image/{drawn.lower()}")
-        return Reply(found.model_dump_json(exclude_none=True).encode(), "application/json")
+        began = time.monotonic()
+        wishes = read_wishes(request.query, request.headers, self._settings.predict_deadline_seconds)
+        self._champions.champion(request.loop)  # a loop without a model says so before it looks at images
+        content_type = request.headers.get("content-type", "")
+        images = read_images(request.body, content_type, self._settings, self._fetch)
+        if images.scoring:
+            return self._pass_on(request, wishes, began)
+        if wishes.drawn and len(images.data) != 1:
+            raise BadRequest("A picture is drawn of one image at a time")
+        found = self.infer(request.loop, images.data, wishes, began)
+        if wishes.drawn:
+            drawn = render(found.pictures[0].data, found.predictions[0], wishes.drawn)
+            return Reply(drawn, f"image/{wishes.drawn.lower()}", _headers(found.model, found.timing, wishes))
+        content = to_json(found.answers(), several=images.several)
+        return Reply(content, "application/json", _headers(found.model, found.timing, wishes))
 
-    def _predict(self, loop: str, body: bytes, content_type: str, threshold: float) -> tuple[Answer, bytes]:
-        started = time.perf_counter()
-        self._champions.champion(loop)  # a loop without a model says so before it looks at images
-        image = picture(body, content_type, self._settings)
-        sent = time.perf_counter()
-        champion, scored = self._routes.ask(loop, lambda model: self._score(model, image.data))
-        ended = time.perf_counter()
-        found = predictions(scored, champion.task, image, threshold)
-        timing = {"proxy": 1000 * (sent - started + time.perf_counter() - ended), "model": 1000 * (ended - sent)}
-        return answer(loop, champion, image, found, timing), image.data
+    def infer(self, loop: str, images: Sequence[bytes], wishes: Wishes, began: float) -> Found:
+        """Ask about images; the caller's time runs from `began`, on the monotonic clock.
 
-    def _score(self, champion: Champion, image: bytes) -> Mapping[str, object]:
-        deadline = self._settings.predict_deadline_seconds
+        Raises:
+            VisionloopError: with the HTTP status of what is wrong.
+        """
+        ends = began + wishes.deadline
+        pictures = [self._picture(images, number) for number in range(len(images))]
+        sent = time.monotonic()
+        data = [picture.data for picture in pictures]
+        model, scored = self._ask(loop, wishes, ends, lambda model: self._score(model, data, ends))
+        ended = time.monotonic()
+        both = zip(scored, pictures, strict=True)
+        found = [predictions(one, model.task, size, wishes.threshold, wishes.top) for one, size in both]
+        timing = {"proxy": 1000 * (sent - began + time.monotonic() - ended), "model": 1000 * (ended - sent)}
+        return Found(loop, model, pictures, found, timing)
+
+    def _picture(self, images: Sequence[bytes], number: int) -> Picture:
+        return _one_of(len(images), number, lambda: measured(images[number], self._settings))
+
+    def _pass_on(self, request: Request, wishes: Wishes, began: float) -> Reply:
+        ends = began + wishes.deadline
+
+        def forward(model: Champion) -> bytes:
+            left = ends - time.monotonic()
+            return self._scorer.forward(model.scoring_uri, model.slot, request.body, deadline=left)
+
+        sent = time.monotonic()
+        model, content = self._ask(request.loop, wishes, ends, forward)
+        timing = {"proxy": 1000 * (sent - began), "model": 1000 * (time.monotonic() - sent)}
+        return Reply(content, "application/json", _headers(model, timing, wishes))
+
+    def _ask(self, loop: str, wishes: Wishes, ends: float, score: Callable[[Champion], T]) -> tuple[Champion, T]:
+        if wishes.slot or wishes.version:
+            return self._routes.ask_one(loop, wishes.slot, wishes.version, score, ends=ends)
+        return self._routes.ask(loop, score, client=wishes.client, ends=ends)
+
+    def _score(self, model: Champion, images: Sequence[bytes], ends: float) -> list[dict[str, object]]:
+        found = []
         try:
-            [scored] = self._scorer.score(champion.scoring_uri, champion.slot, [image], deadline=deadline)
+            for batch in batches(images):
+                left = max(0.001, ends - time.monotonic())
+                found += self._scorer.score(model.scoring_uri, model.slot, batch, deadline=left)
         except UpstreamRefused:
-            decoded(image)  # where the image is to blame, the caller is told so
+            _check_decodable(images)  # where an image is to blame, the caller is told so
             raise
-        return scored
+        return found
 
 
-def _drawn(text: str) -> Format | None:
-    formats: dict[str, Format | None] = {"": None, "false": None, "true": "PNG", "png": "PNG", "jpeg": "JPEG"}
-    if text not in formats:
-        raise BadRequest("render must be true, false, png or jpeg")
-    return formats[text]
+def batches(images: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Images in their order, as many at a time as a slot takes; one that is too large alone goes alone."""
+    start = size = 0
+    for number, image in enumerate(images):
+        if number > start and (number - start >= BATCH_IMAGES or size + len(image) > BATCH_BYTES):
+            yield images[start:number]
+            start, size = number, 0
+        size += len(image)
+    yield images[start:]
 
 
-def _threshold(text: str | None, otherwise: float) -> float:
+def _check_decodable(images: Sequence[bytes]) -> None:
+    for number, image in enumerate(images):
+        _one_of(len(images), number, partial(decoded, image))
+
+
+def _one_of(count: int, number: int, work: Callable[[], T]) -> T:
+    """Say of several images which one is wrong."""
     try:
-        value = float(text) if text else otherwise
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise BadRequest("threshold must be a number from 0 to 1")
-    return value
+        return work()
+    except BadRequest as error:
+        if count == 1:
+            raise
+        raise type(error)(f"Image {number + 1} of {count}: {error.detail}", **error.extra) from None
+
+
+def _headers(model: Champion, timing: Mapping[str, float], wishes: Wishes) -> dict[str, str]:
+    spent = ", ".join(f"{name};dur={value:.2f}" for name, value in timing.items())
+    found = {
+        "server-timing": spent,
+        "x-visionloop-model": f"{model.model.name}:{model.model.version}",
+        "x-visionloop-slot": model.slot,
+    }
+    return {**found, "preference-applied": f"wait={wishes.deadline:g}"} if wishes.preferred else found
+
+
+def _fetch_nothing(_: str) -> bytes:
+    raise BadRequest("url: addresses of images are not taken here")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from services.errors import NotFound, Upstream, UpstreamRefused
+from services.inference.calls import ATTEMPTS, Calls
 from services.inference.champion import Champions, Live
 from services.inference.record import Recorder
+from services.inference.targets import place, slot_key
 from services.state import Champion
 
 T = TypeVar("T")
@@ -19,40 +22,65 @@ class Routes:
     """Chooses, counts, and lets the champion answer what a challenger fails."""
 
     def __init__(
-        self, champions: Champions, recorder: Recorder | None = None, dice: Callable[[], float] = random.random
+        self,
+        champions: Champions,
+        recorder: Recorder | None = None,
+        dice: Callable[[], float] = random.random,
+        calls: Calls | None = None,
     ) -> None:
-        """`dice`, in [0, 1), chooses; without a recorder nothing is counted."""
+        """`dice`, in [0, 1), chooses for clients that are not known; without a recorder nothing is counted."""
         self._champions, self._recorder, self._dice = champions, recorder, dice
+        self._calls = calls or Calls()
 
-    def ask(self, loop: str, score: Callable[[Champion], T]) -> tuple[Champion, T]:
-        """The model that answered, and its answer.
+    def ask(
+        self, loop: str, score: Callable[[Champion], T], *, client: str = "", ends: float = math.inf
+    ) -> tuple[Champion, T]:
+        """The model that answered, and its answer; `ends` is on the monotonic clock.
+
+        A known client stays with one slot for as long as the share does not reach it.
 
         Raises:
             VisionloopError: what the champion's slot raises; one that is gone may have been replaced since we looked.
         """
         live = self._champions.live(loop)
         challenger = live.challenger
-        if challenger is not None and self._dice() * 100 < live.share:
+        if challenger is not None and self._place(client, f"{loop}/{challenger.run}") * 100 < live.share:
             try:
-                return challenger, self._counted(live, challenger, score)
+                return challenger, self._counted(live, challenger, score, ends, attempts=1)
             except UpstreamRefused:
                 raise
             except (Upstream, NotFound):
                 live = self._champions.live(loop)  # nobody is to suffer from a challenger
         try:
-            return live.champion, self._counted(live, live.champion, score)
+            return live.champion, self._counted(live, live.champion, score, ends)
         except NotFound:
             live = self._champions.live(loop, fresh=True)
         try:
-            return live.champion, self._counted(live, live.champion, score)
+            return live.champion, self._counted(live, live.champion, score, ends)
         except NotFound as error:
             raise Upstream(error.detail) from None
 
-    def _counted(self, live: Live, model: Champion, score: Callable[[Champion], T]) -> T:
+    def ask_one(
+        self, loop: str, slot: str, version: str, score: Callable[[Champion], T], *, ends: float = math.inf
+    ) -> tuple[Champion, T]:
+        """Ask the model in a slot, or of a version, that the caller names, and no other; nothing is counted.
+
+        Raises:
+            VisionloopError: what `Champions.explicit` or the slot raises.
+        """
+        model = self._champions.explicit(loop, slot, version)
+        return model, self._calls.run(slot_key(model), ends, lambda: score(model))
+
+    def _place(self, client: str, salt: str) -> float:
+        return place(client, salt) if client else self._dice()
+
+    def _counted(
+        self, live: Live, model: Champion, score: Callable[[Champion], T], ends: float, *, attempts: int = ATTEMPTS
+    ) -> T:
         """What a slot refuses is the image's fault, and counts as answered."""
         started, failed = time.perf_counter(), False
         try:
-            return score(model)
+            return self._calls.run(slot_key(model), ends, lambda: score(model), attempts=attempts)
         except UpstreamRefused:
             raise
         except (Upstream, NotFound):

@@ -12,6 +12,7 @@ from typing import Any
 from services import wiring
 from services.cloud.fakes import FakeCloud, FakeScorer, fake_settings
 from services.inference.champion import Champions
+from services.inference.gate import Gate
 from services.inference.predict import Predictor
 from services.names import state_blob
 from services.state_store import StateStore
@@ -63,6 +64,7 @@ def wire() -> None:
     services: dict[str, Any] = {
         "settings": fake_settings(),
         "predictor": predictor,
+        "gate": Gate(2),
         "webhook_console": console,
         "status": status,
         "problem_reports": ProblemReports(StateStore(fakes.system, fakes.clock), fakes.system),

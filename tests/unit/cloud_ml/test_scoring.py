@@ -16,7 +16,7 @@ import pytest
 
 from services.cloud import scoring
 from services.cloud.scoring import EndpointScorer, request_body
-from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused, UpstreamTimeout, VisionloopError
+from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused, UpstreamTimeout, UpstreamUnreached, VisionloopError
 
 
 class Slot(ThreadingHTTPServer):
@@ -102,7 +102,7 @@ def test_a_body_for_one_image_is_json() -> None:
         (424, Upstream, True),
         (429, UpstreamBusy, True),
         (500, Upstream, True),
-        (502, Upstream, True),
+        (502, UpstreamUnreached, True),
         (503, UpstreamBusy, True),
         (504, UpstreamTimeout, True),
         (302, Upstream, True),

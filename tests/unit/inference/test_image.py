@@ -14,11 +14,18 @@ from PIL import Image
 
 from services.cloud.fakes import fake_settings
 from services.errors import BadRequest, TooLarge, UnprocessableImage, UnsupportedMedia
-from services.inference.body import picture
+from services.inference.body import read_images
+from services.inference.image import Picture, measured
+from services.settings import Settings
 from tests.support import predictions as images
 
 SETTINGS = fake_settings()
 RAW = "application/octet-stream"
+
+
+def picture(body: bytes, content_type: str, settings: Settings) -> Picture:
+    [data] = read_images(body, content_type, settings, str.encode).data
+    return measured(data, settings)
 
 
 def bomb(width: int, height: int) -> bytes:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from services.cloud.fakes import FakeScorer, fake_settings
@@ -13,14 +17,16 @@ from services.errors import (
     NoChampion,
     NotFound,
     UnprocessableImage,
+    UnsupportedMedia,
     Upstream,
     UpstreamBusy,
     UpstreamRefused,
     UpstreamTimeout,
     VisionloopError,
 )
+from services.inference.calls import Calls
 from services.inference.champion import Champions
-from services.inference.predict import Predictor
+from services.inference.predict import BATCH_BYTES, BATCH_IMAGES, Predictor, Reply, Request, batches
 from services.state import LoopState
 from tests.support.predictions import jpeg, loop_state, picture
 
@@ -53,10 +59,16 @@ class World:
         def read(name: str, etag: str) -> tuple[int, str, bytes]:
             return 200, "1", self.state.model_dump_json().encode()
 
-        self.predictor = Predictor(Champions(read), FakeScorer(score), fake_settings())
+        self.slept: list[float] = []
+        calls = Calls(sleep=self.slept.append, dice=lambda: 0.5)
+        self.predictor = Predictor(Champions(read), FakeScorer(score), fake_settings(), calls=calls)
+
+    def reply(self, body: bytes, kind: str = KIND, query: dict[str, str] | None = None, **headers: str) -> Reply:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.predictor.reply(Request("cards", body, {"content-type": kind, **named}, query or {}))
 
     def json(self, body: bytes = b"", **query: str) -> dict[str, Any]:
-        reply = self.predictor.reply("cards", body or jpeg(200, 100), KIND, query)
+        reply = self.reply(body or jpeg(200, 100), KIND, query)
         assert reply.content_type == "application/json"
         found: dict[str, Any] = json.loads(reply.content)
         return found
@@ -130,7 +142,7 @@ def test_an_answer_of_another_shape_is_the_upstreams_fault(scored: Any) -> None:
 
 @pytest.mark.parametrize(("render", "kind"), [("true", "PNG"), ("png", "PNG"), ("jpeg", "JPEG")])
 def test_the_picture_has_the_boxes_drawn(render: str, kind: str) -> None:
-    reply = World().predictor.reply("cards", picture(800, 400), KIND, {"render": render})
+    reply = World().reply(picture(800, 400), KIND, {"render": render})
     image = Image.open(io.BytesIO(reply.content))
     assert (image.format, reply.content_type, image.size) == (kind, f"image/{kind.lower()}", (800, 400))
     plain = Image.open(io.BytesIO(picture(800, 400))).convert("RGB")
@@ -148,22 +160,20 @@ def test_the_picture_has_the_boxes_drawn(render: str, kind: str) -> None:
 
 def test_a_large_picture_is_drawn_smaller_and_a_doubtful_box_is_not_drawn() -> None:
     small, none = boxes(("ace", 0.2, (0.1, 0.1, 0.9, 0.9))), boxes()
-    drawn = [
-        World(s).predictor.reply("cards", picture(3200, 800), KIND, {"render": "true"}).content for s in (small, none)
-    ]
+    drawn = [World(s).reply(picture(3200, 800), KIND, {"render": "true"}).content for s in (small, none)]
     assert Image.open(io.BytesIO(drawn[0])).size == (1600, 400)
     assert drawn[0] == drawn[1]
 
 
 def test_classes_are_written_on_the_picture() -> None:
     world = World({"probs": [0.9, 0.8], "labels": ["ace", "jack"]}, loop_state(task="image_classification"))
-    drawn = world.predictor.reply("cards", picture(800, 400), KIND, {"render": "true"}).content
+    drawn = world.reply(picture(800, 400), KIND, {"render": "true"}).content
     assert Image.open(io.BytesIO(drawn)).getpixel((5, 8)) != (255, 0, 0)
 
 
 @pytest.mark.parametrize("place", [(-3.0, -3.0, 9.0, 9.0), (0.9, 0.9, 0.1, 0.1), (2.0, 2.0, 3.0, 3.0)])
 def test_a_box_beyond_the_picture_does_not_break_it(place: tuple[float, float, float, float]) -> None:
-    reply = World(boxes(("ace", 0.9, place))).predictor.reply("cards", jpeg(300, 200), KIND, {"render": "true"})
+    reply = World(boxes(("ace", 0.9, place))).reply(jpeg(300, 200), KIND, {"render": "true"})
     assert Image.open(io.BytesIO(reply.content)).size == (300, 200)
 
 
@@ -171,10 +181,10 @@ class TestErrors:
     def test_without_a_model_it_says_so_before_it_looks_at_the_body(self) -> None:
         world = World(state=loop_state(live=False))
         with pytest.raises(NoChampion):
-            world.predictor.reply("cards", b"", "", {})
+            world.reply(b"", "", {})
 
     @pytest.mark.parametrize(
-        "error", [UpstreamBusy("busy", retry_after=3), UpstreamTimeout("late"), Upstream("broken")]
+        "error", [UpstreamBusy("busy", retry_after=70), UpstreamTimeout("late"), Upstream("broken")]
     )
     def test_the_slots_errors_reach_the_caller(self, error: VisionloopError) -> None:
         world = World()
@@ -210,3 +220,91 @@ class TestErrors:
         world.raises = [UpstreamRefused("400")]
         with pytest.raises(UpstreamRefused):
             world.json()
+
+
+class TestSeveral:
+    def ask(self, world: World, *images: bytes, **query: str) -> Any:
+        body = json.dumps({"images": [base64.b64encode(image).decode() for image in images]}).encode()
+        return json.loads(world.reply(body, "application/json", query).content)
+
+    def test_several_images_are_answered_by_a_list_in_order(self) -> None:
+        found = self.ask(World(), jpeg(200, 100), jpeg(40, 30))
+        assert [one["image"] for one in found] == [{"width": 200, "height": 100}, {"width": 40, "height": 30}]
+        assert found[1]["predictions"][0]["box"]["x2"] == 30
+        assert found[0]["model"] == {"name": "vl-cards", "version": "1"}
+
+    def test_a_list_of_one_is_answered_by_a_list(self) -> None:
+        assert len(self.ask(World(), jpeg(40, 30))) == 1
+
+    def test_which_image_is_wrong_is_said(self) -> None:
+        with pytest.raises(UnsupportedMedia, match="Image 2 of 2"):
+            self.ask(World(), jpeg(40, 30), b"GIF89a")
+        world = World()
+        world.raises = [UpstreamRefused("400")]
+        whole = picture(800, 400)
+        with pytest.raises(UnprocessableImage, match="Image 3 of 3"):
+            self.ask(world, jpeg(40, 30), jpeg(40, 30), whole[: len(whole) // 2])
+
+    def test_a_picture_is_drawn_of_one_only(self) -> None:
+        with pytest.raises(BadRequest, match="one image"):
+            self.ask(World(), jpeg(40, 30), jpeg(40, 30), render="true")
+
+    @given(st.lists(st.integers(0, 3 * BATCH_BYTES // 2), min_size=1, max_size=40))
+    def test_batches_keep_order_and_limits(self, sizes: list[int]) -> None:
+        images = [b"x" * size for size in sizes]
+        found = list(batches(images))
+        assert [len(image) for batch in found for image in batch] == sizes
+        for batch in found:
+            assert 1 <= len(batch) <= BATCH_IMAGES
+            assert len(batch) == 1 or sum(map(len, batch)) <= BATCH_BYTES
+
+
+def test_azure_mls_own_body_passes_through() -> None:
+    body = {"input_data": {"columns": ["image"], "data": [base64.b64encode(jpeg(40, 30)).decode()]}}
+    world = World()
+    reply = world.reply(json.dumps(body).encode(), "application/json")
+    assert json.loads(reply.content) == [TWO]
+    assert (world.images, reply.headers["x-visionloop-slot"]) == ([jpeg(40, 30)], "blue")
+
+
+@pytest.mark.parametrize("given", [{}, [], {"data": 7}, {"data": [7]}, {"data": []}, {"data": [["a", "b"]]}])
+def test_azure_mls_body_of_another_shape_is_refused(given: Any) -> None:
+    with pytest.raises(BadRequest):
+        World().reply(json.dumps({"input_data": given}).encode(), "application/json")
+
+
+def test_the_most_certain_are_kept() -> None:
+    assert [p["label"] for p in World().json(top_k="1")["predictions"]] == ["ace"]
+
+
+def test_headers_tell_time_model_and_slot() -> None:
+    reply = World().reply(jpeg(40, 30), prefer="wait=5")
+    assert re.fullmatch(r"proxy;dur=[0-9.]+, model;dur=[0-9.]+", reply.headers["server-timing"])
+    assert reply.headers["x-visionloop-model"] == "vl-cards:1"
+    assert reply.headers["preference-applied"] == "wait=5"
+
+
+def test_accept_asks_for_the_picture_too() -> None:
+    reply = World().reply(jpeg(40, 30), accept="image/jpeg")
+    assert Image.open(io.BytesIO(reply.content)).format == "JPEG"
+    assert "model;dur=" in reply.headers["server-timing"]
+
+
+def test_a_busy_slot_is_asked_again_when_it_says() -> None:
+    world = World()
+    world.raises = [UpstreamBusy("429", retry_after=2)]
+    assert world.json()["slot"] == "blue"
+    assert world.slept == [2]
+
+
+def test_a_deadline_that_is_nearer_than_that_is_kept() -> None:
+    world = World()
+    world.raises = [UpstreamBusy("429", retry_after=2)]
+    with pytest.raises(UpstreamBusy):
+        world.reply(jpeg(40, 30), x_deadline_ms="1500")
+    assert world.slept == []
+
+
+def test_addresses_are_not_taken_where_nobody_fetches() -> None:
+    with pytest.raises(BadRequest, match="url"):
+        World().reply(b'{"image_url": "https://example.com/a.jpg"}', "application/json")

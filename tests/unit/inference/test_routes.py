@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.cloud.fakes import FakeBlobStore
-from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
+from services.errors import BadRequest, NotFound, Upstream, UpstreamBusy, UpstreamRefused
 from services.inference.champion import Champions
 from services.inference.record import MOST_FOLDERS, Recorder
 from services.inference.routes import Routes
@@ -205,3 +205,68 @@ def test_any_latency_has_a_class(ms: float) -> None:
     w = World(baking())
     w.recorder.note(FOLDER, "blue", ms, failed=False)
     assert w.seen() == {"blue": (1, 0)}
+
+
+def test_a_known_client_stays_with_one_slot_and_shares_only_grow() -> None:
+    clients = [f"till-{number}" for number in range(2000)]
+
+    def to_challenger(share: int) -> set[str]:
+        w = World(baking(share=share))
+        return {c for c in clients if w.routes.ask("cards", w.score, client=c)[0].slot == "green"}
+
+    few, half = to_challenger(10), to_challenger(50)
+    assert to_challenger(10) == few
+    assert few < half
+    assert 140 < len(few) < 260
+    assert 900 < len(half) < 1100
+
+
+def test_another_rollout_tries_other_clients() -> None:
+    clients = [f"till-{number}" for number in range(500)]
+    states = [baking(share=20), baking(share=20)]
+    assert states[1].rollout is not None
+    states[1].rollout.run = 3
+    first, second = (
+        {c for c in clients if w.routes.ask("cards", w.score, client=c)[0].slot == "green"} for w in map(World, states)
+    )
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("slot", "version", "answered"),
+    [("green", "", "by 2"), ("", "2", "by 2"), ("blue", "1", "by 1"), ("", "1", "by 1")],
+)
+def test_a_slot_or_version_that_is_named_answers_and_is_not_counted(slot: str, version: str, answered: str) -> None:
+    w = World(baking())
+    assert w.routes.ask_one("cards", slot, version, w.score)[1] == answered
+    assert w.seen() == {}
+
+
+@pytest.mark.parametrize(("slot", "version"), [("blue", "2"), ("", "7"), ("green", "1")])
+def test_what_does_not_answer_now_is_said(slot: str, version: str) -> None:
+    w = World(baking())
+    with pytest.raises(NotFound, match="version 1 in blue, version 2 in green"):
+        w.routes.ask_one("cards", slot, version, w.score)
+
+
+def test_only_slots_that_exist_can_be_named() -> None:
+    w = World(baking())
+    with pytest.raises(BadRequest):
+        w.routes.ask_one("cards", "red", "", w.score)
+
+
+@pytest.mark.parametrize("step", ["endpoint", "deploy", "smoke", "retire", "abandon", "done"])
+def test_a_slot_that_has_not_answered_yet_or_is_being_deleted_is_not_asked(step: str) -> None:
+    state = baking()
+    assert state.rollout is not None
+    state.rollout.step = step  # type: ignore[assignment]
+    with pytest.raises(NotFound):
+        World(state).routes.ask_one("cards", "green", "", lambda model: None)
+
+
+def test_a_named_slot_that_fails_is_not_covered_by_another() -> None:
+    w = World(baking())
+    w.fails = {"green": Upstream("500")}
+    with pytest.raises(Upstream):
+        w.routes.ask_one("cards", "green", "", w.score)
+    assert w.asked == ["green"]

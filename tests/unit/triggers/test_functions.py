@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import logging
 from collections.abc import Callable
@@ -27,7 +29,7 @@ EXPECTED = {
     "sweep": "timerTrigger",
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "dashboard", "predict", "train", "pause",
-         "resume", "cancel_run", "rollout", "approval", "approval_answer", "webhooks_register", "webhooks_list",
+         "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list",
          "webhooks_remove", "webhooks_test", "webhooks_deliveries"],
         "httpTrigger",
     ),
@@ -187,8 +189,9 @@ class TestErrors:
             raise error
 
         monkeypatch.setattr(wiring, TestErrors.ROUTES[name], broken)
-        answer: func.HttpResponse = call(name)(req=request(loop="cards", id="ep_0"))
-        return answer
+        answer = call(name)(req=request(loop="cards", id="ep_0"))
+        found: func.HttpResponse = asyncio.run(answer) if inspect.iscoroutine(answer) else answer
+        return found
 
 
 def test_health_tells_the_version_without_looking_anywhere(call: Callable[[str], Call]) -> None:

@@ -1,0 +1,96 @@
+"""Asks slots within a deadline: repeats what may pass by, spares a slot that is down.
+
+Repeated are 429, 502, 503 and connections that were not made or broke before an answer; never what may have cost the
+slot its work (a time-out, an error of the model), nor what would be refused again.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from services.errors import SlotResting, Upstream, UpstreamBusy, UpstreamTimeout, UpstreamUnreached, VisionloopError
+from services.inference.breaker import Breaker
+from services.inference.budget import Budget
+
+ATTEMPTS = 3
+FIRST_WAIT = 0.05
+PATIENCE_SECONDS = 10.0
+"""A time-out says something about the slot only where it had this long: callers may be in more of a hurry."""
+
+T = TypeVar("T")
+
+
+def wait_before(error: VisionloopError, attempt: int, dice: float) -> float | None:
+    """Seconds until the next attempt; None where there is none. `dice` from 0 to 1 keeps clients apart."""
+    if attempt >= ATTEMPTS or isinstance(error, SlotResting) or not isinstance(error, UpstreamBusy | UpstreamUnreached):
+        return None
+    asked = error.extra.get("retry_after")
+    backoff: float = FIRST_WAIT * 2 ** (attempt - 1) * (0.5 + dice)
+    return max(backoff, float(asked)) if isinstance(asked, int | float) else backoff
+
+
+def blames_slot(error: VisionloopError, had_seconds: float) -> bool:
+    """Whether an error says that the slot is down; one that answers is not, whatever it says."""
+    if isinstance(error, UpstreamTimeout):
+        return had_seconds >= PATIENCE_SECONDS
+    return isinstance(error, UpstreamUnreached)
+
+
+class Calls:
+    """Keeps a breaker for each slot, and one budget."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        """`clock` in seconds, never backwards."""
+        self._clock, self._sleep, self._dice = clock, sleep, dice
+        self._budget, self._lock = Budget(), threading.Lock()
+        self._breakers: dict[str, Breaker] = {}
+
+    def run(self, slot: str, ends: float, call: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:
+        """Call until it succeeds, may not be repeated, or `ends` (of the clock) would pass.
+
+        Raises:
+            SlotResting: the slot failed too often to be asked now.
+            UpstreamTimeout: the deadline passed before the slot was asked.
+            VisionloopError: what the last call raised.
+        """
+        breaker = self._breakers.get(slot) or self._breaker(slot)
+        self._budget.earn()
+        attempt = 1
+        while True:
+            try:
+                return self._once(breaker, slot, ends, call)
+            except Upstream as error:
+                wait = wait_before(error, attempt, self._dice()) if attempt < attempts else None
+                if wait is None or self._clock() + wait >= ends or not self._budget.spend():
+                    raise
+            self._sleep(wait)
+            attempt += 1
+
+    def _once(self, breaker: Breaker, slot: str, ends: float, call: Callable[[], T]) -> T:
+        began = self._clock()
+        if began >= ends:
+            raise UpstreamTimeout("The deadline passed before the slot was asked")
+        if (rest := breaker.enter()) > 0:
+            name = slot.rpartition(" ")[2]
+            raise SlotResting(f"Slot {name} failed repeatedly; it is tried again in {rest:.1f} s", retry_after=rest)
+        blamed = False
+        try:
+            return call()
+        except VisionloopError as error:
+            blamed = blames_slot(error, ends - began)
+            raise
+        finally:
+            breaker.done(failed=blamed)
+
+    def _breaker(self, slot: str) -> Breaker:
+        with self._lock:
+            return self._breakers.setdefault(slot, Breaker(self._clock))
