@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from services.rollout_controls import RolloutControls
     from services.state_store import StateStore
     from services.status.cards import Cards
+    from services.status.cards import Cards
     from services.status.documents import Status
     from services.status.problems import ProblemReports
     from services.sweep import Sweeper
@@ -200,6 +201,14 @@ def approvals() -> Approvals:
     from services.commands import Commands
 
     return Approvals(states(), system_store(), Commands(system_store()), waker(), clock)
+
+
+@cache
+def cards() -> Cards:
+    """Model cards."""
+    from services.status.cards import Cards
+
+    return Cards(system_store())
 
 
 @cache

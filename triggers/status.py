@@ -69,6 +69,18 @@ def explain(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(wiring.status().explain(req.route_params["loop"], wiring.clock()))
 
 
+@blueprint.function_name("model_card")
+@blueprint.route("loops/{loop}/models/{version}/card", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def model_card(req: func.HttpRequest) -> func.HttpResponse:
+    """What a model was made of, how it was measured, and what was decided."""
+    from services import wiring
+
+    found, kind = req.route_params, req.params.get("format", "json").lower()
+    content, content_type = wiring.cards().card(found["loop"], found["version"], kind)
+    return func.HttpResponse(content, mimetype=content_type)
+
+
 @blueprint.function_name("dashboard")
 @blueprint.route("dashboard", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answers

@@ -21,7 +21,7 @@ _CORNERS = ("topX", "topY", "bottomX", "bottomY")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One thing that a model found: a class with its score, and where it is, in shares of the image, if the task asks."""
+    """One thing that a model found: a class with its score, and where, in shares of the image, if the task asks."""
 
     label: str
     score: float

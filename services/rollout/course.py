@@ -7,6 +7,7 @@ from typing import Literal
 
 from services.context import LoopContext
 from services.decisions.rollout import Outcome, next_step
+from services.rollout.card import write as write_card
 from services.state import Rollout, RolloutStep
 
 STAGE = "rollout"
@@ -17,6 +18,7 @@ def go(context: LoopContext, rollout: Rollout, outcome: Outcome, said: str = "")
     enter(context, rollout, next_step(rollout.step, outcome))
     if said:
         context.state.reasons[STAGE] = said
+    write_card(context, rollout)
     context.save()
     return 0.0
 

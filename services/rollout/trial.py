@@ -17,6 +17,7 @@ from services.rollout.bootstrap import difference
 from services.rollout.course import give_up, go, poll, try_again
 from services.rollout.evaluation import Answer, Evaluation, Target
 from services.rollout.metrics import Measures, measure
+from services.rollout.places import result_blob
 from services.state import DatasetVersion, Interval, Rollout
 
 Holdout = Callable[[BlobStore, DatasetVersion], Sequence[HoldoutImage]]
@@ -133,7 +134,8 @@ def _measured(
     rollout.scores = {slot: dict(found.overall) for slot, found in measures.items()}
     rollout.latency_ms = {e.target.slot: took for e in evaluations if (took := e.latency_ms) is not None}
     rollout.interval = _interval(context, rollout, version, len(common), measures)
-    blob = _keep(context, rollout, version, len(common), measures)
+    models = {e.target.slot: e.target.model for e in evaluations}
+    blob = _keep(context, rollout, version, len(common), measures, models)
     _tell(context, rollout, len(common), measures, blob)
     return go(context, rollout, "measured")
 
@@ -156,12 +158,18 @@ def _interval(
 
 
 def _keep(
-    context: LoopContext, rollout: Rollout, version: DatasetVersion, images: int, measures: Mapping[str, Measures]
+    context: LoopContext,
+    rollout: Rollout,
+    version: DatasetVersion,
+    images: int,
+    measures: Mapping[str, Measures],
+    models: Mapping[str, str],
 ) -> str:
     champion = context.state.champion
     slots = {
         slot: {
             "champion": champion is not None and slot != rollout.slot,
+            "model": models[slot],
             "latency_ms": rollout.latency_ms.get(slot),
             **_plain(found),
         }
@@ -172,11 +180,6 @@ def _keep(
     blob = result_blob(context.loop, rollout.run)
     context.cloud.system.write(blob, json.dumps({**result, "interval": interval, "slots": slots}, indent=1).encode())
     return blob
-
-
-def result_blob(loop: str, run: int) -> str:
-    """Where all that was measured of a run's rollout is, in the system container."""
-    return f"evaluations/{loop}/run-{run}/result.json"
 
 
 def _plain(found: Measures) -> dict[str, object]:

@@ -25,7 +25,7 @@ from tests.support.predictions import picture
 
 FUNCTIONS = sorted(
     ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "problems", "timeline",
-     "explain", "train", "pause", "resume", "cancel_run", "rollout", "approval", "approval_answer",
+     "explain", "train", "pause", "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer",
      "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_remove", "webhooks_test", "webhooks_deliveries"]
 )  # fmt: skip
 IMAGE = picture(200, 100)

@@ -29,7 +29,7 @@ EXPECTED = {
     "sweep": "timerTrigger",
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "dashboard", "predict", "train", "pause",
-         "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list",
+         "resume", "cancel_run", "rollout", "model_card", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list",
          "webhooks_remove", "webhooks_test", "webhooks_deliveries"],
         "httpTrigger",
     ),
