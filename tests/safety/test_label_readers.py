@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from pydantic import TypeAdapter
 
-from services.catalogue.documents import Bucket, FiledRecord, LabelEntry
+from services.catalogue.documents import Bucket, FiledRecord
 from services.labels.annotation import Annotation
 from services.labels.check import Frame, Rules, check
 from services.labels.formats import READERS, open_labels
+from services.labels.options import Options
 from services.labels.problems import CODES
-from services.labels.record import ImageRecord, Reader, Reading
+from services.labels.record import ImageRecord, OptionReader, Reader, Reading
 from services.labels.values import MOST_CLASS, MOST_NAME, UNSAFE
 from services.loop_config import Task
 from services.state import Problem
@@ -24,6 +25,7 @@ from tests.support.hostile import SAMPLES, SHARES, attack
 
 FRAME = Frame(64, 48)
 RULES = [Rules(task) for task in get_args(Task)]
+LEARNT = Rules("instance_segmentation"), Rules("object_detection")
 BUCKET = TypeAdapter(Bucket)
 
 
@@ -35,8 +37,17 @@ def pieces(data: bytes, step: int = 97) -> Iterator[bytes]:
     return (data[start : start + step] for start in range(0, len(data), step))
 
 
-def hold(file: str, reading: Reading) -> None:
-    """What is true of everything that a reader yields."""
+def hold(file: str, readings: Iterable[Reading], tasks: Sequence[Rules] = LEARNT) -> None:
+    """What is true of everything that a reader yields for a file."""
+    records = []
+    for reading in readings:
+        hold_one(file, reading, tasks)
+        if isinstance(reading, ImageRecord):
+            records.append(FiledRecord(file, 0.0, True, reading))
+    assert BUCKET.validate_json(BUCKET.dump_json(Bucket(records=records))).records == records, "they can be stored"
+
+
+def hold_one(file: str, reading: Reading, tasks: Sequence[Rules]) -> None:
     if isinstance(reading, Problem):
         assert reading.code in CODES
         assert reading.severity == CODES[reading.code].severity
@@ -46,9 +57,8 @@ def hold(file: str, reading: Reading) -> None:
     assert len(reading.image) <= MOST_NAME
     assert not UNSAFE.search(reading.image + "".join(label.label for label in reading.labels))
     assert all(0 < len(label.label) <= MOST_CLASS for label in reading.labels)
-    stored = Bucket(labels={file: LabelEntry(file, "", 0.0)}, records=[FiledRecord(file, 0.0, True, reading)])
-    assert BUCKET.validate_json(BUCKET.dump_json(stored)) == stored, "it survives being stored"
-    for rules in RULES:
+    assert all(label.box for label in reading.labels if label.polygons), "what is outlined has a box too"
+    for rules in tasks:
         for each in check(file, reading, FRAME, rules):
             hold_checked(each)
 
@@ -56,17 +66,22 @@ def hold(file: str, reading: Reading) -> None:
 def hold_checked(found: Annotation | Problem) -> None:
     if isinstance(found, Problem):
         assert found.code in CODES
-    elif found.box is not None:
+        return
+    json.dumps([found.box, found.polygons], allow_nan=False)
+    assert all(0 <= number <= 1 for polygon in found.polygons for number in polygon)
+    assert all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in found.polygons)
+    if found.box is not None:
         left, top, right, bottom = found.box
         assert 0 <= left < right <= 1
         assert 0 <= top < bottom <= 1
-        json.dumps(found.box, allow_nan=False)
 
 
 def direct(reader: Reader, file: str) -> Callable[[bytes], None]:
+    if isinstance(reader, OptionReader):
+        reader = reader.told(Options(polygons=True))  # everything that it can read
+
     def read(data: bytes) -> None:
-        for reading in reader.read(file, pieces(data)):
-            hold(file, reading)
+        hold(file, reader.read(file, pieces(data)))
 
     return read
 
@@ -78,6 +93,7 @@ def test_each_reader_has_a_sample_that_it_reads_without_a_problem(reader: Reader
         data = sample.read_bytes()
         opened = open_labels(f"labels/{sample.name}", len(data), 1 << 20, pieces(data))
         found = list(opened.readings)
+        hold(f"labels/{sample.name}", found, RULES)
         assert opened.format == reader.name
         assert [f.code for f in found if isinstance(f, Problem) and f.severity == "error"] == []
         assert sum(len(f.labels) for f in found if isinstance(f, ImageRecord)) > 0
@@ -94,11 +110,10 @@ def test_which_reader_takes_a_file_is_told_of_any_bytes() -> None:
     def open_any(data: bytes) -> None:
         opened = open_labels("labels/x", len(data), 1 << 20, pieces(data))
         assert opened.format in {"", *(reader.name for reader in READERS)}
-        for reading in opened.readings:
-            hold("labels/x", reading)
+        hold("labels/x", opened.readings)
 
     every = [sample.read_bytes() for sample in sorted(SAMPLES.iterdir())]
-    for kind in SHARES:
+    for kind in ("raw", "exchanged"):
         attack(open_any, every, kind)
 
 
@@ -124,6 +139,6 @@ def test_the_invariants_notice_what_they_are_for() -> None:
     """The checks above are checked: a reader that yields such things would be caught."""
     for bad in (Problem(code="no-such", file="x"), ImageRecord("a\u202eb", ""), ImageRecord("x" * 2000, "")):
         with pytest.raises(AssertionError):
-            hold("labels/x", bad)
-    with pytest.raises(AssertionError):
+            hold("labels/x", [bad])
+    with pytest.raises((AssertionError, ValueError)):
         hold_checked(Annotation("x", (0.0, 0.0, math.nan, 1.0)))
