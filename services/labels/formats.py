@@ -8,6 +8,7 @@ from itertools import chain
 
 from services.labels.automl_jsonl import AutomlJsonlReader
 from services.labels.coco import CocoReader
+from services.labels.cvat import CvatReader
 from services.labels.heads import HEAD
 from services.labels.label_studio import LabelStudioReader
 from services.labels.options import DEFAULT, Options
@@ -16,7 +17,7 @@ from services.labels.record import OptionReader, Reader, Reading
 from services.labels.values import shown
 from services.labels.voc import VocReader
 
-READERS: tuple[Reader, ...] = (CocoReader(), VocReader(), AutomlJsonlReader(), LabelStudioReader())
+READERS: tuple[Reader, ...] = (CocoReader(), VocReader(), AutomlJsonlReader(), LabelStudioReader(), CvatReader())
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,11 +44,14 @@ CODES: dict[str, Code] = {
     "coco-image-invalid": Code("error", "Each of images needs an id of its own and a file_name."),
     "coco-category-invalid": Code("error", "Each of categories needs an id of its own and a name."),
     "coco-annotation-invalid": Code("error", "Each of annotations needs the image_id and category_id of listed ones."),
-    "coco-normalised": Code("error", "Put labels: {coordinates: normalised} into loop.yaml if the boxes are shares of the image."),
+    "coco-normalised": Code(
+        "error", "Put labels: {coordinates: normalised} into loop.yaml if the boxes are shares of the image."
+    ),
     "coco-no-annotations": Code("note", "The file lists images only; they stay unlabelled."),
     "voc-structure": Code("error", "A VOC file is an <annotation> with <size> and an <object> for each box."),
     "automl-structure": Code("error", "Each line is an object with an image_url and a label."),
     "label-studio-structure": Code("error", "Export as JSON: a list of tasks, each with data and annotations."),
+    "cvat-structure": Code("error", "Export as CVAT for images 1.1; videos and their tracks are not read."),
     "class-invalid": Code("error", "A class is a text of 1 to 256 characters without control characters."),
     "class-unknown": Code("error", "Correct the class, or add it to classes in loop.yaml."),
     "box-invalid": Code("error", "A box is four finite numbers: COCO x, y, width, height; VOC xmin, ymin, xmax, ymax."),

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from services.labels.json_stream import JsonError
 from services.labels.problems import problem
 from services.labels.record import Reading
+from services.labels.xml_stream import XmlError
 
 
 def all_or_nothing(file: str, readings: Iterator[Reading]) -> Iterator[Reading]:
-    """Everything that is read of a JSON file, or only the problem where it breaks off or is no JSON."""
+    """Everything that is read of a file, or only the problem where it breaks off or is no JSON or XML."""
     found: list[Reading] = []
     try:
         found.extend(readings)
-    except JsonError as error:
-        found = [problem("json-invalid", file, error.place, expected=error.expected, found=error.found)]
+    except (JsonError, XmlError) as error:
+        code = "json-invalid" if isinstance(error, JsonError) else "xml-invalid"
+        found = [problem(code, file, error.place, expected=error.expected, found=error.found)]
     yield from found

@@ -1,0 +1,125 @@
+"""The shapes of an image in CVAT XML: what they are in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from services.labels.annotation import Polygon
+from services.labels.problems import problem
+from services.labels.record import RawLabel
+from services.labels.rle import outlines, read_mask
+from services.labels.shapes import MOST, ellipse, turned
+from services.labels.values import bounds, class_name, number, shown
+from services.state import Problem
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+Found = RawLabel | Problem
+_MOST_MASK = 1 << 24
+"""Digits and commas of one mask."""
+
+
+def label_of(file: str, place: str, element: Element) -> Iterator[Found]:
+    """The label that a child of `<image>` is, and its problems."""
+    name = class_name(element.get("label"))
+    read = _SHAPES.get(element.tag)
+    if name is None:
+        found = shown(element.get("label"))
+        yield problem("class-invalid", file, f"{place}/@label", expected="a class's name", found=found)
+    elif element.tag == "tag":
+        yield RawLabel(name, None, place)
+    elif read is None:
+        expected = "<box>, <polygon>, <ellipse>, <mask> or <tag>"
+        yield problem("shape-unsupported", file, place, expected=expected, found=f"<{element.tag}>")
+    else:
+        yield from read(file, place, name, element)
+
+
+def _numbers(element: Element, *names: str) -> tuple[float, ...] | None:
+    return _all_numbers([element.get(name) for name in names])
+
+
+def _all_numbers(texts: list[str | None]) -> tuple[float, ...] | None:
+    found = [number(text) for text in texts]
+    return tuple(f for f in found if f is not None) if all(f is not None and abs(f) <= MOST for f in found) else None
+
+
+def _outlined(name: str, place: str, polygons: tuple[Polygon, ...]) -> RawLabel:
+    return RawLabel(name, bounds(polygons), place, polygons=polygons)
+
+
+def _rotation(element: Element) -> float | None:
+    """Degrees clockwise about the middle; None where they are no number."""
+    found = _all_numbers([element.get("rotation", "0")])
+    return found[0] if found else None
+
+
+def _box(file: str, place: str, name: str, element: Element) -> Iterator[Found]:
+    corners, degrees = _numbers(element, "xtl", "ytl", "xbr", "ybr"), _rotation(element)
+    if corners is None or degrees is None:
+        expected, found = "xtl, ytl, xbr, ybr in pixels", shown(element.attrib)
+        yield problem("box-invalid", file, place, expected=expected, found=found)
+        return
+    left, top, right, bottom = corners
+    if not degrees:
+        yield RawLabel(name, (left, top, right, bottom), place)
+        return
+    expected = "a box without rotation"
+    yield problem("box-rotated", file, place, expected=expected, found=f"rotation {degrees:g}")
+    middle = (left + right) / 2, (top + bottom) / 2
+    yield _outlined(name, place, (turned((left, top, right, bottom), degrees, middle),))
+
+
+def _polygon(file: str, place: str, name: str, element: Element) -> Iterator[Found]:
+    text = element.get("points", "")
+    points = [point.split(",") for point in text.split(";")]
+    flat = _all_numbers([n for point in points for n in point])
+    if flat is None or any(len(point) != 2 for point in points):
+        expected = "points in pixels: x,y;x,y;x,y"
+        yield problem("polygon-invalid", file, f"{place}/@points", expected=expected, found=shown(text))
+    else:
+        yield _outlined(name, place, (flat,))
+
+
+def _ellipse(file: str, place: str, name: str, element: Element) -> Iterator[Found]:
+    numbers, degrees = _numbers(element, "cx", "cy", "rx", "ry"), _rotation(element)
+    if numbers is None or degrees is None:
+        expected, found = "cx, cy, rx, ry in pixels", shown(element.attrib)
+        yield problem("box-invalid", file, place, expected=expected, found=found)
+    else:
+        x, y, across, down = numbers
+        yield _outlined(name, place, (ellipse(x, y, across, down, degrees),))
+
+
+def _mask(file: str, place: str, name: str, element: Element) -> Iterator[Found]:
+    """Runs count row by row within the mask's box, where COCO's count column by column: x and y change places."""
+    frame = _numbers(element, "left", "top", "width", "height")
+    counts = _counts(element.get("rle", ""))
+    mask = read_mask({"size": [int(n) for n in frame[2:]], "counts": counts}) if frame and counts else None
+    polygons = outlines(mask) if mask else ()
+    if frame is None or not polygons:
+        expected = "an rle of width times height pixels, with left and top"
+        found = shown({key: value for key, value in element.attrib.items() if key != "label"})
+        yield problem("polygon-invalid", file, f"{place}/@rle", expected=expected, found=found)
+        return
+    left, top = frame[:2]
+    yield _outlined(name, place, tuple(_moved(polygon, left, top) for polygon in polygons))
+
+
+def _moved(polygon: Polygon, left: float, top: float) -> Polygon:
+    swapped = zip(polygon[1::2], polygon[::2], strict=True)
+    return tuple(n for x, y in swapped for n in (x + left, y + top))
+
+
+def _counts(text: str) -> list[int] | None:
+    parts = text.split(",") if len(text) <= _MOST_MASK else []
+    stripped = [part.strip() for part in parts]
+    return (
+        [int(part) for part in stripped] if all(p.isascii() and p.isdigit() and len(p) < 10 for p in stripped) else None
+    )
+
+
+_Read = Callable[[str, str, str, "Element"], Iterator[Found]]
+_SHAPES: dict[str, _Read] = {"box": _box, "polygon": _polygon, "ellipse": _ellipse, "mask": _mask}
