@@ -123,6 +123,11 @@ class Commands:
         """Name, ETag and command of what is not carried out yet."""
         for blob in self._system.list(f"commands/{state.loop}/"):
             name = blob.name.rpartition("/")[2].removesuffix(".json")
-            if state.commands.get(name) != blob.etag:
+            if state.commands.get(name) != _plain(blob.etag):
                 read = self._system.read(blob.name)
-                yield name, read.etag, Command.model_validate_json(read.data)
+                yield name, _plain(read.etag), Command.model_validate_json(read.data)
+
+
+def _plain(etag: str) -> str:
+    """A listing gives ETags without the quotes that every other answer has."""
+    return etag.strip('"')

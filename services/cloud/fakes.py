@@ -107,7 +107,8 @@ class FakeBlobStore(_Hooked):
             found = sorted((n, b) for n, b in self.blobs.items() if n.startswith(prefix))
         for name, blob in found:
             md5 = hashlib.md5(blob.data, usedforsecurity=False).hexdigest()
-            yield BlobInfo(name, blob.etag, len(blob.data), blob.modified, md5)
+            plain = blob.etag.strip('"')  # as in Azure, whose listings are the only answers without quotes
+            yield BlobInfo(name, plain, len(blob.data), blob.modified, md5)
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         with self._outside("folders"):
@@ -128,7 +129,7 @@ class FakeBlobStore(_Hooked):
     def stream(self, name: str, *, etag: str | None = None) -> Iterator[bytes]:
         with self._outside("stream"):
             blob = self._get(name)
-            if etag is not None and blob.etag != etag:
+            if etag is not None and blob.etag.strip('"') != etag.strip('"'):
                 raise ChangedMeanwhile(f"{name} has changed")
             data = blob.data
         for start in range(0, len(data), 65536):

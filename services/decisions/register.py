@@ -95,7 +95,7 @@ def _both_sides(facts: Facts) -> Decision | None:
 
 def _quiet(facts: Facts) -> Decision | None:
     """A clock that went backwards makes nothing wait longer than once more."""
-    if not facts.catalogue.labelled:
+    if not facts.catalogue.labelled or _nothing_new(facts):
         return None
     quiet, longest = facts.config.quiet_period_seconds, facts.config.max_wait_seconds
     last = min(facts.catalogue.last_change or facts.now, facts.now)

@@ -48,6 +48,13 @@ def test_train_now_skips_the_threshold_and_says_who_asked() -> None:
     assert "A training run was asked for by Ada: new camera" in told["training.started"]["reason"]
 
 
+def test_a_command_is_carried_out_once_however_often_the_loop_is_looked_at() -> None:
+    w = world(below_threshold())
+    controls(w).train(LOOP, ADA)
+    w.wakes(4)
+    assert w.kinds.count("training.requested") == 1
+
+
 def test_asking_wakes_the_loop() -> None:
     w, queue = world(), FakeQueue()
     controls(w, queue).train(LOOP, b"")

@@ -72,6 +72,16 @@ def test_training_that_would_start_says_why() -> None:
     ]
 
 
+def test_a_loop_with_nothing_new_does_not_wait_for_uploads_to_end() -> None:
+    made = state(datasets=[version()])
+    made.catalogue = CatalogueState(
+        images=40, labelled=40, train_images=32, validation_images=8, content_hash="content-1"
+    )
+    found = parts(made)["registration"]
+    assert says(found)[1:] == ["  - Version 1 holds all 40 labelled images"]
+    assert found.again_in is None
+
+
 def test_what_time_alone_changes_says_when() -> None:
     made = state(datasets=[version(), version(2)], runs=[run(finished=NOW - timedelta(minutes=50))])
     assert parts(made)["training"].again_in == 600
