@@ -201,7 +201,7 @@ class _Columns:
     def _record(self, image: int, labels: tuple[RawLabel, ...], rows: int) -> ImageRecord:
         name, width, height, index = self._images[image]
         broken = self._broken.get(image, 0) + rows - len(labels)
-        return ImageRecord(name, f"images[{index}]", labels, width, height, broken)
+        return ImageRecord(name, f"images[{index}]", labels, width, height, broken=broken)
 
     def _groups(self) -> dict[int, list[int]]:
         groups: dict[int, list[int]] = {}
