@@ -4,8 +4,32 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from triggers import approvals, control, deliver, ml_events, predict, schedule, status, storage_events, wake, webhooks
+from triggers import (
+    approvals,
+    control,
+    deliver,
+    ml_events,
+    open_inference,
+    predict,
+    schedule,
+    status,
+    storage_events,
+    wake,
+    webhooks,
+)
 
 app = func.FunctionApp()
-for part in (storage_events, ml_events, wake, schedule, deliver, predict, status, control, approvals, webhooks):
+for part in (
+    storage_events,
+    ml_events,
+    wake,
+    schedule,
+    deliver,
+    predict,
+    open_inference,
+    status,
+    control,
+    approvals,
+    webhooks,
+):
     app.register_functions(part.blueprint)

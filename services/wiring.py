@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from services.context import Cloud
     from services.controller import Controller
     from services.controls import Controls
+    from services.inference.activity import Activity
+    from services.inference.champion import Champions
     from services.inference.fetch import ImageFetcher
     from services.inference.gate import Gate
+    from services.inference.open_inference import OpenInference
     from services.inference.predict import Predictor
     from services.rollout_controls import RolloutControls
     from services.state_store import StateStore
-    from services.status.cards import Cards
     from services.status.cards import Cards
     from services.status.documents import Status
     from services.status.problems import ProblemReports
@@ -150,14 +152,40 @@ def deliverer() -> Deliverer:
 
 
 @cache
+def activity() -> Activity:
+    """When loops were asked for predictions last."""
+    from services.inference.activity import Activity
+
+    return Activity(
+        lambda name, data: system_store().write(name, data),
+        lambda loop: waker().wake(loop, "a prediction came while the endpoint rests"),
+    )
+
+
+@cache
 def predictor() -> Predictor:
     """Answers predictions, without an SDK."""
-    from services.inference.champion import Champions, StateReader
     from services.inference.predict import Predictor
     from services.inference.record import Recorder
 
     recorder = Recorder(lambda name, data: system_store().write(name, data))
-    return Predictor(Champions(StateReader(settings())), scorer(), settings(), recorder, image_fetcher())
+    return Predictor(champions(), scorer(), settings(), recorder, image_fetcher())
+
+
+@cache
+def champions() -> Champions:
+    """Who is live."""
+    from services.inference.champion import Champions, StateReader
+
+    return Champions(StateReader(settings()), on_use=activity().note)
+
+
+@cache
+def open_inference() -> OpenInference:
+    """Answers in the Open Inference Protocol."""
+    from services.inference.open_inference import OpenInference
+
+    return OpenInference(champions(), predictor(), settings())
 
 
 @cache
@@ -212,14 +240,6 @@ def cards() -> Cards:
 
 
 @cache
-def cards() -> Cards:
-    """Model cards."""
-    from services.status.cards import Cards
-
-    return Cards(system_store())
-
-
-@cache
 def status() -> Status:
     """What a person sees."""
     from services.status.documents import Status
@@ -243,10 +263,11 @@ def controller() -> Controller:
     from services.controller import Controller
     from services.datasets.stage import DatasetStage
     from services.outbox import Outbox
+    from services.rollout.idle import IdleStage
     from services.rollout.stage import RolloutStage
     from services.training.stage import TrainingStage
 
-    stages = (ConfigStage(), ControlStage(), DatasetStage(), TrainingStage(), RolloutStage())
+    stages = (ConfigStage(), ControlStage(), DatasetStage(), TrainingStage(), RolloutStage(), IdleStage())
     return Controller(cloud(), stages, waker(), Outbox(timeline(), dispatcher()), states())
 
 

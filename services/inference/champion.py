@@ -13,16 +13,18 @@ import urllib3
 
 from services.cloud import identity
 from services.cloud.http import pool
-from services.errors import NoChampion, NotFound, Upstream, UpstreamBusy
-from services.inference.targets import challenger, explicit
+from services.errors import NoChampion, NotFound, Upstream, UpstreamBusy, Waking
+from services.inference.targets import answering, challenger, explicit
 from services.names import check_loop_name, state_blob
 from services.settings import Settings
-from services.state import Champion, LoopState
+from services.state import Champion, LoopState, Resting
 from services.status.progress import doing, progress
 
 FRESH_SECONDS = 2.0
 STALE_SECONDS = 300.0
 """While storage does not answer, what was known this long ago still serves."""
+WAKING_SECONDS = 60
+"""When to ask again while a slot is being woken."""
 API_VERSION = "2021-08-06"
 
 TIMEOUT_SECONDS = 5.0
@@ -90,9 +92,14 @@ class Live:
 class Champions:
     """Remembers each loop's state for a few seconds; one request at a time asks for news, the others do not wait."""
 
-    def __init__(self, read: Read, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` in seconds, never backwards."""
-        self._read, self._clock = read, clock
+    def __init__(
+        self,
+        read: Read,
+        clock: Callable[[], float] = time.monotonic,
+        on_use: Callable[[LoopState], object] = lambda _: None,
+    ) -> None:
+        """`clock` in seconds, never backwards; `on_use` is told of every loop with a champion that is asked for."""
+        self._read, self._clock, self._on_use = read, clock, on_use
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
@@ -112,6 +119,9 @@ class Champions:
         state = self._state(check_loop_name(loop))
         if state.champion is None:
             raise _no_champion(state)
+        self._on_use(state)
+        if state.resting is not None and state.resting.kind == "remove":
+            raise _waking(state, state.resting)
         return _live(state, state.champion)
 
     def explicit(self, loop: str, slot: str, version: str) -> Champion:
@@ -123,6 +133,15 @@ class Champions:
         """
         champion = self.champion(loop)
         return explicit(self._state(loop), champion, slot, version)
+
+    def answering(self, loop: str) -> list[Champion]:
+        """All models that answer now, the champion first.
+
+        Raises:
+            BadRequest, NotFound, NoChampion: as `champion` does.
+        """
+        champion = self.champion(loop)
+        return answering(self._state(loop), champion)
 
     def _state(self, loop: str) -> LoopState:
         with self._lock:
@@ -151,6 +170,11 @@ class Champions:
         else:
             known.take(status, etag, body, now)
         known.due = now + FRESH_SECONDS
+
+
+def _waking(state: LoopState, resting: Resting) -> Waking:
+    said = f"{state.loop} rested since {resting.since:%Y-%m-%d %H:%M} UTC, as nobody asked, and is being woken"
+    return Waking(f"{said}; that takes minutes", loop=state.loop, retry_after=WAKING_SECONDS)
 
 
 def _live(state: LoopState, champion: Champion) -> Live:

@@ -97,9 +97,9 @@ class Predictor:
         found = self.infer(request.loop, images.data, wishes, began)
         if wishes.drawn:
             drawn = render(found.pictures[0].data, found.predictions[0], wishes.drawn)
-            return Reply(drawn, f"image/{wishes.drawn.lower()}", _headers(found.model, found.timing, wishes))
+            return Reply(drawn, f"image/{wishes.drawn.lower()}", told(found.model, found.timing, wishes))
         content = to_json(found.answers(), several=images.several)
-        return Reply(content, "application/json", _headers(found.model, found.timing, wishes))
+        return Reply(content, "application/json", told(found.model, found.timing, wishes))
 
     def infer(self, loop: str, images: Sequence[bytes], wishes: Wishes, began: float) -> Found:
         """Ask about images; the caller's time runs from `began`, on the monotonic clock.
@@ -131,7 +131,7 @@ class Predictor:
         sent = time.monotonic()
         model, content = self._ask(request.loop, wishes, ends, forward)
         timing = {"proxy": 1000 * (sent - began), "model": 1000 * (time.monotonic() - sent)}
-        return Reply(content, "application/json", _headers(model, timing, wishes))
+        return Reply(content, "application/json", told(model, timing, wishes))
 
     def _ask(self, loop: str, wishes: Wishes, ends: float, score: Callable[[Champion], T]) -> tuple[Champion, T]:
         if wishes.slot or wishes.version:
@@ -176,7 +176,8 @@ def _one_of(count: int, number: int, work: Callable[[], T]) -> T:
         raise type(error)(f"Image {number + 1} of {count}: {error.detail}", **error.extra) from None
 
 
-def _headers(model: Champion, timing: Mapping[str, float], wishes: Wishes) -> dict[str, str]:
+def told(model: Champion, timing: Mapping[str, float], wishes: Wishes) -> dict[str, str]:
+    """The headers that say who answered, and how long it took."""
     spent = ", ".join(f"{name};dur={value:.2f}" for name, value in timing.items())
     found = {
         "server-timing": spent,

@@ -26,7 +26,9 @@ from tests.support.predictions import picture
 FUNCTIONS = sorted(
     ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "problems", "timeline",
      "explain", "train", "pause", "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer",
-     "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_remove", "webhooks_test", "webhooks_deliveries"]
+     "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_remove", "webhooks_test", "webhooks_deliveries",
+     "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
+     "v2_version_ready", "v2_infer", "v2_version_infer"]
 )  # fmt: skip
 IMAGE = picture(200, 100)
 TURNED = picture(200, 100, orientation=6)
@@ -69,6 +71,7 @@ REQUESTS = [
     of_loop("predict", "cards", "predict", method="POST", body=IMAGE, headers=JPEG),
     of_loop("predict", "cards", "predict", method="POST", body=TURNED, headers=JPEG, query={"threshold": "0.5"}),
     of_loop("predict", "cards", "predict", method="POST", body=IMAGE, headers=JPEG, query={"render": "true"}),
+    of_loop("predict", "cards", "predict", method="POST", body=IMAGE, headers={**JPEG, "accept": "image/png"}),
     of_loop("predict", "cards", "predict", method="POST", body=b"GIF89a", headers=JPEG),
     of_loop("predict", "fruit", "predict", method="POST", body=IMAGE, headers=JPEG),
     Request(

@@ -29,8 +29,9 @@ EXPECTED = {
     "sweep": "timerTrigger",
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "dashboard", "predict", "train", "pause",
-         "resume", "cancel_run", "rollout", "model_card", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list",
-         "webhooks_remove", "webhooks_test", "webhooks_deliveries"],
+         "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list",
+         "webhooks_remove", "webhooks_test", "webhooks_deliveries", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
+         "v2_version_ready", "v2_infer", "v2_version_infer"],
         "httpTrigger",
     ),
 }  # fmt: skip
@@ -69,7 +70,7 @@ def test_the_functions_are_these(app: dict[str, Any]) -> None:
 
 def test_only_health_and_the_page_are_open_to_everybody(app: dict[str, Any]) -> None:
     levels = {n: str(binding(f)["authLevel"]).upper() for n, f in app.items() if EXPECTED[n] == "httpTrigger"}
-    is_open = {"health", "dashboard", "approval", "approval_answer"}  # an approval's signed link is its key
+    is_open = {"health", "v2_health", "dashboard", "approval", "approval_answer"}  # an approval's signed link is its key
     assert {n for n, level in levels.items() if "ANONYMOUS" in level} == is_open
     assert all("FUNCTION" in level for n, level in levels.items() if n not in is_open)
 
@@ -147,6 +148,12 @@ class TestErrors:
         "timeline": "status",
         "problems": "problem_reports",
         "predict": "predictor",
+        "v2_model": "open_inference",
+        "v2_version": "open_inference",
+        "v2_model_ready": "open_inference",
+        "v2_version_ready": "open_inference",
+        "v2_infer": "open_inference",
+        "v2_version_infer": "open_inference",
         "webhooks_register": "webhook_console",
         "webhooks_list": "webhook_console",
         "webhooks_remove": "webhook_console",
@@ -189,7 +196,7 @@ class TestErrors:
             raise error
 
         monkeypatch.setattr(wiring, TestErrors.ROUTES[name], broken)
-        answer = call(name)(req=request(loop="cards", id="ep_0"))
+        answer = call(name)(req=request(loop="cards", id="ep_0", version="1"))
         found: func.HttpResponse = asyncio.run(answer) if inspect.iscoroutine(answer) else answer
         return found
 

@@ -1,0 +1,62 @@
+"""Notes, seldom and from a thread of its own, when a loop was last asked for a prediction; wakes one that rests."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from services.errors import VisionloopError
+from services.names import activity_blob
+from services.state import LoopState
+
+EVERY_SECONDS = 600.0
+"""While a loop is asked all the time, this often."""
+RESTING_SECONDS = 15.0
+SHARE_OF_IDLE = 20
+log = logging.getLogger(__name__)
+
+
+class Activity:
+    """At most one small blob is written a loop and process in these times; no request waits for it."""
+
+    def __init__(
+        self,
+        write: Callable[[str, bytes], object],
+        wake: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`write` takes a blob's name and bytes, `wake` has a loop looked at; both may take their time and fail."""
+        self._write, self._wake, self._clock = write, wake, clock
+        self._lock = threading.Lock()
+        self._noted: dict[str, float] = {}
+
+    def note(self, state: LoopState) -> None:
+        """A prediction of a loop is asked for."""
+        now, loop = self._clock(), state.loop
+        with self._lock:
+            if now - self._noted.get(loop, float("-inf")) < _interval(state):
+                return
+            self._noted[loop] = now
+        thread = threading.Thread(target=self._tell, args=(loop, state.resting is not None), daemon=True)
+        thread.start()
+
+    def _tell(self, loop: str, resting: bool) -> None:  # a thread's arguments are by place
+        try:
+            self._write(activity_blob(loop), json.dumps({"last": datetime.now(UTC).isoformat()}).encode())
+            if resting:
+                self._wake(loop)
+        except VisionloopError as error:
+            log.warning("That %s is asked could not be noted: %s", loop, error.detail)
+            with self._lock:
+                self._noted.pop(loop, None)
+
+
+def _interval(state: LoopState) -> float:
+    hours = state.config.config.endpoint.idle_after_hours
+    if state.resting is not None:
+        return RESTING_SECONDS
+    return EVERY_SECONDS if hours is None else min(EVERY_SECONDS, 3600 * hours / SHARE_OF_IDLE)
