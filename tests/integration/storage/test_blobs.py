@@ -14,9 +14,11 @@ from services.cloud.blobs import LEASE_SECONDS, AzureBlobStore
 from services.cloud.fakes import FakeBlobStore
 from services.cloud.ports import BlobStore
 from services.cloud.queues import AzureQueue
+from services.commands import Commands, command, read_asked
 from services.errors import ChangedMeanwhile, LoopBusy, NotFound
 from services.settings import WAKE_QUEUE, read_settings
 from tests.support.cloud_process import CloudProcess, running_cloud
+from tests.support.stages import NOW, state
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,17 @@ def test_a_held_lease_outlives_its_duration(cloud: CloudProcess) -> None:
     with pytest.raises(LoopBusy):
         store.lease("long")
     lease.release()
+
+
+def test_a_command_is_new_until_it_is_noted_and_its_successor_is_new_again(store: BlobStore) -> None:
+    commands, made = Commands(store), state()
+    for word in (b'{"by": "Ada"}', b'{"by": "Bob"}'):
+        commands.put(made.loop, command("train", read_asked(word), NOW))
+        [(name, etag, found)] = commands.new(made)
+        assert found.order.by.encode() in word
+        assert len(list(commands.new(made))) == 1
+        made.commands[name] = etag
+        assert list(commands.new(made)) == []
 
 
 def test_a_message_is_base64_and_hidden_until_its_time(cloud: CloudProcess) -> None:
