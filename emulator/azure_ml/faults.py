@@ -20,18 +20,22 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 REQUEST_KINDS: tuple[Kind, ...] = ("refuse", "delay", "error_after_accept", "reset")
-STEPS = ("prepare", "train")
-"""Where a job may be made to fail: before its data are read, or after the first epoch."""
+STEPS = ("prepare", "train", "trials")
+"""Where a job may be made to fail: before its data are read, after the first epoch, or only in all of its trials."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What goes wrong, where, and how often. `path` and `method` are regular expressions."""
+    """What goes wrong, where, and how often. `path` and `method` are regular expressions.
+
+    `code` is what a job's error has: one, or several from the outside in, joined by slashes.
+    """
 
     kind: Kind
     path: str = ".*"
     method: str = ".*"
     step: str = "prepare"
+    code: str = "SystemError"
     times: int = 1
     status: int = 500
     retry_after: int | None = None
@@ -75,10 +79,9 @@ class Faults:
                     return rule
         return None
 
-    def job_failure(self, job: str, step: str = "prepare") -> str:
-        """The message with which a job is to fail at a step, or nothing."""
-        rule = self.spend(("fail_job",), job, step=step)
-        return rule.message if rule else ""
+    def job_failure(self, job: str, step: str = "prepare") -> Rule | None:
+        """The rule by which a job is to fail at a step."""
+        return self.spend(("fail_job",), job, step=step)
 
     def deployment_delay(self, slot: str) -> float:
         """Seconds for which a slot is to stay in creation."""

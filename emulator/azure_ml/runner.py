@@ -10,6 +10,7 @@ import queue
 import shutil
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,9 +35,17 @@ class JobFailed(Exception):
     """The job ends as Failed; `error` is told with it."""
 
     def __init__(self, code: str, message: str) -> None:
-        """`code` is UserError or SystemError."""
+        """`code` is UserError or SystemError, or codes from the outside in, joined by slashes."""
         super().__init__(message)
-        self.error = {"code": code, "message": message}
+        outer, *inner = code.split("/")
+        self.error: dict[str, Any] = {"code": outer, "message": message}
+        if inner:
+            self.error["innerError"] = _nested(inner)
+
+
+def _nested(codes: Sequence[str]) -> dict[str, Any]:
+    first, *rest = codes
+    return {"code": first, "innerError": _nested(rest)} if rest else {"code": first}
 
 
 class Runner:
@@ -111,9 +120,8 @@ class Runner:
 
     def _run(self, name: str) -> None:
         body = self._runs.get(name) or {}
-        message = self._faults.job_failure(name)
-        if message:
-            raise JobFailed("SystemError", message)
+        if rule := self._faults.job_failure(name):
+            raise JobFailed(rule.code, rule.message)
         self._runs.move(name, "Preparing")
         if body["properties"]["jobType"] == "Command":
             from emulator.azure_ml.command import run_command
@@ -124,6 +132,11 @@ class Runner:
         names = self._prepare(name, body["properties"]["taskDetails"])
         self._runs.move(name, "Running")
         self._runs.move(f"{name}_HD", "Running")
+        if rule := self._faults.job_failure(name, "trials"):
+            for trial in names:
+                self._runs.move(trial, "Failed", JobFailed(rule.code, rule.message).error)
+            self._end(name, "Completed", {})
+            return
         self._finish(name, self._train(name, names))
 
     def _prepare(self, name: str, details: dict[str, Any]) -> list[str]:
@@ -230,8 +243,8 @@ class Runner:
             case "epoch":
                 self._runs.add_metrics(trial, int(said["epoch"]), said["metrics"])
                 self._runs.note(trial, epochs=[said["epoch"], said["epochs"]])
-                if message := self._faults.job_failure(job, "train"):
-                    raise JobFailed("SystemError", message)
+                if rule := self._faults.job_failure(job, "train"):
+                    raise JobFailed(rule.code, rule.message)
             case "trial_completed":
                 self._runs.note(trial, model=said.get("model"), final=said["metrics"])
                 self._runs.move(trial, "Completed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from services.control_stage import ControlStage
 from services.controls import Controls
 from services.settings import Settings
 from services.state import LoopState
+from services.training import follow
 from services.training.stage import TrainingStage
 from services.wake import Waker
 from tests.integration.workspace.conftest import FOLDER
@@ -108,6 +109,20 @@ def test_a_job_without_quota_is_not_repeated(make: Make, emulator: AzureML) -> N
     [only] = world.state.runs
     assert (only.status, only.failure) == ("failed", "quota")
     assert "Ask for more quota" in only.help
+
+
+def test_a_job_that_says_completed_though_its_trials_failed_is_bad_data(
+    make: Make, emulator: AzureML, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "TAG_LAG", timedelta())  # else a minute is waited for the best trial's tag
+    fault = {"kind": "fail_job", "path": f"vl-{LOOP}-", "message": "image 7 is broken", "step": "trials"}
+    emulator.request("POST", "/emulator/faults", fault | {"code": "UserError/InvalidData/BadImage"})
+    world = make("all trials failed")
+    wake_until(world, ended(1))
+    [only] = world.state.runs
+    assert (only.status, only.failure) == ("failed", "bad_data")
+    assert only.reason.startswith("The job says Completed, but no trial of it did: trial ")
+    assert only.reason.endswith("image 7 is broken")
 
 
 def test_a_job_cancelled_outside_is_followed_and_not_repeated(make: Make, workspace: AzureWorkspace) -> None:

@@ -49,6 +49,10 @@ def world() -> World:
     return World()
 
 
+def message_of(rule: Rule | None) -> str:
+    return rule.message if rule else ""
+
+
 def test_a_request_is_refused_so_many_times(world: World) -> None:
     assert world.inject(kind="refuse", path="/jobs/", times=2, status=429, retry_after=3) == 200
     for _ in range(2):
@@ -82,9 +86,9 @@ def test_a_request_is_slow(world: World) -> None:
 def test_jobs_and_slots_fail_once(world: World) -> None:
     world.inject(kind="fail_job", path="^cats-", message="no memory")
     world.inject(kind="fail_deployment", path="/blue$")
-    assert world.faults.job_failure("dogs-1") == ""
-    assert world.faults.job_failure("cats-1") == "no memory"
-    assert world.faults.job_failure("cats-1") == ""
+    assert world.faults.job_failure("dogs-1") is None
+    assert message_of(world.faults.job_failure("cats-1")) == "no memory"
+    assert world.faults.job_failure("cats-1") is None
     assert world.faults.deployment_failure("cats/deployments/green") == ""
     assert world.faults.deployment_failure("cats/deployments/blue")
 
@@ -92,9 +96,9 @@ def test_jobs_and_slots_fail_once(world: World) -> None:
 def test_a_job_fails_at_a_step_and_a_slot_is_slow_once(world: World) -> None:
     world.inject(kind="fail_job", step="train", message="preempted")
     world.inject(kind="slow_deployment", path="/blue$", seconds=3)
-    assert world.faults.job_failure("cats-1") == ""
-    assert world.faults.job_failure("cats-1", "train") == "preempted"
-    assert world.faults.job_failure("cats-1", "train") == ""
+    assert world.faults.job_failure("cats-1") is None
+    assert message_of(world.faults.job_failure("cats-1", "train")) == "preempted"
+    assert world.faults.job_failure("cats-1", "train") is None
     assert world.faults.deployment_delay("cats/deployments/green") == 0
     assert [world.faults.deployment_delay("cats/deployments/blue") for _ in range(2)] == [3, 0]
 
