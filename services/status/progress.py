@@ -20,7 +20,7 @@ def doing(state: LoopState) -> str:
     if building is not None:
         return f"Registering dataset version {building.number}"
     waiting = [f"{why.rstrip('.')}." for stage in ("dataset", "training") if (why := state.reasons.get(stage))]
-    return " ".join(["Waiting.", *waiting])
+    return " ".join(["Waiting.", *dict.fromkeys(waiting)])
 
 
 def progress(state: LoopState) -> dict[str, Any]:

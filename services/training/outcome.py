@@ -73,7 +73,9 @@ def _record(context: LoopContext, run: TrainingRun, view: JobView | None) -> Non
 
 def about(run: TrainingRun) -> dict[str, object]:
     """What every event of a run has: which it is, and what it costs."""
-    estimated = {"estimated_gpu_hours": run.estimated_gpu_hours, "currency": run.currency}
+    hours, price = run.estimated_gpu_hours, run.price_per_gpu_hour
+    estimated_cost = None if hours is None or price is None else hours * price
+    estimated = {"estimated_gpu_hours": hours, "estimated_cost": estimated_cost, "currency": run.currency}
     used = {} if run.gpu_hours is None else {"gpu_hours": run.gpu_hours, "cost": run.cost}
     return {"run": run.number, "job": run.job, "attempt": run.attempt, **estimated, **used}
 

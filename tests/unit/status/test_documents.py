@@ -211,3 +211,9 @@ def test_an_explanation_of_settings_that_do_not_fit_the_task_names_the_place() -
     training = world.status.explain(LOOP, NOW)["parts"][1]
     assert [m["rule"] for m in training["missing"]] == ["config"]
     assert training["missing"][0]["reason"].startswith("loop.yaml, training.parameters.weighted_loss: expected")
+
+
+def test_a_pause_is_said_once() -> None:
+    made = state()
+    made.reasons = {"dataset": "The loop is paused by Ada", "training": "The loop is paused by Ada"}
+    assert doing(made) == "Waiting. The loop is paused by Ada."

@@ -56,6 +56,7 @@ def test_a_run_notes_what_it_cost_and_tells_it() -> None:
     begun = w.state.runs[0]
     assert (begun.machines, begun.gpus, begun.price_per_gpu_hour, begun.estimated_gpu_hours) == (2, 1, 0.526, 8.0)
     assert w.events[0].data["estimated_gpu_hours"] == 8.0
+    assert w.events[0].data["estimated_cost"] == pytest.approx(8 * 0.526)
     w.fake.clock.advance(1800)
     w.fake.workspace.finish(active(w), METRICS)
     w.wake()
