@@ -101,6 +101,11 @@ def _photograph(size: tuple[int, int]) -> bytes:
     return out.getvalue()
 
 
+def bytes_of(number: int) -> int:
+    """An image's size as a file."""
+    return len(_photograph(size_of(number))) + 4 + len(str(number))
+
+
 def jpeg(number: int) -> bytes:
     """An image, made unlike all others by a comment in it."""
     whole, comment = _photograph(size_of(number)), str(number).encode()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from benchmarks._coco_file import jpeg, name_of
+from benchmarks._coco_file import bytes_of, jpeg, name_of
 from services.cloud.fakes import FakeBlobStore, FakeQueue, FakeWorkspace, fake_settings
 from services.cloud.ports import Blob, BlobInfo
 from services.config_stage import ConfigStage
@@ -52,7 +52,7 @@ class Uploaded(FakeBlobStore):
         for number in range(self.images):
             text = f"{number:x}"
             md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-            yield BlobInfo(f"{_IMAGES}{name_of(number)}", f'"{text}"', len(jpeg(number)), self._since, md5)
+            yield BlobInfo(f"{_IMAGES}{name_of(number)}", f'"{text}"', bytes_of(number), self._since, md5)
         yield BlobInfo(LABELS, '"labels"', self._labels.stat().st_size, self._since, "labels")
 
     def read(self, name: str, *, offset: int = 0, length: int | None = None) -> Blob:

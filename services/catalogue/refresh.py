@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 from services.catalogue.documents import Index
 from services.catalogue.infer import Inference, infer
 from services.catalogue.listing import Listing
+from services.catalogue.paths import kind_of
 from services.catalogue.reading import FileReader
 from services.catalogue.resolve import Resolved, facts_of, resolve, summarise
 from services.catalogue.store import CatalogueStore, Splits
@@ -23,6 +23,8 @@ from services.loop_config import LoopConfig
 
 BATCH = 256
 """Files read between two looks at the time."""
+BATCH_BYTES = 64 << 20
+"""Bytes of files that are read as a whole, between two looks at the time; a larger file is read alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,9 @@ class Catalogue:
 
     def _read(self, working: Working, fresh: Mapping[str, BlobInfo], options: Options) -> tuple[int, bool]:
         """How many files were read, and whether time sufficed for all."""
-        done, waiting = 0, iter(sorted(fresh.items()))
+        done = seen = 0
         with ThreadPoolExecutor(THREADS) as pool:
-            for batch in _batches(waiting):
+            for batch in _batches(sorted(fresh.items())):
                 read = [
                     r
                     for r in pool.map(lambda item: self.reader.read(item[0], item[1], options), batch)
@@ -77,13 +79,23 @@ class Catalogue:
                 done += len(read)
                 for each in read:
                     working.put(each)
+                seen += len(batch)
                 if not self.more_time():
-                    return done, next(waiting, None) is None
-        return done, True
+                    break
+        return done, seen == len(fresh)
 
 
-def _batches(items: Iterator[tuple[str, BlobInfo]]) -> Iterator[list[tuple[str, BlobInfo]]]:
-    while batch := list(islice(items, BATCH)):
+def _batches(items: Iterable[tuple[str, BlobInfo]]) -> Iterator[list[tuple[str, BlobInfo]]]:
+    batch: list[tuple[str, BlobInfo]] = []
+    size = 0
+    for path, blob in items:
+        whole = 0 if kind_of(path, blob.size) == "image" else blob.size
+        if batch and (len(batch) >= BATCH or size + whole > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((path, blob))
+        size += whole
+    if batch:
         yield batch
 
 

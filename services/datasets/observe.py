@@ -23,6 +23,8 @@ from services.state import CatalogueState, Problem
 
 SPARE_SECONDS = 10.0
 """Kept of a wake's time to write what was read."""
+SLICE_SECONDS = 30.0
+"""What was read is committed this often, whatever time is left: a process that is killed loses no more."""
 CHANGING_SECONDS = 5.0
 """Files that changed while they were read are read again this much later."""
 MOST_TOLD = 20
@@ -54,8 +56,9 @@ def _catalogue(context: LoopContext, store: CatalogueStore) -> Catalogue:
     def recover() -> Splits:
         return recovered_splits(context.cloud.system, context.state.datasets)
 
+    least = max(SPARE_SECONDS, context.time_left() - SLICE_SECONDS)
     reader = FileReader(context.cloud.data, context.cloud.settings)
-    return Catalogue(store, reader, lambda: context.time_left() > SPARE_SECONDS, recover)
+    return Catalogue(store, reader, lambda: context.time_left() > least, recover)
 
 
 def _take(context: LoopContext, refreshed: Refreshed, written: float | None, fingerprint: str) -> float | None:
