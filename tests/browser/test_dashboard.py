@@ -63,7 +63,7 @@ def loop_state() -> LoopState:
     catalogue = CatalogueState(
         images=80, labelled=75, classes=[HOSTILE, "ace"], images_per_class={HOSTILE: 2, "ace": 73}, problems=[found]
     )
-    catalogue.annotations_per_class, catalogue.problem_count = {HOSTILE: 2, "ace": 74}, 1
+    catalogue.annotations_per_class, catalogue.problem_count = {HOSTILE: 2, "ace": 74}, 140
     return LoopState(
         loop="cards", created=NOW, catalogue=catalogue, runs=[run], champion=champion, reasons={"training": HOSTILE}
     )
@@ -147,8 +147,10 @@ def test_a_loop_is_shown_and_hostile_names_stay_text(address: str, tmp_path: Pat
         "20 of 20 images",
         f"Too few images of: {HOSTILE} (2 of 5)",
         "75 / 80",
+        "Problems (140)",
         "box-outside",
         "object 3",
+        "The worst 1 of them; GET /api/loops/cards/problems tells of all.",
         "rollout.promoted",
         "promoted",
         "What comes next",
