@@ -20,7 +20,7 @@ from services.names import job_name
 from services.state import DatasetVersion, Preflight, TrainingRun
 from services.training import outcome
 from services.training.facts import facts_of
-from services.training.follow import follow
+from services.training.follow import READ_LAG, follow
 from services.training.job import compute_spec, config_hash, job_spec
 from services.training.preflight import preflight
 
@@ -104,7 +104,7 @@ class TrainingStage:
         workspace = context.cloud.workspace
         version = context.state.version(run.dataset_version)
         try:
-            if config_hash(context.config, version) == run.config_hash:
+            if not context.state.paused and config_hash(context.config, version) == run.config_hash:
                 workspace.ensure_compute(compute_spec(context.config.training))
                 workspace.submit(job_spec(context.loop, context.config, version, run))
             elif workspace.job(run.job) is None:
@@ -120,13 +120,18 @@ class TrainingStage:
     def _cancel_unsent(self, context: LoopContext, run: TrainingRun) -> float:
         """Cancelled between intent and submission: the job may have been made by a process that died after it."""
         if context.cloud.workspace.job(run.job) is None:
-            return outcome.cancel(context, run)
+            visible = context.now - run.intended >= READ_LAG
+            return outcome.cancel(context, run) if visible else context.cloud.settings.poll_seconds
         run.status, run.submitted = "submitted", context.now
         context.save()
         return 0.0
 
     def _withdraw(self, context: LoopContext, run: TrainingRun) -> float:
-        """loop.yaml changed before a job was made: the run's name promises settings that a job would not have."""
+        """The loop was paused, or loop.yaml changed, before a job was made.
+
+        The run's name promises settings that a job would not have. Decided anew it has the same name, if the settings
+        are the same: a job that was made and is not visible yet is adopted then.
+        """
         context.state.runs.remove(run)
         context.state.train_now = run.asked
         context.save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from services.cloud.fakes import FakeQueue
 from services.commands import Commands
 from services.control_stage import ControlStage
 from services.controls import Controls
-from services.errors import BadRequest, Conflict, NotFound
+from services.errors import BadRequest, Conflict, NotFound, Upstream
 from services.state import LoopState
 from services.training.stage import TrainingStage
 from services.wake import Waker
@@ -136,6 +137,48 @@ def test_a_paused_loop_starts_nothing_and_follows_what_runs() -> None:
     w.wake()
     assert len(w.fake.workspace.submissions) == 2
     assert [k for k in w.kinds if k.startswith("loop.")] == ["loop.paused", "loop.resumed"]
+
+
+def test_a_pause_before_the_submission_keeps_the_job_from_being_made() -> None:
+    w = world(below_threshold())
+    controls(w).train(LOOP, ADA)
+    w.fake.on_call = refusing("before:workspace.submit")
+    w.wake()
+    assert w.state.runs[0].status == "intended"
+    job = w.state.runs[0].job
+    controls(w).pause(LOOP, b"")
+    w.fake.on_call = lambda _: None
+    w.wakes(2)
+    assert w.fake.workspace.submissions == []
+    assert w.state.runs == []
+    controls(w).resume(LOOP, b"")
+    w.wake()
+    assert w.fake.workspace.submissions == [job]
+    assert "asked for by Ada" in w.state.runs[0].reason
+
+
+def test_a_run_that_was_just_submitted_and_is_not_visible_yet_is_cancelled_once_it_is() -> None:
+    w = world(state(datasets=[version()]))
+    w.fake.on_call = refusing("after:workspace.submit")
+    w.wake()
+    job = w.fake.workspace.submissions[0]
+    hidden = w.fake.workspace.jobs.pop(job)
+    w.fake.on_call = lambda _: None
+    controls(w).cancel(LOOP, "1", b"")
+    w.wakes(2)
+    assert w.state.runs[0].active
+    w.fake.workspace.jobs[job] = hidden
+    w.wakes(3)
+    assert w.fake.workspace.jobs[job].phase == "canceled"
+    assert w.state.runs[0].status == "canceled"
+
+
+def refusing(at: str) -> Callable[[str], None]:
+    def hook(call: str) -> None:
+        if call == at:
+            raise Upstream("500")
+
+    return hook
 
 
 def test_of_pause_and_resume_the_newest_holds_whatever_was_woken() -> None:
