@@ -52,7 +52,9 @@ def _kind(code: str, count: int, listed: Sequence[Mapping[str, Any]]) -> Iterato
 
 def verdict(by_severity: Mapping[str, int]) -> str:
     """One sentence."""
-    errors, warnings = by_severity["error"], by_severity["warning"]
-    if errors:
-        return f"{errors} errors and {warnings} warnings."
-    return f"No errors; {warnings} warnings." if warnings else "No errors and no warnings."
+    errors, warnings = (_counted(by_severity[name], name) for name in ("error", "warning"))
+    return f"{errors[0].upper()}{errors[1:]} and {warnings}."
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count or 'no'} {word}{'' if count == 1 else 's'}"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from devtools import cli, commands
 from devtools.checking.__main__ import main
+from devtools.checking.show import verdict
 from services.catalogue.images import HEADER
 from tests.support.cards import FOLDER as CARDS
 from tests.support.dataset_house import BOX, coco, picture, voc
@@ -115,7 +116,15 @@ def test_people_read_what_to_do(good: Path, capsys: pytest.CaptureFixture[str]) 
     assert "box-outside  (8)\n    Draw the box again" in said
     assert "photos/00.xml, annotation/object[1]: expected a box within 64 x 48 pixels, found left 0" in said
     assert "… and 3 more" in said
-    assert said.rstrip().endswith("8 errors and 0 warnings.")
+    assert said.rstrip().endswith("8 errors and no warnings.")
+
+
+@pytest.mark.parametrize(
+    ("errors", "warnings", "said"),
+    [(0, 0, "No errors and no warnings."), (1, 2, "1 error and 2 warnings."), (0, 1, "No errors and 1 warning.")],
+)
+def test_the_last_line(errors: int, warnings: int, said: str) -> None:
+    assert verdict({"error": errors, "warning": warnings, "note": 5}) == said
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["."], [".", "--classes", "x" * 300]])
