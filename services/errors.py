@@ -10,6 +10,7 @@ VisionloopError
 ├── Conflict (409)              the state of the loop forbids it now
 │   ├── NoChampion (409)        no model is live yet
 │   └── ChangedMeanwhile (409)  a compare-and-set met another writer
+├── Waking (202)                the endpoint rested and is being woken
 ├── LoopBusy (409)              another process holds the loop's lease
 ├── ConfigError (422)           loop.yaml or an app setting is wrong
 ├── TooBusy (429)               as many requests are under way here as may be
@@ -92,6 +93,12 @@ class ChangedMeanwhile(Conflict):
     """A compare-and-set met another writer: read again and decide anew (409)."""
 
     title, retryable = "Changed meanwhile", True
+
+
+class Waking(VisionloopError):
+    """The endpoint rested and is being woken: ask again (202); `extra["retry_after"]` in seconds."""
+
+    status, title, retryable = 202, "The model is waking", True
 
 
 class LoopBusy(VisionloopError):

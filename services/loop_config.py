@@ -208,6 +208,14 @@ class Endpoint(_Part):
     """How long the endpoint may take for one request."""
     max_concurrent_requests: int = Field(16, ge=1, le=64)
     """Requests that one machine takes at once; Azure refuses what exceeds it, and as many that wait, with 429."""
+    idle_after_hours: float | None = Field(None, ge=0.1, le=24 * 365)
+    """Let the endpoint rest after so many hours without a prediction; null keeps it up, and paid, always."""
+    idle: Literal["remove", "scale"] = "remove"
+    """How it rests: without its slot, waking takes minutes; or with one machine instead of `instance_count`."""
+    wake_at: list[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]] = Field(
+        default_factory=list, max_length=24
+    )
+    """Times of day, in UTC, at which an endpoint that rests is woken, such as ["07:30"]."""
 
 
 class LabelFiles(_Part):

@@ -63,6 +63,11 @@ def endpoint_name(loop: str, subscription_id: str, workspace: str) -> str:
     return f"vl-{loop[:20].rstrip('-')}-{digest(subscription_id, workspace, loop, length=6)}"
 
 
+def activity_blob(loop: str) -> str:
+    """Where the proxy notes when the loop was last asked for a prediction, in the system container."""
+    return f"activity/{loop}.json"
+
+
 def state_blob(loop: str) -> str:
     """Where the loop's state document is, in the system container."""
     return f"state/{loop}.json"

@@ -75,6 +75,19 @@ class RolloutOrder(Part):
     order: Order
 
 
+class Resting(Part):
+    """An endpoint that nobody asked: without its slot (remove), or with one machine (scale)."""
+
+    kind: Literal["remove", "scale"]
+    since: datetime
+    phase: Literal["falling", "asleep", "waking"] = "falling"
+    reason: str = ""
+    attempts: int = 0
+    """Deployments that were begun to wake it, since the last pause."""
+    paused_until: datetime | None = None
+    """When the next deployment may be tried, after some that failed."""
+
+
 class Watched(Part):
     """What a slot did with users' requests while it was watched."""
 

@@ -8,7 +8,17 @@ from typing import Any, Literal
 from pydantic import Field
 
 from services.loop_config import LoopConfig, Task
-from services.rollout_state import Approval, Champion, Interval, Rollout, RolloutOrder, RolloutStep, Slot, Watched
+from services.rollout_state import (
+    Approval,
+    Champion,
+    Interval,
+    Resting,
+    Rollout,
+    RolloutOrder,
+    RolloutStep,
+    Slot,
+    Watched,
+)
 from services.state_part import ModelRef, Order, Part
 
 __all__ = [
@@ -18,6 +28,7 @@ __all__ = [
     "ModelRef",
     "Order",
     "Part",
+    "Resting",
     "Rollout",
     "RolloutOrder",
     "RolloutStep",
@@ -197,6 +208,12 @@ class LoopState(Part):
     rollout: Rollout | None = None
     rollout_next: RolloutOrder | None = None
     """A rollout that a person asked for, until it begins."""
+    resting: Resting | None = None
+    """While the endpoint rests, as nobody asks it."""
+    awake_since: datetime | None = None
+    """From when on predictions are missed, where the endpoint may rest."""
+    last_prediction: datetime | None = None
+    """When a prediction was asked for last, within ten minutes."""
     pause: Order | None = None
     """Who paused the loop over HTTP; `paused` in loop.yaml is another matter."""
     train_now: Order | None = None

@@ -155,9 +155,10 @@ def deliverer() -> Deliverer:
 def activity() -> Activity:
     """When loops were asked for predictions last."""
     from services.inference.activity import Activity
+    from services.inference.notes import NoteWriter
 
     return Activity(
-        lambda name, data: system_store().write(name, data),
+        NoteWriter(settings()),
         lambda loop: waker().wake(loop, "a prediction came while the endpoint rests"),
     )
 
@@ -165,10 +166,11 @@ def activity() -> Activity:
 @cache
 def predictor() -> Predictor:
     """Answers predictions, without an SDK."""
+    from services.inference.notes import NoteWriter
     from services.inference.predict import Predictor
     from services.inference.record import Recorder
 
-    recorder = Recorder(lambda name, data: system_store().write(name, data))
+    recorder = Recorder(NoteWriter(settings()))
     return Predictor(champions(), scorer(), settings(), recorder, image_fetcher())
 
 

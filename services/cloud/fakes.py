@@ -224,6 +224,7 @@ class FakeWorkspace(_Hooked):
         """By job, what its failed trials say."""
         self.models: dict[tuple[str, str], str] = {}
         self.endpoints: dict[str, FakeEndpoint] = {}
+        self.machines: dict[tuple[str, str], int] = {}
         self.traffic_history: list[dict[str, int]] = []
         self.failing_slots: set[str] = set()
 
@@ -325,6 +326,12 @@ class FakeWorkspace(_Hooked):
                 raise Conflict(f"Traffic {dict(traffic)} is refused")
             self.traffic_history.append(share)
             found.view = replace(found.view, traffic=share)
+
+    def begin_scale(self, endpoint: str, slot: str, instances: int) -> None:
+        with self._outside("begin_scale"):
+            if slot not in self.endpoints[endpoint].slots:
+                raise NotFound(f"There is no slot {slot}")
+            self.machines[endpoint, slot] = instances
 
     def begin_delete_deployment(self, endpoint: str, slot: str) -> None:
         with self._outside("begin_delete_deployment"):

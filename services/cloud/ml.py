@@ -336,9 +336,23 @@ class AzureWorkspace:
             readiness_probe=ProbeSettings(failure_threshold=30, timeout=10, period=10, initial_delay=10),
             tags=dict(spec.tags),
         )
+        self._put_deployment(deployment)
+
+    def begin_scale(self, endpoint: str, slot: str, instances: int) -> None:
+        """See `Workspace`."""
+        what = f"Giving slot {slot} of {endpoint} {instances} machines"
+        with translated(what):
+            found = self._client.online_deployments.get(slot, endpoint)
+        if found.instance_count == instances:
+            return
+        found.instance_count = instances
+        with _one_at_a_time(), translated(what):
+            self._put_deployment(found)
+
+    def _put_deployment(self, deployment: Any) -> None:
         self._client.online_deployments._online_deployment.begin_create_or_update(
-            endpoint_name=spec.endpoint,
-            deployment_name=spec.slot,
+            endpoint_name=deployment.endpoint_name,
+            deployment_name=deployment.name,
             body=deployment._to_rest_object(location=self._location),
             polling=False,
             **self._scope,

@@ -302,6 +302,14 @@ class Workspace(Protocol):
         """
         ...
 
+    def begin_scale(self, endpoint: str, slot: str, instances: int) -> None:
+        """Begin to give a slot so many machines; one that has them is left alone.
+
+        Raises:
+            NotFound: there is no such slot.
+        """
+        ...
+
     def begin_delete_deployment(self, endpoint: str, slot: str) -> None: ...
 
 

@@ -62,8 +62,8 @@ class RolloutStage:
         self._supersede(context)
         order = context.state.rollout_next
         run = context.state.run(order.run) if order else candidates(context.state).next
-        if run is None:
-            return None
+        if run is None or context.state.resting is not None:
+            return None  # a champion that rests is woken first, to be compared with
         rollout = _rollout(context, run)
         rollout.order, context.state.rollout, context.state.rollout_next = order, rollout, None
         enter(context, rollout, "endpoint")

@@ -32,7 +32,7 @@ MOST_CLASSES_TOLD = 50
 def smoke(context: LoopContext, rollout: Rollout, holdout: Holdout) -> float:
     """Ask for one real image: a slot that does not answer it in the right shape gets no further."""
     version = context.state.version(rollout.dataset_version)
-    image = _readable(context, holdout(context.cloud.system, version))
+    image = readable_image(context, holdout(context.cloud.system, version))
     if image is None:
         return give_up(context, rollout, f"No validation image of dataset version {version.number} can be read")
     deadline = float(context.config.endpoint.request_timeout_seconds)
@@ -44,7 +44,8 @@ def smoke(context: LoopContext, rollout: Rollout, holdout: Holdout) -> float:
     return go(context, rollout, "answered")
 
 
-def _readable(context: LoopContext, images: Sequence[HoldoutImage]) -> bytes | None:
+def readable_image(context: LoopContext, images: Sequence[HoldoutImage]) -> bytes | None:
+    """The first of a few images that is still there."""
     for image in images[:SMOKE_IMAGES]:
         try:
             return context.cloud.data.read(image.blob).data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from services.errors import BadRequest, NotFound
@@ -12,6 +12,7 @@ from services.names import check_loop_name
 from services.state import LoopState
 from services.state_store import StateStore
 from services.status.progress import doing, progress
+from services.status.serving import serving
 from services.timeline import Timeline, sequence_of
 
 NEWEST_EVENTS = 20
@@ -45,7 +46,9 @@ class Status:
         catalogue = shown["catalogue"]
         problems = [*shown["config"]["problems"], *catalogue["dataset_problems"], *catalogue["problems"]]
         events = [e.model_dump(mode="json") for e in self._timeline.read(name, NEWEST_EVENTS)]
-        return {**_summary(state), **shown, "problems": problems, "progress": progress(state), "timeline": events}
+        bill = serving(state, datetime.now(UTC), self._prices)
+        more = {"problems": problems, "progress": progress(state), "serving": bill, "timeline": events}
+        return {**_summary(state), **shown, **more}
 
     def explain(self, name: str, now: datetime) -> dict[str, Any]:
         """What would happen to a loop now, and what is missing for it.

@@ -14,6 +14,8 @@ def doing(state: LoopState) -> str:
     """In one sentence what the loop is doing right now."""
     if state.rollout is not None and not state.rollout.outcome:
         return f"Rolling out run {state.rollout.run} in slot {state.rollout.slot}: {state.rollout.step}"
+    if state.resting is not None and state.active_run is None:
+        return f"The endpoint rests ({state.resting.phase}): {state.resting.reason}"
     if (run := state.active_run) is not None:
         return f"Training run {run.number} on dataset version {run.dataset_version}: {run.phase or run.status}"
     building = next((d for d in state.datasets if d.status == "registering"), None)

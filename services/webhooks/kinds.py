@@ -31,6 +31,8 @@ KINDS = {
     "loop.paused": "a person paused the loop: nothing new is started",
     "loop.resumed": "a person let the loop go on",
     "rollout.rolled_back": "the champion before has the traffic again: by a breach, with its numbers, or by a person",
+    "endpoint.asleep": "nobody asked for a prediction: the endpoint rests, and costs nothing or less",
+    "endpoint.awake": "the endpoint answers again",
     "loop.error": "a step of the controller failed and is tried again",
     "webhook.test": "you asked for a test",
 }
