@@ -3,7 +3,7 @@
 Azure ML's own export has them in shares of the image. `labels.coordinates` in loop.yaml says which, or the file proves
 it: see `_unit`. Outlines are read where the options want them, or where an annotation has no box.
 
-The members come in any order (categories are often last), so annotations are kept as columns of numbers, 60 bytes
+The members come in any order (categories are often last), so annotations are kept as columns of numbers, 49 bytes
 each, until the file's end.
 """
 
@@ -62,6 +62,35 @@ class CocoReader:
         yield from found.result()
 
 
+class _Images:
+    """The listed images by number, as columns: a tuple for each would take three times the memory."""
+
+    def __init__(self) -> None:
+        self._at: array[int] = array("i")
+        self._names: list[str] = []
+        self._widths, self._heights, self._indices = array("i"), array("i"), array("i")
+
+    def __contains__(self, image: int) -> bool:
+        return image < len(self._at) and self._at[image] >= 0
+
+    def add(self, image: int, name: str, size: tuple[int, int], index: int) -> None:
+        self._at.extend([-1] * (image + 1 - len(self._at)))
+        self._at[image] = len(self._names)
+        self._names.append(name)
+        self._widths.append(size[0])
+        self._heights.append(size[1])
+        self._indices.append(index)
+
+    def name(self, image: int) -> str:
+        return self._names[self._at[image]]
+
+    def size(self, image: int) -> tuple[int, int]:
+        return self._widths[self._at[image]], self._heights[self._at[image]]
+
+    def index(self, image: int) -> int:
+        return self._indices[self._at[image]]
+
+
 class _Columns:
     """The file's content, annotations as columns; images and categories are numbered as they are first named."""
 
@@ -69,12 +98,13 @@ class _Columns:
         self.file, self._options = file, options
         self.sections: set[str] = set()
         self._numbers: dict[Key, int] = {}
-        self._images: dict[int, tuple[str, int, int, int]] = {}
+        self._images = _Images()
         self._classes: dict[Key, str | None] = {}
         self._categories: list[Key] = []
         self._category_numbers: dict[Key, int] = {}
         self._broken: dict[int, int] = {}
-        self._image, self._category, self._index = array("l"), array("l"), array("l")
+        self._image, self._category, self._index = array("i"), array("i"), array("i")
+        self._last, self._before = array("i"), array("i")
         self._crowd, self._boxes = array("b"), array("d")
         self._outlines = Outlines()
         self._largest, self._whole, self._shares = 0.0, True, False
@@ -97,7 +127,7 @@ class _Columns:
         image = self._number(key)
         if image in self._images:
             return self._problem("coco-image-invalid", f"images[{index}].id", "an id of its own", shown(key))
-        self._images[image] = (name, side(value.get("width")), side(value.get("height")), index)
+        self._images.add(image, name, (side(value.get("width")), side(value.get("height"))), index)
         return None
 
     def _take_category(self, index: int, value: Any) -> Problem | None:
@@ -133,7 +163,10 @@ class _Columns:
         return None
 
     def _append(self, index: int, key: Key, category: Key, crowd: bool, box: Sequence[float]) -> None:
-        self._image.append(self._number(key))
+        image = self._number(key)
+        self._image.append(image)
+        self._before.append(self._last[image])
+        self._last[image] = len(self._index)
         self._category.append(self._category_number(category))
         self._index.append(index)
         self._crowd.append(crowd)
@@ -142,7 +175,10 @@ class _Columns:
         self._whole = self._whole and all(map(float.is_integer, box))
 
     def _number(self, key: Key) -> int:
-        return self._numbers.setdefault(key, len(self._numbers))
+        found = self._numbers.setdefault(key, len(self._numbers))
+        if found == len(self._last):
+            self._last.append(-1)
+        return found
 
     def _category_number(self, key: Key) -> int:
         found = self._category_numbers.setdefault(key, len(self._categories))
@@ -182,13 +218,12 @@ class _Columns:
         return "normalised" if not self._whole and all(map(self._has_pixels, set(self._image))) else None
 
     def _has_pixels(self, image: int) -> bool:
-        _, width, height, _ = self._images.get(image, ("", 2, 2, 0))
+        width, height = self._images.size(image) if image in self._images else (2, 2)
         return width > 1 and height > 1
 
     def _records(self) -> Iterator[Reading]:
-        groups = self._groups()
         for image in self._numbers.values():
-            rows = groups.pop(image, ())
+            rows = self._rows(image)
             if image in self._images:
                 found = [self._label(row) for row in rows]
                 yield from (f for f in found if isinstance(f, Problem))
@@ -199,15 +234,17 @@ class _Columns:
                 yield self._problem("coco-annotation-invalid", place, "the id of one of images", count)
 
     def _record(self, image: int, labels: tuple[RawLabel, ...], rows: int) -> ImageRecord:
-        name, width, height, index = self._images[image]
+        name, (width, height) = self._images.name(image), self._images.size(image)
         broken = self._broken.get(image, 0) + rows - len(labels)
-        return ImageRecord(name, f"images[{index}]", labels, width, height, broken=broken)
+        return ImageRecord(name, f"images[{self._images.index(image)}]", labels, width, height, broken=broken)
 
-    def _groups(self) -> dict[int, list[int]]:
-        groups: dict[int, list[int]] = {}
-        for row, image in enumerate(self._image):
-            groups.setdefault(image, []).append(row)
-        return groups
+    def _rows(self, image: int) -> list[int]:
+        """An image's annotations in their order, which are chained from the last to the first."""
+        found, row = [], self._last[image]
+        while row >= 0:
+            found.append(row)
+            row = self._before[row]
+        return found[::-1]
 
     def _label(self, row: int) -> RawLabel | Problem:
         index, category = self._index[row], self._categories[self._category[row]]
@@ -220,7 +257,7 @@ class _Columns:
         place, crowd = f"annotations[{index}]", bool(self._crowd[row])
         if size is None:
             return RawLabel(name, (x, y, x + width, y + height), place, crowd, polygons, self._shares)
-        said = self._images[self._image[row]][1:3]
+        said = self._images.size(self._image[row])
         if 0 not in said and said != size:
             expected, found = f"a mask of {said[0]} x {said[1]}, as the image is", f"{size[0]} x {size[1]}"
             return self._problem("polygon-invalid", f"{place}.segmentation", expected, found)
