@@ -11,13 +11,21 @@ from services.labels.coco import CocoReader
 from services.labels.cvat import CvatReader
 from services.labels.heads import HEAD
 from services.labels.label_studio import LabelStudioReader
+from services.labels.labelme import LabelmeReader
 from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem
 from services.labels.record import OptionReader, Reader, Reading
 from services.labels.values import shown
 from services.labels.voc import VocReader
 
-READERS: tuple[Reader, ...] = (CocoReader(), VocReader(), AutomlJsonlReader(), LabelStudioReader(), CvatReader())
+READERS: tuple[Reader, ...] = (
+    CocoReader(),
+    VocReader(),
+    AutomlJsonlReader(),
+    LabelStudioReader(),
+    CvatReader(),
+    LabelmeReader(),
+)
 
 
 @dataclass(frozen=True, slots=True)

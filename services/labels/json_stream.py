@@ -18,6 +18,7 @@ from pydantic_core import from_json
 STEP = 1 << 18
 MOST_ELEMENT = 1 << 24
 """Characters that one element may have; also what is read at most before a broken one is given up."""
+_TEXT_END = re.compile(r'["\\]')
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BETWEEN = re.compile(r"}[ \t\n\r]*,[ \t\n\r]*\Z")
 _BETWEEN_MOST = 64
@@ -138,6 +139,18 @@ class _Window:
                 self._at = end
                 return value
 
+    def skip_text(self) -> None:
+        """Step over a text without keeping it."""
+        self.take('"')
+        while self._at < len(self._text) or self._more():
+            found = _TEXT_END.search(self._text, self._at)
+            self._at = found.end() if found else len(self._text)
+            if found and found[0] == '"':
+                return
+            if found and (self._at < len(self._text) or self._more()):
+                self._at += 1  # what is escaped ends no text
+        self.fail('"')
+
     def _may_go_on(self, end: int) -> bool:
         """Whether what ends here may be a number that the window's end cut: after 1, after 1. and after 1e+."""
         rest = self._text[end : end + 3]
@@ -154,8 +167,10 @@ def in_steps(chunks: Iterator[bytes]) -> Iterator[bytes]:
             yield chunk[start : start + STEP]
 
 
-def members(chunks: Iterator[bytes]) -> Iterator[tuple[str, int, Any]]:
+def members(chunks: Iterator[bytes], skip: frozenset[str] = frozenset()) -> Iterator[tuple[str, int, Any]]:
     """Yield (name, -1, value) of each member, and for one that is a list (name, -1, None) and (name, index, element).
+
+    Members in `skip` that are texts of any length are not held; their value is None.
 
     Raises:
         JsonError: the text is no JSON object, or nests too deeply, or one element is larger than MOST_ELEMENT.
@@ -165,7 +180,7 @@ def members(chunks: Iterator[bytes]) -> Iterator[tuple[str, int, Any]]:
     if window.peek() == "}":
         window.take("}")
     else:
-        yield from _members(window)
+        yield from _members(window, skip)
     _end(window)
 
 
@@ -190,7 +205,7 @@ def _end(window: _Window) -> None:
         window.fail("the end of the file")
 
 
-def _members(window: _Window) -> Iterator[tuple[str, int, Any]]:
+def _members(window: _Window, skip: frozenset[str]) -> Iterator[tuple[str, int, Any]]:
     separator = ","
     while separator == ",":
         if window.peek() != '"':
@@ -201,6 +216,9 @@ def _members(window: _Window) -> Iterator[tuple[str, int, Any]]:
         if window.peek() == "[":
             yield name, -1, None
             yield from _elements(window, name)
+        elif name in skip and window.peek() == '"':
+            window.skip_text()
+            yield name, -1, None
         else:
             yield name, -1, window.value()
         window.place = name

@@ -52,6 +52,7 @@ CODES: dict[str, Code] = {
     "automl-structure": Code("error", "Each line is an object with an image_url and a label."),
     "label-studio-structure": Code("error", "Export as JSON: a list of tasks, each with data and annotations."),
     "cvat-structure": Code("error", "Export as CVAT for images 1.1; videos and their tracks are not read."),
+    "labelme-structure": Code("error", "A LabelMe file is an object with the list shapes."),
     "class-invalid": Code("error", "A class is a text of 1 to 256 characters without control characters."),
     "class-unknown": Code("error", "Correct the class, or add it to classes in loop.yaml."),
     "box-invalid": Code("error", "A box is four finite numbers: COCO x, y, width, height; VOC xmin, ymin, xmax, ymax."),

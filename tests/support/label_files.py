@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,7 +13,6 @@ from services.labels.problems import CODES
 from services.labels.record import ImageRecord, RawLabel, Reading
 from services.state import Problem
 
-_FOLDER = Path(__file__).with_name("label_samples")
 _STORE = "azureml://subscriptions/0/resourcegroups/g/workspaces/w/datastores/d/paths/"
 AUTOML: list[dict[str, Any]] = [
     {
@@ -79,11 +77,69 @@ VOC = (
     '<?xml version="1.0"?>\n<!-- made by hand -->\n<annotation><filename>a.jpg</filename>'
     "<object><name>nut</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>"
 )
-CVAT = (_FOLDER / "cvat.xml").read_text(encoding="utf-8")
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <meta>
+    <task>
+      <id>4</id><name>belt</name><size>3</size><mode>annotation</mode><overlap>0</overlap><flipped>False</flipped>
+      <labels><label><name>nut</name><color>#fa3253</color><type>any</type><attributes></attributes></label></labels>
+    </task>
+    <dumped>2026-03-09 22:16:08.728353+00:00</dumped>
+  </meta>
+  <image id="0" name="belt/a.jpg" width="640" height="480">
+    <box label="nut" source="manual" occluded="0" xtl="10.00" ytl="20.50" xbr="210.00" ybr="170.00" z_order="0">
+      <attribute name="rusty">false</attribute>
+    </box>
+    <polygon label="bolt" source="manual" occluded="1" points="10.0,20.0;210.0,20.0;110.0,170.0" z_order="1"/>
+    <box label="bolt" source="semi-auto" occluded="0" xtl="1" ytl="2" xbr="3" ybr="4" z_order="0"></box>
+  </image>
+  <image id="1" name="belt/b.jpg" width="640" height="480">
+  </image>
+  <image id="2" name="belt/c.jpg" width="640" height="480">
+    <tag label="negative" source="manual"/>
+  </image>
+</annotations>
+"""
+LABELME: dict[str, Any] = json.loads(r"""{
+  "version": "5.5.0",
+  "flags": {"blurred": false},
+  "shapes": [
+    {
+      "label": "nut",
+      "points": [[40.5, 30.25], [10.0, 12.0]],
+      "group_id": null,
+      "description": "",
+      "shape_type": "rectangle",
+      "flags": {},
+      "mask": null
+    },
+    {
+      "label": "bolt",
+      "points": [[1.0, 2.0], [20.0, 2.0], [10.0, 20.5]],
+      "group_id": 1,
+      "shape_type": "polygon",
+      "flags": {}
+    },
+    {
+      "label": "bolt",
+      "points": [[30.0, 2.0], [40.0, 2.0], [35.0, 10.0]],
+      "group_id": 1,
+      "shape_type": "polygon",
+      "flags": {}
+    },
+    {"label": "washer", "points": [[20.0, 20.0], [23.0, 24.0]], "group_id": null, "shape_type": "circle", "flags": {}}
+  ],
+  "imagePath": "..\\images\\a.jpg",
+  "imageData": "iVBORw0KGgoAAAANSUhEUg\\\"==",
+  "imageHeight": 48,
+  "imageWidth": 64
+}""")
 SAMPLES: dict[str, bytes] = {
     "coco": COCO.encode(),
     "voc": VOC.encode(),
     "cvat": CVAT.encode(),
+    "labelme": json.dumps(LABELME).encode(),
     "label-studio": json.dumps(LABEL_STUDIO).encode(),
     "automl-jsonl": "\n".join(map(json.dumps, AUTOML)).encode(),
 }
