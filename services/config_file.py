@@ -22,7 +22,7 @@ def read_config(text: bytes, file: str) -> tuple[LoopConfig | None, list[Problem
 
     if len(text) > MOST_BYTES:
         return None, [_problem(file, "", f"at most {MOST_BYTES} bytes", f"{len(text)} bytes")]
-    if (depth := _brackets(text)) > MOST_DEPTH:  # PyYAML's scanner takes minutes for thousands of them
+    if (depth := open_brackets(text)) > MOST_DEPTH:  # PyYAML's scanner takes minutes for thousands of them
         return None, [_problem(file, "line 1", f"at most {MOST_DEPTH} levels", f"{depth} brackets within each other")]
     lines: dict[Location, int] = {}
     try:
@@ -40,7 +40,7 @@ def read_config(text: bytes, file: str) -> tuple[LoopConfig | None, list[Problem
         return None, [_problem(file, "line 1", "YAML", str(error)[:200])]
 
 
-def _brackets(text: bytes) -> int:
+def open_brackets(text: bytes) -> int:
     """How many brackets are open at once, those in texts included."""
     steps = ((byte in b"[{") - (byte in b"]}") for byte in text)
     return max(accumulate(steps), default=0)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from services.catalogue.images import ImageFacts
 from services.labels.check import Rules
+from services.labels.class_lists import ClassList
 from services.labels.options import Options
 from services.labels.record import ImageRecord
 from services.state import Problem
 
-FORMAT = 3
+FORMAT = 4
 """Raised when documents, readers or checks change in a way that needs everything to be read again."""
 MOST_PROBLEMS = 100
 
@@ -45,6 +46,8 @@ class LabelEntry:
     """The worst of them."""
     codes: dict[str, int] = field(default_factory=dict)
     """All of them, counted by code."""
+    class_list: ClassList = field(default_factory=dict)
+    """What the file says if it is a list of class names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class View:
 
     rules: Rules | None
     by_folder: bool = False
+    class_lists: dict[str, ClassList] = field(default_factory=dict)
+    """Names of numbered classes by the folder that they hold for, as `class_names` finds them."""
 
 
 @dataclass(slots=True)
@@ -109,6 +114,8 @@ class Summary:
     label_files: int = 0
     folders: dict[str, int] = field(default_factory=dict)
     """Images by the class that their folder names."""
+    class_lists: dict[str, ClassList] = field(default_factory=dict)
+    """Lists of class names by file."""
     contents: str = ""
     """The readable images' contents, as `twins.pack` makes them."""
 

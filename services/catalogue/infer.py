@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from services.catalogue.class_names import class_lists
 from services.catalogue.documents import Summary, View
 from services.labels.check import Rules
 from services.loop_config import LoopConfig, Task
@@ -21,6 +22,12 @@ class Inference:
 def infer(config: LoopConfig, summaries: Iterable[Summary]) -> Inference:
     """The task of loop.yaml, else boxes mean detection, else folders of images mean classification."""
     found = list(summaries)
+    lists = class_lists(found)
+    inference = _infer(config, found)
+    return replace(inference, view=replace(inference.view, class_lists=lists))
+
+
+def _infer(config: LoopConfig, found: Sequence[Summary]) -> Inference:
     boxes, files = sum(s.boxes for s in found), sum(s.label_files for s in found)
     folders = sorted({name for s in found for name in s.folders})
     if config.task:

@@ -8,11 +8,22 @@ from typing import Literal
 from services.labels.values import MOST_NAME, UNSAFE
 from services.names import CONFIG_FILE
 
-Kind = Literal["image", "label", "unknown", "misplaced", "unusable", "ignored"]
+Kind = Literal["image", "label", "class list", "unknown", "misplaced", "unusable", "ignored"]
 IMAGES, LABELS = "images/", "labels/"
 _IMAGE = {"jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"}
-_LABEL = {"json", "xml"}
-_IGNORED = {"thumbs.db", "desktop.ini", ".ds_store", ".gitkeep", ".amlignore", "license", "readme", "readme.md"}
+_LABEL = {"json", "jsonl", "xml", "txt", "csv", "tsv"}
+_LISTS, _LIST_NAMES = {"yaml", "yml", "names"}, {"classes.txt"}
+_IGNORED = {
+    "thumbs.db",
+    "desktop.ini",
+    ".ds_store",
+    ".gitkeep",
+    ".amlignore",
+    "license",
+    "readme",
+    "readme.md",
+    "readme.txt",
+}
 
 
 def kind_of(path: str, size: int) -> Kind:
@@ -23,8 +34,11 @@ def kind_of(path: str, size: int) -> Kind:
         return "ignored"
     if len(path) > MOST_NAME or UNSAFE.search(path) or {"..", "."} & set(path.split("/")):
         return "unusable"
+    is_list = extension in _LISTS or base.lower() in _LIST_NAMES
     if not path.startswith((IMAGES, LABELS)):
-        return "misplaced"
+        return "class list" if is_list and base == path else "misplaced"
+    if is_list:
+        return "class list"
     if extension in _IMAGE:
         return "image" if path.startswith(IMAGES) else "misplaced"
     return "label" if extension in _LABEL else "unknown"

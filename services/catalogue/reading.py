@@ -12,7 +12,9 @@ from services.catalogue.documents import MOST_PROBLEMS, ImageEntry, LabelEntry
 from services.catalogue.images import ImageFacts, Unreadable, read_facts
 from services.catalogue.paths import kind_of
 from services.cloud.ports import BlobInfo, BlobReader
+from services.config_file import MOST_BYTES
 from services.errors import ChangedMeanwhile, NotFound
+from services.labels.class_lists import read_class_list
 from services.labels.formats import OpenLabels, open_labels
 from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem, worst_first
@@ -44,6 +46,8 @@ class FileReader:
         try:
             if kind == "image":
                 return self._image(path, blob)
+            if kind == "class list":
+                return self._class_list(path, blob), []
             return self._labels(path, blob, options) if kind == "label" else self._other(path, blob)
         except (NotFound, ChangedMeanwhile):
             return None
@@ -109,6 +113,14 @@ class FileReader:
             found.take(reading)
         return found.entry(path, blob, opened), found.records
 
+    def _class_list(self, path: str, blob: BlobInfo) -> LabelEntry:
+        text = self._range(blob, 0, min(blob.size, MOST_BYTES + 1))
+        names, problems = read_class_list(path, text)
+        found = tuple(worst_first(problems, MOST_PROBLEMS))
+        codes = Counter(p.code for p in problems)
+        modified = blob.modified.timestamp()
+        return LabelEntry(path, blob.etag, modified, "class list", problems=found, codes=codes, class_list=names)
+
     def _stream(self, blob: BlobInfo) -> Iterator[bytes]:
         yield from self.data.stream(blob.name, etag=_quoted(blob.etag))
 
@@ -119,7 +131,7 @@ class FileReader:
         elif kind == "misplaced":
             trouble = problem("file-misplaced", path, expected="images/ or labels/", found=path)
         else:
-            trouble = problem("label-file-unknown", path, expected="an image, COCO or Pascal VOC", found=path)
+            trouble = problem("label-file-unknown", path, expected="an image or a label file", found=path)
         modified = blob.modified.timestamp()
         return LabelEntry(path, blob.etag, modified, problems=(trouble,), codes={trouble.code: 1}), []
 

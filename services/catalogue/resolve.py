@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from services.catalogue.class_names import with_names
 from services.catalogue.documents import MOST_PROBLEMS, Bucket, FiledRecord, ImageEntry, Summary, View
 from services.catalogue.images import ImageFacts
 from services.catalogue.match import Matcher
@@ -15,6 +16,7 @@ from services.catalogue.twins import pack
 from services.datasets.splits import NEGATIVE, Side
 from services.labels.annotation import Annotation
 from services.labels.check import Rules, check, without_duplicates
+from services.labels.class_lists import ClassList
 from services.labels.problems import CODES, problem, worst_first
 from services.names import digest
 from services.state import Problem
@@ -109,7 +111,7 @@ def _annotations(
         return (Annotation(name),) if name and _welcome(name, entry, view.rules, problems) else None
     best = max((c.modified, c.per_image, c.file) for c in claims)
     chosen = [c for c in claims if (c.modified, c.per_image, c.file) == best]
-    checked = [(c.file, each) for c in chosen for each in check(c.file, c.record, entry.facts.frame, view.rules)]
+    checked = [(c.file, each) for c in chosen for each in _checked(c, entry.facts, view.rules, view.class_lists)]
     found = list(without_duplicates(checked))
     problems += (f for f in found if isinstance(f, Problem))
     annotations = tuple(f for f in found if isinstance(f, Annotation))
@@ -119,6 +121,14 @@ def _annotations(
         f.severity == "error" for f in found if isinstance(f, Problem)
     )
     return None if said or view.rules.task not in _WITH_OBJECTS else ()
+
+
+def _checked(
+    filed: FiledRecord, facts: ImageFacts, rules: Rules, lists: Mapping[str, ClassList]
+) -> Iterator[Annotation | Problem]:
+    record, problems = with_names(filed, lists)
+    yield from problems
+    yield from check(filed.file, record, facts.frame, rules)
 
 
 def _fitting(
@@ -148,6 +158,7 @@ def facts_of(bucket: Bucket) -> Summary:
         boxes=sum(label.box is not None for filed in bucket.records for label in filed.record.labels),
         label_files=sum(kind_of(path, 1) == "label" for path in bucket.labels),
         folders=dict(folders),
+        class_lists={path: entry.class_list for path, entry in bucket.labels.items() if entry.class_list},
         contents=pack(entry.content for entry in bucket.images.values() if entry.facts),
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from services.labels.annotation import Annotation, Box
-from services.labels.frame import TOLERANCE, Frame, finite
+from services.labels.frame import TOLD, TOLERANCE, Frame, finite
 from services.labels.outlines import check_outlines
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, RawLabel
@@ -80,7 +80,7 @@ def _check_box(file: str, label: RawLabel, box: Box, frame: Frame) -> Iterator[A
     elif beyond > TOLERANCE:
         yield problem("box-outside", file, label.place, expected=expected, found=found)
     else:
-        if beyond > 0:
+        if beyond > TOLD:
             yield problem("box-clamped", file, label.place, expected=expected, found=found)
         yield from _normalised(file, label, box, frame)
 

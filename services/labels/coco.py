@@ -3,7 +3,7 @@
 Azure ML's own export has them in shares of the image. `labels.coordinates` in loop.yaml says which, or the file proves
 it: see `_unit`. Outlines are read where the options want them, or where an annotation has no box.
 
-The members come in any order (categories are often last), so annotations are kept as columns of numbers, 49 bytes
+The members come in any order (categories are often last), so annotations are kept as columns of numbers, 45 bytes
 each, until the file's end.
 """
 
@@ -67,7 +67,7 @@ class _Images:
 
     def __init__(self) -> None:
         self._at: array[int] = array("i")
-        self._names: list[str] = []
+        self._names, self._ends = bytearray(), array("q", [0])
         self._widths, self._heights, self._indices = array("i"), array("i"), array("i")
 
     def __contains__(self, image: int) -> bool:
@@ -75,14 +75,16 @@ class _Images:
 
     def add(self, image: int, name: str, size: tuple[int, int], index: int) -> None:
         self._at.extend([-1] * (image + 1 - len(self._at)))
-        self._at[image] = len(self._names)
-        self._names.append(name)
+        self._at[image] = len(self._widths)
+        self._names += name.encode()
+        self._ends.append(len(self._names))
         self._widths.append(size[0])
         self._heights.append(size[1])
         self._indices.append(index)
 
     def name(self, image: int) -> str:
-        return self._names[self._at[image]]
+        start, end = self._ends[self._at[image] : self._at[image] + 2]
+        return self._names[start:end].decode()
 
     def size(self, image: int) -> tuple[int, int]:
         return self._widths[self._at[image]], self._heights[self._at[image]]
@@ -103,7 +105,7 @@ class _Columns:
         self._categories: list[Key] = []
         self._category_numbers: dict[Key, int] = {}
         self._broken: dict[int, int] = {}
-        self._image, self._category, self._index = array("i"), array("i"), array("i")
+        self._category, self._index = array("i"), array("i")
         self._last, self._before = array("i"), array("i")
         self._crowd, self._boxes = array("b"), array("d")
         self._outlines = Outlines()
@@ -164,7 +166,6 @@ class _Columns:
 
     def _append(self, index: int, key: Key, category: Key, crowd: bool, box: Sequence[float]) -> None:
         image = self._number(key)
-        self._image.append(image)
         self._before.append(self._last[image])
         self._last[image] = len(self._index)
         self._category.append(self._category_number(category))
@@ -215,17 +216,19 @@ class _Columns:
             return self._options.coordinates
         if self._largest > 1 or not self._index:
             return "pixels"
-        return "normalised" if not self._whole and all(map(self._has_pixels, set(self._image))) else None
+        return "normalised" if not self._whole and all(map(self._has_pixels, self._numbers.values())) else None
 
     def _has_pixels(self, image: int) -> bool:
-        width, height = self._images.size(image) if image in self._images else (2, 2)
+        if image not in self._images or self._last[image] < 0:
+            return True
+        width, height = self._images.size(image)
         return width > 1 and height > 1
 
     def _records(self) -> Iterator[Reading]:
         for image in self._numbers.values():
             rows = self._rows(image)
             if image in self._images:
-                found = [self._label(row) for row in rows]
+                found = [self._label(image, row) for row in rows]
                 yield from (f for f in found if isinstance(f, Problem))
                 yield self._record(image, tuple(f for f in found if isinstance(f, RawLabel)), len(rows))
             elif rows:
@@ -246,7 +249,7 @@ class _Columns:
             row = self._before[row]
         return found[::-1]
 
-    def _label(self, row: int) -> RawLabel | Problem:
+    def _label(self, image: int, row: int) -> RawLabel | Problem:
         index, category = self._index[row], self._categories[self._category[row]]
         name = self._classes.get(category)
         if name is None:
@@ -257,7 +260,7 @@ class _Columns:
         place, crowd = f"annotations[{index}]", bool(self._crowd[row])
         if size is None:
             return RawLabel(name, (x, y, x + width, y + height), place, crowd, polygons, self._shares)
-        said = self._images.size(self._image[row])
+        said = self._images.size(image)
         if 0 not in said and said != size:
             expected, found = f"a mask of {said[0]} x {said[1]}, as the image is", f"{size[0]} x {size[1]}"
             return self._problem("polygon-invalid", f"{place}.segmentation", expected, found)

@@ -17,6 +17,7 @@ from services.labels.problems import problem
 from services.labels.record import OptionReader, Reader, Reading
 from services.labels.values import shown
 from services.labels.voc import VocReader
+from services.labels.yolo import YoloReader
 
 READERS: tuple[Reader, ...] = (
     CocoReader(),
@@ -25,7 +26,9 @@ READERS: tuple[Reader, ...] = (
     LabelStudioReader(),
     CvatReader(),
     LabelmeReader(),
+    YoloReader(),
 )
+"""The first that accepts a file reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,19 @@ def open_labels(file: str, size: int, limit: int, chunks: Iterator[bytes], optio
         head += chunk
         if len(head) >= HEAD:
             break
-    for reader in READERS:
-        if reader.accepts(head[:HEAD]):
-            told = reader.told(options) if isinstance(reader, OptionReader) else reader
-            return OpenLabels(reader.name, reader.per_image, told.read(file, chain((head,), chunks)))
+    if reader := reader_of(file, head[:HEAD]):
+        told = reader.told(options) if isinstance(reader, OptionReader) else reader
+        return OpenLabels(reader.name, reader.per_image, told.read(file, chain((head,), chunks)))
     tried = ", ".join(reader.name for reader in READERS)
     found = "an empty file" if not head else f"a file that begins with {shown(head)}"
     return _closed(problem("label-file-unknown", file, expected=f"one of {tried}", found=found))
+
+
+def reader_of(file: str, head: bytes) -> Reader | None:
+    """By content; but of an empty file only its name tells that it is one of YOLO's, for an image of nothing."""
+    if not head.strip() and file.lower().endswith(".txt"):
+        return YoloReader()
+    return next((reader for reader in READERS if reader.accepts(head)), None)
 
 
 def _closed(reading: Reading) -> OpenLabels:

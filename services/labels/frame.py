@@ -11,6 +11,8 @@ from services.labels.record import RawLabel
 
 TOLERANCE = 1.0
 """Pixels that a label may reach beyond its image and be cut: tools round, and some count from one."""
+TOLD = 0.01
+"""Pixels beyond that are not worth a note: shares with six digits round to that."""
 _DIGITS = 6
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from services.labels.annotation import Annotation, Polygon
-from services.labels.frame import TOLERANCE, Frame, finite
+from services.labels.frame import TOLD, TOLERANCE, Frame, finite
 from services.labels.problems import problem
 from services.labels.record import RawLabel
 from services.labels.values import bounds, shown
@@ -42,7 +42,7 @@ def _check(file: str, label: RawLabel, number: int, polygon: Polygon, frame: Fra
         yield problem("polygon-invalid", file, place, expected=expected, found=shown(polygon))
         return
     beyond = frame.beyond(bounds([polygon]))
-    if beyond > 0:
+    if beyond > TOLD:
         code = "polygon-outside" if beyond > TOLERANCE else "polygon-clamped"
         expected = f"points within {frame.width} x {frame.height} pixels"
         yield problem(code, file, place, expected=expected, found=f"one {beyond:g} pixels beyond")

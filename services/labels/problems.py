@@ -52,6 +52,14 @@ CODES: dict[str, Code] = {
     "automl-structure": Code("error", "Each line is an object with an image_url and a label."),
     "label-studio-structure": Code("error", "Export as JSON: a list of tasks, each with data and annotations."),
     "cvat-structure": Code("error", "Export as CVAT for images 1.1; videos and their tracks are not read."),
+    "yolo-line-invalid": Code(
+        "error", "Each line is a class and x, y, width, height, or a class and an outline's points."
+    ),
+    "class-list-invalid": Code("warning", "Give data.yaml its names, as a list or by number, or remove the file."),
+    "class-names-missing": Code(
+        "error", "Upload data.yaml, classes.txt or obj.names; the labels are kept until it comes."
+    ),
+    "class-number-unknown": Code("error", "Add the class to the list of names, or correct the number."),
     "labelme-structure": Code("error", "A LabelMe file is an object with the list shapes."),
     "class-invalid": Code("error", "A class is a text of 1 to 256 characters without control characters."),
     "class-unknown": Code("error", "Correct the class, or add it to classes in loop.yaml."),

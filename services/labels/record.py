@@ -37,6 +37,8 @@ class ImageRecord:
     height: int = 0
     broken: int = 0
     """Annotations of this image that were quarantined: an image that has only such is no negative."""
+    numbered: bool = False
+    """Whether the labels are numbers of classes, whose names another file says."""
 
 
 Reading = ImageRecord | Problem

@@ -101,6 +101,7 @@ CVAT = """<?xml version="1.0" encoding="utf-8"?>
   </image>
 </annotations>
 """
+YOLO = "0 0.5 0.5 0.25 0.125\n3 0.1 0.1 0.5 0.1 0.5 0.9\n"
 LABELME: dict[str, Any] = json.loads(r"""{
   "version": "5.5.0",
   "flags": {"blurred": false},
@@ -138,6 +139,7 @@ LABELME: dict[str, Any] = json.loads(r"""{
 SAMPLES: dict[str, bytes] = {
     "coco": COCO.encode(),
     "voc": VOC.encode(),
+    "yolo": YOLO.encode(),
     "cvat": CVAT.encode(),
     "labelme": json.dumps(LABELME).encode(),
     "label-studio": json.dumps(LABEL_STUDIO).encode(),

@@ -304,7 +304,7 @@ def test_one_bad_object_is_quarantined_and_the_rest_kept(old: str, new: str, cod
         (b"<annotated/>", "voc-structure"),
         (b"<" * 1000, "xml-invalid"),
         (b"", "label-file-unknown"),
-        (b"1 0.5 0.5 0.2 0.2", "label-file-unknown"),
+        (b"1 0.5 0.5 0.2", "label-file-unknown"),
         (b"[1, 2]", "label-file-unknown"),
     ],
 )
