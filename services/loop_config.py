@@ -87,12 +87,16 @@ class Limits(_Part):
 
 
 class EarlyTermination(_Part):
-    """Bandit policy: a trial too far behind the best is stopped."""
+    """When a trial is stopped before its end: too far behind the best, below the median, or among the worst."""
 
+    policy: Literal["bandit", "median_stopping", "truncation_selection"] = "bandit"
+    """Azure ML's policies: behind the best by slack_factor, below the median, or in the worst truncation_percentage."""
     evaluation_interval: int = Field(2, ge=1)
     """How often, in reported metrics, the policy looks."""
     slack_factor: float = Field(0.2, gt=0)
-    """How far behind the best, as a ratio, a trial may be."""
+    """How far behind the best, as a ratio, the bandit policy lets a trial be."""
+    truncation_percentage: int = Field(20, ge=1, le=99)
+    """Share of the running trials, the worst, that truncation selection stops at each look."""
     delay_evaluation: int = Field(6, ge=0)
     """Reported metrics before the policy looks for the first time."""
 

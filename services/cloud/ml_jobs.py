@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.cloud.ml_client import load_sdk
-from services.cloud.ports import AutoMLJobSpec
+from services.cloud.ports import AutoMLJobSpec, EarlyTerminationSpec
 from services.distributions import Distribution
 
 LABEL_COLUMN = "label"
@@ -51,17 +51,22 @@ def _settings(job: Any, spec: AutoMLJobSpec) -> None:
 
 def _sweep(job: Any, spec: AutoMLJobSpec) -> None:
     from azure.ai.ml.automl import SearchSpace
-    from azure.ai.ml.sweep import BanditPolicy
 
     spaces = [SearchSpace(**{n: _distribution(d) for n, d in space.items()}) for space in spec.search_space]
     job.extend_search_space(spaces)
-    stop = spec.early_termination
-    policy = stop and BanditPolicy(
-        evaluation_interval=stop.evaluation_interval,
-        slack_factor=stop.slack_factor,
-        delay_evaluation=stop.delay_evaluation,
-    )
-    job.set_sweep(sampling_algorithm=spec.sampling.capitalize(), early_termination=policy)
+    stop = spec.early_termination and _early_termination(spec.early_termination)
+    job.set_sweep(sampling_algorithm=spec.sampling.capitalize(), early_termination=stop)
+
+
+def _early_termination(stop: EarlyTerminationSpec) -> Any:
+    from azure.ai.ml.sweep import BanditPolicy, MedianStoppingPolicy, TruncationSelectionPolicy
+
+    when = {"evaluation_interval": stop.evaluation_interval, "delay_evaluation": stop.delay_evaluation}
+    if stop.policy == "median_stopping":
+        return MedianStoppingPolicy(**when)
+    if stop.policy == "truncation_selection":
+        return TruncationSelectionPolicy(truncation_percentage=stop.truncation_percentage, **when)
+    return BanditPolicy(slack_factor=stop.slack_factor, **when)
 
 
 def _distribution(distribution: Distribution) -> Any:

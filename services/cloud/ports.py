@@ -168,12 +168,16 @@ class ComputeSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class BanditSpec:
-    """Azure ML's bandit early termination policy."""
+class EarlyTerminationSpec:
+    """One of Azure ML's early termination policies."""
 
+    policy: Literal["bandit", "median_stopping", "truncation_selection"]
     evaluation_interval: int
-    slack_factor: float
     delay_evaluation: int
+    slack_factor: float = 0.2
+    """Of the bandit policy."""
+    truncation_percentage: int = 20
+    """Of truncation selection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,7 @@ class AutoMLJobSpec:
     sampling: str
     parameters: Mapping[str, object] = field(default_factory=dict)
     search_space: Sequence[Mapping[str, Distribution]] = ()
-    early_termination: BanditSpec | None = None
+    early_termination: EarlyTerminationSpec | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from services.cloud.ports import AutoMLJobSpec, BanditSpec, ComputeSpec
+from services.cloud.ports import AutoMLJobSpec, ComputeSpec, EarlyTerminationSpec
 from services.distributions import Distribution
 from services.loop_config import LoopConfig, Task, Training
 from services.names import digest
@@ -99,7 +99,7 @@ def job_spec(loop: str, config: LoopConfig, version: DatasetVersion, run: Traini
         sampling=training.sampling,
         parameters=training.parameters,
         search_space=sweep(training, version.task),
-        early_termination=_bandit(training),
+        early_termination=_early_termination(training),
         tags={
             "visionloop_loop": loop,
             "visionloop_run": str(run.number),
@@ -137,16 +137,16 @@ def _concurrent(training: Training) -> int:
     return min(training.limits.max_concurrent_trials, training.limits.max_trials)
 
 
-def _bandit(training: Training) -> BanditSpec | None:
+def _early_termination(training: Training) -> EarlyTerminationSpec | None:
     policy = training.early_termination
     if policy is None:
         return None
-    return BanditSpec(policy.evaluation_interval, policy.slack_factor, policy.delay_evaluation)
+    return EarlyTerminationSpec(**policy.model_dump())
 
 
 def _recipe(training: Training, version: DatasetVersion) -> dict[str, object]:
     check_training(training, version.task)
-    bandit = _bandit(training)
+    stop = _early_termination(training)
     return {
         "task": version.task,
         "classes": version.classes,
@@ -155,5 +155,5 @@ def _recipe(training: Training, version: DatasetVersion) -> dict[str, object]:
         "sampling": training.sampling,
         "parameters": training.parameters,
         "sweep": [{n: [d.kind, *d.arguments] for n, d in space.items()} for space in sweep(training, version.task)],
-        "early_termination": asdict(bandit) if bandit else None,
+        "early_termination": asdict(stop) if stop else None,
     }

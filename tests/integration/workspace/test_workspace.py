@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from services.cloud.ml import AzureWorkspace
-from services.cloud.ports import AutoMLJobSpec, BanditSpec, ComputeSpec, DeploymentSpec, TableAsset
+from services.cloud.ports import AutoMLJobSpec, ComputeSpec, DeploymentSpec, EarlyTerminationSpec, TableAsset
 from services.cloud.scoring import EndpointScorer
 from services.errors import Conflict, NotFound, Upstream, UpstreamBusy, UpstreamRefused
 from services.settings import Settings
@@ -50,7 +50,7 @@ def spec(name: str, **changes: Any) -> AutoMLJobSpec:
         "trial_timeout_minutes": 30,
         "sampling": "random",
         "search_space": [read_space({"model_name": ["yolov5"], "learning_rate": "uniform(0.001, 0.01)"})],
-        "early_termination": BanditSpec(2, 0.2, 6),
+        "early_termination": EarlyTerminationSpec("bandit", 2, 6),
         "tags": {"visionloop_loop": "nuts"},
     }
     return AutoMLJobSpec(**fields | changes)

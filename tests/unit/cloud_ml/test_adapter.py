@@ -12,7 +12,7 @@ import pytest
 from services.cloud.ml import _name_and_version, _state, _time
 from services.cloud.ml_client import translated
 from services.cloud.ml_jobs import automl_job
-from services.cloud.ports import AutoMLJobSpec, BanditSpec
+from services.cloud.ports import AutoMLJobSpec, EarlyTerminationSpec
 from services.distributions import Distribution
 from services.errors import (
     Conflict,
@@ -74,7 +74,7 @@ def test_the_published_sample_sweep_is_sent_as_the_sdk_writes_it() -> None:
     sizes = {"optimizer": ["sgd", "adam", "adamw"], "min_size": [600, 800]}
     made = spec(
         search_space=[read_space(yolo), read_space({**rcnn, **sizes})],
-        early_termination=BanditSpec(2, 0.2, 6),
+        early_termination=EarlyTerminationSpec("bandit", 2, 6),
         max_trials=10,
     )
     details = body(made)["taskDetails"]
@@ -96,6 +96,24 @@ def test_the_published_sample_sweep_is_sent_as_the_sdk_writes_it() -> None:
     assert (policy["policyType"], policy["evaluationInterval"]) == ("Bandit", 2)
     assert (policy["slackFactor"], policy["delayEvaluation"]) == (0.2, 6)
     assert details["limitSettings"] == {"maxConcurrentTrials": 2, "maxTrials": 10, "timeout": "PT1H30M"}
+
+
+@pytest.mark.parametrize(
+    ("stop", "sent"),
+    [
+        (EarlyTerminationSpec("median_stopping", 1, 5), {"policyType": "MedianStopping"}),
+        (
+            EarlyTerminationSpec("truncation_selection", 1, 5, truncation_percentage=30),
+            {"policyType": "TruncationSelection", "truncationPercentage": 30},
+        ),
+    ],
+)
+def test_the_other_policies_too(stop: EarlyTerminationSpec, sent: dict[str, Any]) -> None:
+    space = [read_space({"learning_rate": "uniform(0.001, 0.01)"})]
+    details = body(spec(search_space=space, early_termination=stop, sampling="bayesian"))["taskDetails"]
+    assert details["sweepSettings"]["samplingAlgorithm"] == "Bayesian"
+    policy = details["sweepSettings"]["earlyTermination"]
+    assert {"evaluationInterval": 1, "delayEvaluation": 5, **sent}.items() <= policy.items()
 
 
 @pytest.mark.parametrize(
