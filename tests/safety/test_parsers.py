@@ -18,6 +18,9 @@ from services.catalogue.images import Unreadable, read_facts
 from services.commands import Asked, read_asked
 from services.config_file import read_config
 from services.errors import BadRequest
+from services.labels.class_lists import read_class_list
+from services.labels.problems import CODES
+from services.labels.values import class_name
 from services.loop_config import LoopConfig
 from services.names import is_loop_name, job_name
 from services.wake import read_wake
@@ -75,6 +78,20 @@ def config(data: bytes) -> None:
         assert (each.code, each.file) == ("config-invalid", "loop.yaml")
         assert len(each.expected + each.found) < 2000
         json.dumps(each.model_dump())
+
+
+CLASS_LISTS = [
+    b"nc: 2\nnames:\n  0: nut\n  1: 'bolt'\n",
+    b"train: ../x\nnames: [nut, bolt]\n",
+    b"nut\nbolt\n\nwasher \n",
+]
+
+
+def class_list(data: bytes) -> None:
+    for file in ("labels/data.yaml", "labels/classes.txt"):
+        found, problems = read_class_list(file, data)
+        assert {p.code for p in problems} <= CODES.keys()
+        assert all(number >= 0 and class_name(name) == name for number, name in found.items())
 
 
 WAKES = [b'{"loop": "cards", "reason": "a blob changed"}']
@@ -135,6 +152,7 @@ def _event(data: bytes) -> tuple[str, Any]:
 PARSERS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
     "image header": (header, IMAGES),
     "loop.yaml": (config, CONFIGS),
+    "class list": (class_list, CLASS_LISTS),
     "wake": (wake, WAKES),
     "command": (command, COMMANDS),
     "event": (event, EVENTS),
