@@ -13,6 +13,7 @@ from services.labels.heads import HEAD
 from services.labels.label_studio import LabelStudioReader
 from services.labels.labelme import LabelmeReader
 from services.labels.options import DEFAULT, Options
+from services.labels.per_image import PerImageReader
 from services.labels.problems import problem
 from services.labels.record import OptionReader, Reader, Reading
 from services.labels.values import shown
@@ -26,6 +27,7 @@ READERS: tuple[Reader, ...] = (
     LabelStudioReader(),
     CvatReader(),
     LabelmeReader(),
+    PerImageReader(),
     YoloReader(),
 )
 """The first that accepts a file reads it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.labels.json_stream import in_steps
 
@@ -65,7 +65,8 @@ def _children(source: _Source) -> Iterator[Element]:
 
     path: list[Element] = []
     elements = 0
-    for event, element in iterparse(source, events=("start", "end"), forbid_dtd=True):
+    bytes_too: Any = source  # its types ask for a file of text
+    for event, element in iterparse(bytes_too, events=("start", "end"), forbid_dtd=True):
         if event == "start":
             path.append(element)
             elements += 1

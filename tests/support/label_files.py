@@ -136,12 +136,27 @@ LABELME: dict[str, Any] = json.loads(r"""{
   "imageHeight": 48,
   "imageWidth": 64
 }""")
+PER_IMAGE: dict[str, Any] = {
+    "visionloop": 1,
+    "image": "belt/a.jpg",
+    "width": 64,
+    "height": 48,
+    "unit": "pixels",
+    "labels": [
+        {"label": "nut", "box": [10, 20, 30.5, 40], "crowd": True},
+        {"label": "bolt", "polygon": [[1, 2, 3, 4, 5, 1], [10, 10, 20, 10, 15, 20.5]]},
+        {"label": "rusty"},
+    ],
+    "negative": False,
+    "source": "a script",
+}
 SAMPLES: dict[str, bytes] = {
     "coco": COCO.encode(),
     "voc": VOC.encode(),
     "yolo": YOLO.encode(),
     "cvat": CVAT.encode(),
     "labelme": json.dumps(LABELME).encode(),
+    "visionloop": json.dumps(PER_IMAGE).encode(),
     "label-studio": json.dumps(LABEL_STUDIO).encode(),
     "automl-jsonl": "\n".join(map(json.dumps, AUTOML)).encode(),
 }

@@ -27,4 +27,4 @@ def test_the_examples_are_read_as_they_stand() -> None:
         found = list(opened.readings)
         assert found
         assert all(isinstance(f, ImageRecord) for f in found)
-    assert formats == ["coco", "voc", "automl-jsonl", "label-studio", "cvat", "labelme"]
+    assert formats == ["coco", "voc", "automl-jsonl", "label-studio", "cvat", "labelme", "visionloop", "visionloop"]
