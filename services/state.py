@@ -168,6 +168,8 @@ class TrainingRun(Part):
     started: datetime | None = None
     finished: datetime | None = None
     reason: str = ""
+    waiting: str = ""
+    """Why the job waits for a machine for long, where it does and that was told."""
     failure: FailureKind | None = None
     """Why it has no model, where it has none."""
     help: str = ""

@@ -16,7 +16,15 @@ from emulator.azure_ml.connections import cut
 from emulator.azure_ml.errors import AzureError
 
 Kind = Literal[
-    "refuse", "delay", "error_after_accept", "reset", "fail_job", "fail_deployment", "slow_deployment", "drop_event"
+    "refuse",
+    "delay",
+    "error_after_accept",
+    "reset",
+    "fail_job",
+    "starve_job",
+    "fail_deployment",
+    "slow_deployment",
+    "drop_event",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 REQUEST_KINDS: tuple[Kind, ...] = ("refuse", "delay", "error_after_accept", "reset")
@@ -82,6 +90,10 @@ class Faults:
     def job_failure(self, job: str, step: str = "prepare") -> Rule | None:
         """The rule by which a job is to fail at a step."""
         return self.spend(("fail_job",), job, step=step)
+
+    def starvation(self, job: str) -> Rule | None:
+        """The rule by which a job is to wait for a machine."""
+        return self.spend(("starve_job",), job)
 
     def deployment_delay(self, slot: str) -> float:
         """Seconds for which a slot is to stay in creation."""

@@ -10,6 +10,7 @@ import queue
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +18,7 @@ from typing import Any, cast
 from emulator.azure_ml import sweep
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.errors import AzureError
-from emulator.azure_ml.faults import Faults
+from emulator.azure_ml.faults import Faults, Rule
 from emulator.azure_ml.processes import end_tree
 from emulator.azure_ml.runs import FINISHED, Runs
 from emulator.azure_ml.tables import Tables
@@ -120,6 +121,10 @@ class Runner:
 
     def _run(self, name: str) -> None:
         body = self._runs.get(name) or {}
+        if rule := self._faults.starvation(name):
+            self._starve(name, str(body["properties"].get("computeId")).rpartition("/")[2], rule)
+        if self._runs.status(name) in FINISHED:
+            return
         if rule := self._faults.job_failure(name):
             raise JobFailed(rule.code, rule.message)
         self._runs.move(name, "Preparing")
@@ -138,6 +143,14 @@ class Runner:
             self._end(name, "Completed", {})
             return
         self._finish(name, self._train(name, names))
+
+    def _starve(self, name: str, compute: str, rule: Rule) -> None:
+        """Leave the job in the queue; its cluster says why, and the job nothing, as in Azure."""
+        self._runs.note_compute(compute, [{"error": {"code": rule.code, "message": rule.message}}])
+        ends = time.monotonic() + rule.seconds
+        while time.monotonic() < ends and not self._stopping and self._runs.status(name) not in FINISHED:
+            time.sleep(0.05)
+        self._runs.note_compute(compute, [])
 
     def _prepare(self, name: str, details: dict[str, Any]) -> list[str]:
         """Write job.json; returns the names of the trials."""

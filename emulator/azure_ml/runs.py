@@ -100,6 +100,14 @@ class Runs:
                 body["internal"].update(fields)
                 self._store.put("jobs", name, body)
 
+    def note_compute(self, name: str, errors: list[Body]) -> None:
+        """What a cluster says of machines that it could not get."""
+        with self._store.lock:
+            body = self._store.get("computes", name)
+            if body is not None:
+                body["properties"].setdefault("properties", {})["errors"] = errors
+                self._store.put("computes", name, body)
+
     def add_metrics(self, name: str, step: int, metrics: dict[str, float]) -> None:
         """Append one step's metrics to a run."""
         with self._store.lock:

@@ -214,6 +214,8 @@ class FakeWorkspace(_Hooked):
         self.tables: dict[tuple[str, str], TableAsset] = {}
         self.computes: dict[str, ComputeSpec] = {}
         self.compute_problems: dict[str, str] = {}
+        self.starving: dict[str, str] = {}
+        """Why a cluster gets no machines, by its name."""
         self.missing_tables: set[tuple[str, str]] = set()
         self.jobs: dict[str, JobView] = {}
         self.specs: dict[str, AutoMLJobSpec] = {}
@@ -241,6 +243,10 @@ class FakeWorkspace(_Hooked):
     def compute_problem(self, spec: ComputeSpec) -> str:
         with self._outside("compute_problem"):
             return self.compute_problems.get(spec.name, "")
+
+    def compute_errors(self, name: str) -> Sequence[str]:
+        with self._outside("compute_errors"):
+            return [found] if (found := self.starving.get(name)) else []
 
     def has_table(self, name: str, version: str) -> bool:
         with self._outside("has_table"):

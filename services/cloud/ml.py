@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from services.cloud.ml_client import build_client, mlflow_run, translated
-from services.cloud.ml_compute import compute_problem
+from services.cloud.ml_compute import compute_errors, compute_problem
 from services.cloud.ml_errors import job_error, trial_errors
 from services.cloud.ml_jobs import automl_job
 from services.cloud.ports import (
@@ -166,6 +166,10 @@ class AzureWorkspace:
     def compute_problem(self, spec: ComputeSpec) -> str:
         """See `Workspace`."""
         return compute_problem(self._client, spec)
+
+    def compute_errors(self, name: str) -> Sequence[str]:
+        """See `Workspace`."""
+        return compute_errors(self._client, name)
 
     def has_table(self, name: str, version: str) -> bool:
         """See `Workspace`."""

@@ -3,6 +3,8 @@
 What cannot be looked up is no reason against it: the job's own answer is the last word.
 """
 
+# ruff: noqa: SLF001 - see `compute_errors`
+
 from __future__ import annotations
 
 from contextlib import suppress
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.cloud.ml_client import translated
 from services.cloud.ports import ComputeSpec
+from services.cloud.upstream import clean
 from services.errors import NotFound, VisionloopError
 
 if TYPE_CHECKING:
@@ -34,6 +37,23 @@ def compute_problem(client: MLClient, spec: ComputeSpec) -> str:
     if str(found.provisioning_state).lower() == "failed":
         return f"Compute {spec.name} is in the state Failed: delete it, and it is created anew"
     return ""
+
+
+def compute_errors(client: MLClient, name: str) -> list[str]:
+    """What a cluster says of machines that it could not get; a queued job only waits, and its own status is silent.
+
+    The public `get` drops these errors, which Azure has at `properties.properties.errors`.
+    """
+    operations: Any = client.compute
+    with suppress(VisionloopError), translated(f"Looking for errors of compute {name}"):
+        found = operations._operation.get(client.resource_group_name, client.workspace_name, name).as_dict()
+        errors = ((found.get("properties") or {}).get("properties") or {}).get("errors") or []
+        return [_words(error.get("error") or {}) for error in errors]
+    return []
+
+
+def _words(error: dict[str, Any]) -> str:
+    return clean(f"{error.get('code') or 'Error'}: {error.get('message') or ''}")
 
 
 def _creation_problem(client: MLClient, spec: ComputeSpec) -> str:

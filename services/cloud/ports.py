@@ -262,6 +262,10 @@ class Workspace(Protocol):
         """What keeps the cluster from training, in a sentence; empty where it exists or can be created."""
         ...
 
+    def compute_errors(self, name: str) -> Sequence[str]:
+        """Why a cluster gets no machines, by its own words; empty where it has none, or is not there."""
+        ...
+
     def has_table(self, name: str, version: str) -> bool:
         """Whether a data asset is registered."""
         ...

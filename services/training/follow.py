@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from services.cloud.ports import BestChild, JobView
 from services.context import LoopContext
-from services.decisions.failures import failure
+from services.decisions.failures import Evidence, classify, failure
 from services.errors import VisionloopError
 from services.names import model_name
 from services.state import ModelRef, TrainingRun
@@ -14,6 +14,8 @@ from services.training import outcome
 
 READ_LAG = timedelta(minutes=5)
 """A job that was submitted this recently, and is not found, may only be not visible yet."""
+LONG_WAIT = timedelta(minutes=30)
+"""A cluster needs about five minutes to start a machine; after this long something is in the way."""
 TAG_LAG = timedelta(minutes=1)
 """A job that ended this recently, and names no best trial, may only not have been told of it yet."""
 
@@ -38,7 +40,22 @@ def follow(context: LoopContext, run: TrainingRun) -> float:
     if (run.phase, run.started) != (view.status, view.started):
         run.phase, run.started = view.status, view.started
         context.save()
+    if view.phase == "waiting" and not run.waiting and context.now - (run.submitted or context.now) >= LONG_WAIT:
+        _tell_waiting(context, run)
     return context.cloud.settings.poll_seconds
+
+
+def _tell_waiting(context: LoopContext, run: TrainingRun) -> None:
+    """Once: a job without quota or capacity does not fail, it waits for days and costs nothing."""
+    name = context.config.training.compute.name
+    errors = context.cloud.workspace.compute_errors(name)
+    found = classify(Evidence((), "; ".join(errors)))
+    said = "; ".join(errors) or "the cluster gives no reason"
+    since = f"Training run {run.number} has waited for a machine of {name} since {run.submitted:%Y-%m-%d %H:%M} UTC"
+    run.waiting = f"{since}: {said}"
+    told = {"failure": found.kind, "help": found.help} if errors else {}
+    context.tell("training.waiting", run.waiting, **told, **outcome.about(run))
+    context.save()
 
 
 def _vanished(context: LoopContext, run: TrainingRun) -> float:

@@ -12,6 +12,7 @@ KINDS = {
     "catalogue.problems": "uploads were skipped or quarantined, with file, place, expected and found",
     "dataset.registered": "a dataset version is registered in Azure ML",
     "training.started": "a training job was submitted",
+    "training.waiting": "a training job has waited long for a machine, told once",
     "training.completed": "a training job ended with a model",
     "training.failed": "a training job ended without one",
     "training.dry_run": "what would have been submitted, were training.dry_run false",

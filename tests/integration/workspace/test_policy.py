@@ -23,7 +23,7 @@ from services.training.stage import TrainingStage
 from services.wake import Waker
 from tests.integration.workspace.conftest import FOLDER
 from tests.support.azure_ml_process import AzureML
-from tests.support.stages import LOOP, World, state, version
+from tests.support.stages import LOOP, World, run, state, version
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # azure-ai-ml's own deprecations
 Make = Callable[..., World]
@@ -125,6 +125,21 @@ def test_a_job_that_says_completed_though_its_trials_failed_is_bad_data(
     assert only.reason.endswith("image 7 is broken")
 
 
+def test_a_job_that_waits_for_quota_says_so_once_and_goes_on(
+    make: Make, emulator: AzureML, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "LONG_WAIT", timedelta())
+    fault = {"kind": "starve_job", "path": f"vl-{LOOP}-", "seconds": 1.5, "code": "ClusterCoreQuotaReached"}
+    emulator.request("POST", "/emulator/faults", fault | {"message": "0 of 4 cores"})
+    world = make("waits")
+    world.edit(lambda s: s.runs.append(run(10, status="failed")))  # so that the model has a version of its own
+    wake_until(world, ended(2))
+    [told] = [e.data for e in world.events if e.type == "visionloop.training.waiting"]
+    assert told["reason"].endswith("UTC: ClusterCoreQuotaReached: 0 of 4 cores")
+    assert told["failure"] == "quota"
+    assert world.state.runs[1].status == "completed"
+
+
 def test_a_job_cancelled_outside_is_followed_and_not_repeated(make: Make, workspace: AzureWorkspace) -> None:
     world = make("cancelled outside", parameters={"advanced_settings": '{"pause": 2.0}'})
     wake_until(world, lambda s: s.active_run and s.active_run.phase == "Running")
@@ -162,7 +177,7 @@ def test_train_now_twice_is_one_job(make: Make, emulator: AzureML) -> None:
     for _ in range(3):
         world.wake()
     [only] = world.state.runs
-    assert only.status == "completed"
+    assert only.status == "completed", only.reason
     assert starts(emulator, only.job) == 1
     told = [str(e.data["reason"]) for e in world.events if e.type == "visionloop.training.held"]
     assert any("was trained with these settings by run 1 (completed" in reason for reason in told)

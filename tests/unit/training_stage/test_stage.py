@@ -157,6 +157,37 @@ def test_a_job_that_yields_no_model_fails_the_run_and_is_never_repeated(
     assert "was trained with these settings by run 1" in w.state.reasons["training"]
 
 
+def waiting(w: World) -> None:
+    job = active(w)
+    w.fake.workspace.jobs[job] = replace(w.fake.workspace.jobs[job], status="Queued", phase="waiting")
+
+
+def test_a_job_that_waits_long_for_a_machine_says_why_once() -> None:
+    w = world()
+    w.wake()
+    waiting(w)
+    w.fake.workspace.starving["gpu-cluster"] = "AllocationFailed: none left in this region"
+    w.wakes(3, every=500)
+    assert "training.waiting" not in w.kinds
+    w.wakes(3, every=500)
+    [told] = [e.data for e in w.events if e.type == "visionloop.training.waiting"]
+    assert told["reason"] == (
+        "Training run 1 has waited for a machine of gpu-cluster since 2026-01-01 12:00 UTC: "
+        "AllocationFailed: none left in this region"
+    )
+    assert told["failure"] == "capacity"
+    assert w.state.runs[0].active
+
+
+def test_a_cluster_that_gives_no_reason_is_said_to() -> None:
+    w = world()
+    w.wake()
+    waiting(w)
+    w.wakes(2, every=2000)
+    assert w.state.runs[0].waiting.endswith("UTC: the cluster gives no reason")
+    assert "help" not in w.events[-1].data
+
+
 def test_a_job_that_is_not_visible_yet_is_waited_for() -> None:
     w = world()
     w.wake()
