@@ -149,7 +149,7 @@ def _alone(files: Mapping[str, Path], told: Told) -> _Looking:
     plain = _reader(files, told)
     [blob] = plain.data.list()
     read = plain.read(path := blob.name.removeprefix(f"{LOOP}/"), blob)
-    records = read[1] if isinstance(read, tuple) else []
+    records = [filed.record for filed in read[1]] if isinstance(read, tuple) else []
     found = {_image_of(path, r): ImageFacts("", r.width, r.height) for r in records if r.width and r.height}
     images = {name: facts for name, facts in found.items() if kind_of(name, 1) == "image"}
     reader = _Imagining(plain.data, plain.settings, images=images)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.catalogue.cut_off import TAIL, cut_off, ends_well
-from services.catalogue.documents import MOST_PROBLEMS, ImageEntry, LabelEntry
+from services.catalogue.documents import MOST_PROBLEMS, FiledRecord, ImageEntry, LabelEntry
 from services.catalogue.images import ImageFacts, Unreadable, read_facts
 from services.catalogue.paths import kind_of
 from services.cloud.ports import BlobInfo, BlobReader
@@ -22,7 +22,7 @@ from services.labels.record import ImageRecord
 from services.settings import Settings
 from services.state import Problem
 
-Read = ImageEntry | tuple[LabelEntry, list[ImageRecord]]
+Read = ImageEntry | tuple[LabelEntry, list[FiledRecord]]
 
 
 class _Refused(Exception):
@@ -105,13 +105,13 @@ class FileReader:
             digest.update(chunk)
         return digest.hexdigest()
 
-    def _labels(self, path: str, blob: BlobInfo, options: Options) -> tuple[LabelEntry, list[ImageRecord]]:
+    def _labels(self, path: str, blob: BlobInfo, options: Options) -> tuple[LabelEntry, list[FiledRecord]]:
         chunks = self._stream(blob)
         opened = open_labels(path, blob.size, self.settings.max_label_file_bytes, chunks, options)
-        found = _Collected()
+        found = _Collected(path, blob, opened)
         for reading in opened.readings:
             found.take(reading)
-        return found.entry(path, blob, opened), found.records
+        return found.entry(), found.records
 
     def _class_list(self, path: str, blob: BlobInfo) -> LabelEntry:
         text = self._range(blob, 0, min(blob.size, MOST_BYTES + 1))
@@ -124,7 +124,7 @@ class FileReader:
     def _stream(self, blob: BlobInfo) -> Iterator[bytes]:
         yield from self.data.stream(blob.name, etag=_quoted(blob.etag))
 
-    def _other(self, path: str, blob: BlobInfo) -> tuple[LabelEntry, list[ImageRecord]]:
+    def _other(self, path: str, blob: BlobInfo) -> tuple[LabelEntry, list[FiledRecord]]:
         kind = kind_of(path, blob.size)
         if kind == "unusable":
             trouble = problem("name-unusable", path, expected="a plain name of at most 1024 characters", found=path)
@@ -139,25 +139,28 @@ class FileReader:
 class _Collected:
     """What a label file yields; of its problems the worst are kept."""
 
-    def __init__(self) -> None:
-        self.records: list[ImageRecord] = []
+    def __init__(self, path: str, blob: BlobInfo, opened: OpenLabels) -> None:
+        self._path, self._blob, self._opened = path, blob, opened
+        self._modified = blob.modified.timestamp()
+        self.records: list[FiledRecord] = []
         self._problems: list[Problem] = []
         self._codes: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
 
     def take(self, reading: ImageRecord | Problem) -> None:
         if isinstance(reading, ImageRecord):
-            self.records.append(reading)
+            filed = FiledRecord.of(self._path, self._modified, reading, per_image=self._opened.per_image)
+            self.records.append(filed)
             return
         self._codes[reading.code] += 1
         if self._kept[reading.severity] < MOST_PROBLEMS:  # many notes must not hide an error behind them
             self._kept[reading.severity] += 1
             self._problems.append(reading)
 
-    def entry(self, path: str, blob: BlobInfo, opened: OpenLabels) -> LabelEntry:
-        problems = tuple(worst_first(self._problems, MOST_PROBLEMS))
-        modified = blob.modified.timestamp()
-        return LabelEntry(path, blob.etag, modified, opened.format, opened.per_image, problems, self._codes)
+    def entry(self) -> LabelEntry:
+        problems, opened = tuple(worst_first(self._problems, MOST_PROBLEMS)), self._opened
+        etag, format_ = self._blob.etag, opened.format
+        return LabelEntry(self._path, etag, self._modified, format_, opened.per_image, problems, self._codes)
 
 
 def _quoted(etag: str) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from services.catalogue.documents import Index
+from services.catalogue.documents import Index, View
 from services.catalogue.infer import Inference, infer
 from services.catalogue.listing import Listing
 from services.catalogue.paths import kind_of
 from services.catalogue.reading import FileReader
-from services.catalogue.resolve import Resolved, facts_of, resolve, summarise
+from services.catalogue.resolve import add_sides, facts_of, resolve, summarise
 from services.catalogue.store import CatalogueStore, Splits
 from services.catalogue.twins import named
 from services.catalogue.working import THREADS, Changes, Working
@@ -21,6 +21,8 @@ from services.datasets.splits import NEGATIVE, assign
 from services.labels.options import Options, options_of
 from services.loop_config import LoopConfig
 
+Seen = list[tuple[str, frozenset[str]]]
+"""Content and classes of each member of a bucket."""
 BATCH = 256
 """Files read between two looks at the time."""
 BATCH_BYTES = 64 << 20
@@ -110,26 +112,35 @@ def look(working: Working, config: LoopConfig, *, finished: bool) -> Inference:
     if working.index.view != inference.view:
         working.load(range(working.count))
         working.index.view = inference.view
-    resolved = {number: resolve(bucket, inference.view) for number, bucket in working.loaded.items()}
-    _split(working, resolved, config.validation_share)
-    for number, found in resolved.items():
-        working.index.buckets[number].summary = summarise(working.bucket(number), found, working.splits)
+    seen = {number: _resolve(working, number, inference.view) for number in working.loaded}
+    _split(working, seen, config.validation_share)
+    for number, members in seen.items():
+        add_sides(working.index.buckets[number].summary, members, working.splits)
     working.index.twins = named(working)
     return inference
 
 
-def _split(working: Working, resolved: Mapping[int, Resolved], share: float) -> None:
+def _resolve(working: Working, number: int, view: View) -> Seen:
+    """Summarise a bucket but for its sides; of its members only what these need is kept."""
+    bucket = working.bucket(number)
+    found = resolve(bucket, view)
+    working.index.buckets[number].summary = summarise(bucket, found)
+    kinds: dict[frozenset[str], frozenset[str]] = {}
+    return [(m.content, kinds.setdefault(m.classes, m.classes)) for m in found.members]
+
+
+def _split(working: Working, seen: Mapping[int, Seen], share: float) -> None:
     """Give a side to every content that has none."""
     new: dict[str, frozenset[str]] = {}
     known: dict[str, Counter[str]] = {}
     for number, ref in enumerate(working.index.buckets):
-        for name, sides in ref.summary.sides.items() if number not in resolved else ():
+        for name, sides in ref.summary.sides.items() if number not in seen else ():
             known.setdefault(name, Counter()).update(sides)
-    for member in (m for found in resolved.values() for m in found.members):
-        side = working.splits.get(member.content)
+    for content, classes in (member for members in seen.values() for member in members):
+        side = working.splits.get(content)
         if side is None:
-            new[member.content] = new.get(member.content, frozenset()) | member.classes
+            new[content] = new.get(content, frozenset()) | classes
             continue
-        for name in member.classes or {NEGATIVE}:
+        for name in classes or {NEGATIVE}:
             known.setdefault(name, Counter())[side] += 1
     working.splits.update(assign(new, known, share))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from services.catalogue.class_names import with_names
@@ -97,7 +97,7 @@ def _claims(bucket: Bucket, found: Resolved) -> dict[str, list[FiledRecord]]:
 
 
 def _reference(filed: FiledRecord) -> str:
-    return below(filed.file) if filed.per_image else filed.record.image
+    return below(filed.file) if filed.per_image else filed.image
 
 
 def _annotations(
@@ -155,7 +155,7 @@ def facts_of(bucket: Bucket) -> Summary:
     del folders[""]
     return Summary(
         images=len(bucket.images),
-        boxes=sum(label.box is not None for filed in bucket.records for label in filed.record.labels),
+        boxes=sum(filed.boxes for filed in bucket.records),
         label_files=sum(kind_of(path, 1) == "label" for path in bucket.labels),
         folders=dict(folders),
         class_lists={path: entry.class_list for path, entry in bucket.labels.items() if entry.class_list},
@@ -163,15 +163,9 @@ def facts_of(bucket: Bucket) -> Summary:
     )
 
 
-def summarise(bucket: Bucket, resolved: Resolved, splits: Mapping[str, Side]) -> Summary:
-    """The summary of a bucket whose members all have a side."""
-    found = facts_of(bucket)
-    members, sides = resolved.members, Counter[tuple[str, str]]()
-    for member in members:
-        sides.update((name, splits[member.content]) for name in member.classes or {NEGATIVE})
-    for (name, side), count in sides.items():
-        found.sides.setdefault(name, {})[side] = count
-    found.totals = dict(Counter(splits[m.content] for m in members))
+def summarise(bucket: Bucket, resolved: Resolved) -> Summary:
+    """The summary of a bucket, but for its members' sides."""
+    found, members = facts_of(bucket), resolved.members
     found.labelled = len(members)
     found.negatives = sum(not m.annotations for m in members)
     found.annotations = dict(Counter(a.label for m in members for a in m.annotations))
@@ -179,6 +173,17 @@ def summarise(bucket: Bucket, resolved: Resolved, splits: Mapping[str, Side]) ->
     found.waiting = resolved.waiting
     _add_problems(found, bucket, resolved)
     return found
+
+
+def add_sides(found: Summary, members: Iterable[tuple[str, frozenset[str]]], splits: Mapping[str, Side]) -> None:
+    """Complete a summary by its members' contents and classes, once all have a side."""
+    sides, totals = Counter[tuple[str, str]](), Counter[str]()
+    for content, classes in members:
+        totals[splits[content]] += 1
+        sides.update((name, splits[content]) for name in classes or {NEGATIVE})
+    for (name, side), count in sides.items():
+        found.sides.setdefault(name, {})[side] = count
+    found.totals = dict(totals)
 
 
 def _add_problems(found: Summary, bucket: Bucket, resolved: Resolved) -> None:

@@ -136,7 +136,7 @@ class Working:
             return
         label, records = read
         self.bucket(bucket_of(label.path, self.count)).labels[label.path] = label
-        self.file(FiledRecord(label.path, label.modified, label.per_image, record) for record in records)
+        self.file(records)
 
     def _put_image(self, image: ImageEntry) -> None:
         images = self.bucket(bucket_of(image.path, self.count)).images
