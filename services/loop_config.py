@@ -200,12 +200,16 @@ class RolloutPolicy(_Part):
 
 
 class Endpoint(_Part):
-    """The managed online endpoint that serves the loop."""
+    """The online endpoint that serves the loop."""
 
     name: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")
     """Name of the endpoint; null derives one from the loop's name."""
-    instance_type: str = "Standard_DS3_v2"
-    """Virtual machine size of a slot."""
+    kind: Literal["managed", "kubernetes"] = "managed"
+    """Machines that Azure ML manages, or a Kubernetes cluster that is attached to the workspace."""
+    compute: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]$")
+    """Name of the attached cluster, for kind kubernetes."""
+    instance_type: str | None = None
+    """Virtual machine size of a slot, null takes Standard_DS3_v2; on Kubernetes the cluster's instance type."""
     instance_count: int = Field(1, ge=1, le=20)
     """Machines of a slot."""
     request_timeout_seconds: int = Field(90, ge=1, le=180)
@@ -220,6 +224,22 @@ class Endpoint(_Part):
         default_factory=list, max_length=24
     )
     """Times of day, in UTC, at which an endpoint that rests is woken, such as ["07:30"]."""
+
+    @property
+    def cluster(self) -> str:
+        """The attached cluster; empty for a managed endpoint."""
+        return (self.compute or "") if self.kind == "kubernetes" else ""
+
+    @property
+    def machine(self) -> str:
+        """The size of a slot's machines; empty for the cluster's own default."""
+        return self.instance_type or ("" if self.kind == "kubernetes" else "Standard_DS3_v2")
+
+    @model_validator(mode="after")
+    def _has_a_cluster(self) -> Self:
+        if self.kind == "kubernetes" and not self.compute:
+            raise PydanticCustomError("endpoint", "compute, the name of the attached cluster, for kind kubernetes")
+        return self
 
 
 class LabelFiles(_Part):

@@ -301,7 +301,7 @@ class FakeWorkspace(_Hooked):
             view, found.view = found.view, replace(found.view, state="succeeded")
             return view
 
-    def begin_endpoint(self, name: str, tags: Mapping[str, str]) -> None:
+    def begin_endpoint(self, name: str, tags: Mapping[str, str], cluster: str = "") -> None:
         with self._outside("begin_endpoint"):
             uri = f"https://{name}.example/score"
             self.endpoints.setdefault(name, FakeEndpoint(EndpointView(name, "creating", uri, {})))

@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from services.cloud.endpoint_token import with_tokens
 from services.cloud.ml_client import build_client, mlflow_run, translated
 from services.cloud.ml_compute import compute_errors, compute_problem
 from services.cloud.ml_errors import job_error, trial_errors
 from services.cloud.ml_jobs import automl_job
+from services.cloud.ml_online import online_deployment, online_endpoint
 from services.cloud.ports import (
     AutoMLJobSpec,
     BestChild,
@@ -91,12 +93,16 @@ class AzureWorkspace:
     def _scope(self) -> dict[str, str]:
         return {"resource_group_name": self._settings.resource_group, "workspace_name": self._settings.workspace}
 
-    def _arm_id(self, kind: str, name: str, version: str) -> str:
+    @property
+    def _workspace_id(self) -> str:
         settings = self._settings
         return (
             f"/subscriptions/{settings.subscription_id}/resourceGroups/{settings.resource_group}/providers"
-            f"/Microsoft.MachineLearningServices/workspaces/{settings.workspace}/{kind}/{name}/versions/{version}"
+            f"/Microsoft.MachineLearningServices/workspaces/{settings.workspace}"
         )
+
+    def _arm_id(self, kind: str, name: str, version: str) -> str:
+        return f"{self._workspace_id}/{kind}/{name}/versions/{version}"
 
     def register_table(self, asset: TableAsset) -> None:
         """See `Workspace`."""
@@ -277,16 +283,24 @@ class AzureWorkspace:
         traffic = {str(slot): int(percent) for slot, percent in (found.traffic or {}).items() if percent}
         state = _state(found.provisioning_state)
         error = "Azure ML says that provisioning failed" if state == "failed" else ""
-        return EndpointView(name, state, str(found.scoring_uri or ""), traffic, error)
+        return EndpointView(name, state, self._address(name, found), traffic, error)
 
-    def begin_endpoint(self, name: str, tags: Mapping[str, str]) -> None:
+    def _address(self, name: str, found: Any) -> str:
+        """Where to score; an endpoint on Kubernetes takes tokens of its own only."""
+        uri = str(found.scoring_uri or "")
+        if not uri or found.auth_mode == "aad_token":
+            return uri
+        return with_tokens(uri, str(self._client._base_url), f"{self._workspace_id}/onlineEndpoints/{name}")
+
+    def begin_endpoint(self, name: str, tags: Mapping[str, str], cluster: str = "") -> None:
         """See `Workspace`. An endpoint that exists is left alone: creating it again would take its traffic away."""
-        from azure.ai.ml.entities import ManagedOnlineEndpoint
-
         if self.endpoint(name) is not None:
             return
         with _one_at_a_time(), translated(f"Creating endpoint {name}"):
-            self._put_endpoint(ManagedOnlineEndpoint(name=name, auth_mode="aad_token", tags=dict(tags)))
+            self._put_endpoint(online_endpoint(name, tags, self._compute_id(cluster)))
+
+    def _compute_id(self, cluster: str) -> str:
+        return f"{self._workspace_id}/computes/{cluster}" if cluster else ""
 
     def _put_endpoint(self, endpoint: Any) -> None:
         operations = self._client.online_endpoints
@@ -322,24 +336,8 @@ class AzureWorkspace:
             self._create_deployment(spec)
 
     def _create_deployment(self, spec: DeploymentSpec) -> None:
-        from azure.ai.ml.entities import ManagedOnlineDeployment, OnlineRequestSettings, ProbeSettings
-
         name, _, version = spec.model.rpartition(":")
-        deployment = ManagedOnlineDeployment(
-            name=spec.slot,
-            endpoint_name=spec.endpoint,
-            model=self._arm_id("models", name, version),
-            instance_type=spec.instance_type,
-            instance_count=spec.instance_count,
-            request_settings=OnlineRequestSettings(
-                max_concurrent_requests_per_instance=spec.max_concurrent_requests,
-                request_timeout_ms=spec.request_timeout_seconds * 1000,
-            ),
-            # An image model takes minutes to load; the defaults restart it before it is ready.
-            liveness_probe=ProbeSettings(failure_threshold=30, timeout=10, period=10, initial_delay=600),
-            readiness_probe=ProbeSettings(failure_threshold=30, timeout=10, period=10, initial_delay=10),
-            tags=dict(spec.tags),
-        )
+        deployment = online_deployment(spec, self._arm_id("models", name, version))
         self._put_deployment(deployment)
 
     def begin_scale(self, endpoint: str, slot: str, instances: int) -> None:

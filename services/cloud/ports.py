@@ -238,6 +238,8 @@ class DeploymentSpec:
     request_timeout_seconds: int
     max_concurrent_requests: int
     tags: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = ""
+    """The attached Kubernetes cluster; empty for a managed slot."""
 
 
 class Workspace(Protocol):
@@ -294,8 +296,8 @@ class Workspace(Protocol):
 
     def endpoint(self, name: str) -> EndpointView | None: ...
 
-    def begin_endpoint(self, name: str, tags: Mapping[str, str]) -> None:
-        """Begin to create an endpoint with identity authentication."""
+    def begin_endpoint(self, name: str, tags: Mapping[str, str], cluster: str = "") -> None:
+        """Begin to create a managed endpoint with identity authentication, or one on an attached Kubernetes cluster."""
         ...
 
     def deployment(self, endpoint: str, slot: str) -> DeploymentView | None: ...

@@ -13,8 +13,8 @@ import pybase64
 import urllib3
 from pydantic_core import from_json
 
+from services.cloud.endpoint_token import bearer
 from services.cloud.http import pool
-from services.cloud.identity import MACHINE_LEARNING, token
 from services.cloud.upstream import upstream_error
 from services.errors import Upstream, UpstreamRefused, UpstreamTimeout, UpstreamUnreached, VisionloopError
 
@@ -55,14 +55,15 @@ class EndpointScorer:
         return answer.data
 
     def _post(self, uri: str, slot: str, body: bytes, deadline: float) -> urllib3.BaseHTTPResponse:
+        address, taken = bearer(uri)
         headers = {
-            "Authorization": f"Bearer {token(MACHINE_LEARNING)}",
+            "Authorization": f"Bearer {taken}",
             "Content-Type": "application/json",
             "azureml-model-deployment": slot,
         }
         limit = urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline), read=deadline, total=deadline)
         try:
-            return pool().request("POST", uri, body=body, headers=headers, timeout=limit)
+            return pool().request("POST", address, body=body, headers=headers, timeout=limit)
         except urllib3.exceptions.MaxRetryError as error:
             raise _unreached(error.reason or error, slot, deadline) from error
         except urllib3.exceptions.HTTPError as error:

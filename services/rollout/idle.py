@@ -8,10 +8,8 @@ With `endpoint.idle: scale` the slot stays with one machine, and answers. The ch
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from services.cloud.ports import DeploymentSpec
 from services.context import LoopContext
 from services.datasets.reading import holdout as read_holdout
 from services.decisions.idle import fall_asleep, wake_up
@@ -19,6 +17,7 @@ from services.errors import NotFound, Upstream
 from services.names import activity_blob
 from services.rollout.answers import read_answer
 from services.rollout.course import poll
+from services.rollout.specs import make_deployment, make_endpoint
 from services.rollout.trial import Holdout, readable_image
 from services.state import Champion, Resting
 
@@ -119,7 +118,7 @@ class IdleStage:
             return self._awake(context, champion, resting)
         view, found = workspace.endpoint(name), workspace.deployment(name, slot)
         if view is None:
-            workspace.begin_endpoint(name, {"visionloop_loop": context.loop})
+            make_endpoint(context, name)
         elif view.state in ("creating", "deleting") or (found is not None and found.state in ("creating", "deleting")):
             return poll(context)
         elif found is None:
@@ -143,7 +142,7 @@ class IdleStage:
             return (resting.paused_until - context.now).total_seconds()
         resting.attempts += 1
         context.save()
-        context.cloud.workspace.begin_deployment(champion_spec(context, champion))
+        make_deployment(context, champion.endpoint, champion.slot, champion.model, champion.run)
         return poll(context)
 
     def _answers(self, context: LoopContext, champion: Champion) -> bool:
@@ -168,18 +167,3 @@ class IdleStage:
         context.tell("endpoint.awake", said, run=champion.run, endpoint=champion.endpoint, hours=round(rested, 2))
         context.save()
         return 0.0
-
-
-def champion_spec(context: LoopContext, champion: Champion, tags: Mapping[str, str] | None = None) -> DeploymentSpec:
-    """The champion's own slot, as a rollout made it."""
-    settings = context.config.endpoint
-    return DeploymentSpec(
-        endpoint=champion.endpoint,
-        slot=champion.slot,
-        model=f"{champion.model.name}:{champion.model.version}",
-        instance_type=settings.instance_type,
-        instance_count=settings.instance_count,
-        request_timeout_seconds=settings.request_timeout_seconds,
-        max_concurrent_requests=settings.max_concurrent_requests,
-        tags=tags or {"visionloop_loop": context.loop, "visionloop_run": str(champion.run)},
-    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from services.cloud.ports import DeploymentSpec, DeploymentView
+from services.cloud.ports import DeploymentView
 from services.context import LoopContext
 from services.decisions.promote import metric_of
 from services.decisions.rollout import free_slot, may_try, overdue
 from services.rollout.canary import sick_slot
 from services.rollout.course import give_up, go, poll, try_again
+from services.rollout.specs import make_deployment, make_endpoint
 from services.state import Champion, Rollout
 
 
@@ -36,7 +37,7 @@ def _make_endpoint(context: LoopContext, rollout: Rollout) -> float:
             context, rollout, f"Endpoint {rollout.endpoint} did not come to be in {rollout.attempts} attempts"
         )
     try_again(context, rollout)
-    context.cloud.workspace.begin_endpoint(rollout.endpoint, {"visionloop_loop": context.loop})
+    make_endpoint(context, rollout.endpoint)
     return poll(context)
 
 
@@ -56,18 +57,7 @@ def _make_deployment(context: LoopContext, rollout: Rollout) -> float:
     if not may_try(rollout):
         return give_up(context, rollout, f"Slot {rollout.slot} did not come to be in {rollout.attempts} attempts")
     try_again(context, rollout)
-    settings = context.config.endpoint
-    spec = DeploymentSpec(
-        endpoint=rollout.endpoint,
-        slot=rollout.slot,
-        model=_model(rollout),
-        instance_type=settings.instance_type,
-        instance_count=settings.instance_count,
-        request_timeout_seconds=settings.request_timeout_seconds,
-        max_concurrent_requests=settings.max_concurrent_requests,
-        tags={"visionloop_loop": context.loop, "visionloop_run": str(rollout.run)},
-    )
-    context.cloud.workspace.begin_deployment(spec)
+    make_deployment(context, rollout.endpoint, rollout.slot, rollout.model, rollout.run)
     return poll(context)
 
 

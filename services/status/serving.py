@@ -28,12 +28,12 @@ def serving(state: LoopState, now: datetime, prices: str = "") -> dict[str, Any]
     `idle_hours` counts from the last prediction that the proxy noted, or from the promotion where there was none.
     """
     settings, machines = state.config.config.endpoint, _machines(state)
-    price = machine_of(settings.instance_type, prices).price or LISTED.get(settings.instance_type.lower())
+    price = machine_of(settings.machine, prices).price or LISTED.get(settings.machine.lower())
     hours = _idle_hours(state, now)
     cost = None if price is None or hours is None else round(hours * machines * price, 2)
     return {
         "machines": machines,
-        "size": settings.instance_type,
+        "size": settings.machine,
         "price_per_machine_hour": price,
         "cost_per_month": None if price is None else round(730 * machines * price, 2),
         "last_prediction": state.last_prediction.isoformat() if state.last_prediction else None,

@@ -5,16 +5,25 @@ The requests that this makes are checked against Microsoft's published schemas o
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from services.cloud.ml import AzureWorkspace
 from services.cloud.ports import TableAsset
 from services.cloud.scoring import EndpointScorer
+from services.commands import Asked, Commands, command
 from services.context import Cloud
+from services.control_stage import ControlStage
+from services.decisions.decision import Decision
+from services.loop_config import LoopConfig
+from services.names import activity_blob
+from services.rollout import trial
+from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
 from services.settings import Settings
 from services.state import LoopState
@@ -38,7 +47,10 @@ def world(workspace: AzureWorkspace, settings: Settings) -> World:
         images_per_class={"cat": 40},
     )
     training = {"cooldown_seconds": 0, "limits": {"max_trials": 2, "max_concurrent_trials": 2}}
-    made = World([TrainingStage(), RolloutStage()], state(config={"training": training}, datasets=[first]))
+    made = World(
+        [ControlStage(), TrainingStage(), RolloutStage(), IdleStage()],
+        state(config={"training": training}, datasets=[first]),
+    )
     made.cloud = Cloud(
         settings, made.fake.data, made.fake.system, workspace, EndpointScorer(), lambda: datetime.now(UTC)
     )
@@ -135,3 +147,68 @@ def test_a_deployment_that_fails_leaves_the_champion(
     view = workspace.endpoint(champion.endpoint)
     assert view is not None
     assert view.traffic == {"blue": 100}
+
+
+def configure(world: World, **parts: Any) -> None:
+    """Change parts of loop.yaml."""
+
+    def change(loop: LoopState) -> None:
+        written = loop.config.config.model_dump(exclude_unset=True)
+        loop.config = loop.config.model_copy(update={"config": LoopConfig.model_validate({**written, **parts})})
+
+    world.edit(change)
+
+
+def traffic(world: World, workspace: AzureWorkspace) -> dict[str, int]:
+    champion = world.state.champion
+    assert champion is not None
+    view = workspace.endpoint(champion.endpoint)
+    assert view is not None
+    return dict(view.traffic)
+
+
+def test_a_share_of_the_traffic_then_all_and_back_within_the_window(
+    world: World, workspace: AzureWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial.promote, "decide", lambda *_, **__: Decision(True, "better, as far as this test goes"))
+    configure(world, rollout={"canary": [20], "bake_seconds": 1, "rollback_window_minutes": 10})
+    world.edit(lambda s: setattr(s.run(2), "rollout", "pending"))
+    wake_until(world, lambda s: s.rollout is not None and s.rollout.share == 20)
+    assert traffic(world, workspace) == {"blue": 80, "green": 20}
+    wake_until(world, lambda s: s.rollout is not None and s.rollout.step == "keep")
+    assert traffic(world, workspace) == {"green": 100}
+    assert world.state.champion is not None
+    assert world.state.champion.run == 2
+    asked = command("rollback", Asked(by="Ada"), datetime.now(UTC), 2)
+    Commands(world.fake.system).put(world.state.loop, asked)
+    wake_until(world, over(2))
+    assert traffic(world, workspace) == {"blue": 100}
+    assert world.state.champion.run == 1
+    assert workspace.deployment(world.state.champion.endpoint, "green") is None
+    assert world.kinds[-3:] == ["rollout.promoted", "rollout.ordered", "rollout.rolled_back"]
+
+
+def test_an_endpoint_that_nobody_asks_rests_and_wakes(world: World, workspace: AzureWorkspace) -> None:
+    champion = world.state.champion
+    assert champion is not None
+    configure(world, endpoint={"idle_after_hours": 1})
+    world.edit(lambda s: setattr(s, "awake_since", datetime.now(UTC) - timedelta(hours=2)))
+    wake_until(world, lambda s: s.resting is not None and s.resting.phase == "asleep")
+    assert workspace.deployment(champion.endpoint, champion.slot) is None
+    assert traffic(world, workspace) == {}
+    noted = json.dumps({"last": datetime.now(UTC).isoformat()}).encode()
+    world.fake.system.write(activity_blob(world.state.loop), noted)
+    wake_until(world, lambda s: s.resting is None)
+    assert traffic(world, workspace) == {champion.slot: 100}
+    [answer] = EndpointScorer().score(champion.scoring_uri, champion.slot, [image(1)], deadline=20)
+    assert answer["boxes"]
+
+
+def test_a_slot_is_given_more_and_fewer_machines(world: World, workspace: AzureWorkspace) -> None:
+    champion = world.state.champion
+    assert champion is not None
+    for machines in (3, 1):
+        workspace.begin_scale(champion.endpoint, champion.slot, machines)
+        found = workspace._client.online_deployments.get(champion.slot, champion.endpoint)
+        assert found.instance_count == machines
+    assert traffic(world, workspace) == {champion.slot: 100}

@@ -14,9 +14,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from services.cloud import scoring
+from services.cloud import endpoint_token
 from services.cloud.scoring import EndpointScorer, request_body
-from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused, UpstreamTimeout, UpstreamUnreached, VisionloopError
+from services.errors import (
+    NotFound,
+    Upstream,
+    UpstreamBusy,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreached,
+    VisionloopError,
+)
 
 
 class Slot(ThreadingHTTPServer):
@@ -58,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slot]:
-    monkeypatch.setattr(scoring, "token", lambda resource: f"token-for-{resource}")
+    monkeypatch.setattr(endpoint_token, "token", lambda resource: f"token-for-{resource}")
     server = Slot()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -158,7 +166,7 @@ def test_the_deadline_holds(slot: Slot) -> None:
 
 
 def test_nobody_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "token", lambda _: "t")
+    monkeypatch.setattr(endpoint_token, "token", lambda _: "t")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{free.getsockname()[1]}/score"

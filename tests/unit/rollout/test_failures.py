@@ -137,7 +137,7 @@ def test_an_endpoint_that_never_comes_fails_the_rollout() -> None:
     w = world()
     w.fake.workspace.endpoints.clear()
     original = w.fake.workspace.begin_endpoint
-    w.fake.workspace.begin_endpoint = lambda name, tags: None  # type: ignore[method-assign]
+    w.fake.workspace.begin_endpoint = lambda *_: None  # type: ignore[method-assign]
     settle(w)
     assert "did not come to be in 3 attempts" in w.events[-1].data["reason"]
     w.fake.workspace.begin_endpoint = original  # type: ignore[method-assign]
