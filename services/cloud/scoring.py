@@ -14,7 +14,7 @@ import urllib3
 from pydantic_core import from_json
 
 from services.cloud.endpoint_token import bearer
-from services.cloud.http import pool
+from services.cloud.http import target
 from services.cloud.upstream import upstream_error
 from services.errors import Upstream, UpstreamRefused, UpstreamTimeout, UpstreamUnreached, VisionloopError
 
@@ -63,7 +63,10 @@ class EndpointScorer:
         }
         limit = urllib3.Timeout(connect=min(CONNECT_SECONDS, deadline), read=deadline, total=deadline)
         try:
-            return pool().request("POST", address, body=body, headers=headers, timeout=limit)
+            connections, path = target(address)
+            return connections.urlopen(
+                "POST", path, body, headers, retries=False, redirect=False, assert_same_host=False, timeout=limit
+            )
         except urllib3.exceptions.MaxRetryError as error:
             raise _unreached(error.reason or error, slot, deadline) from error
         except urllib3.exceptions.HTTPError as error:

@@ -1,0 +1,238 @@
+"""What the proxy adds: client, our functions host and a slot that takes no time, or 50 ms, on this machine, in turns
+with the slot alone and with a function that does nothing; and with nginx, where it is installed.
+
+`nice` it, and keep the machine quiet: figures that stand beside each other are from one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks._load import load, request  # noqa: E402
+
+APP = """
+import azure.functions as func
+from triggers import predict
+
+app = func.FunctionApp()
+app.register_functions(predict.blueprint)
+
+@app.function_name("noop")
+@app.route("noop", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+def noop(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(b"{}" if req.get_body() else b"", mimetype="application/json")
+
+@app.function_name("noop_async")
+@app.route("noop_async", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+async def noop_async(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(b"{}" if req.get_body() else b"", mimetype="application/json")
+"""
+KEY = "bench"
+NGINX = """worker_processes 1; error_log stderr; pid {folder}/nginx.pid; daemon off;
+events {{ worker_connections 512; }}
+http {{ access_log off; client_max_body_size 10m; client_body_buffer_size 1m; client_body_temp_path {folder}/body;
+proxy_temp_path {folder}/proxy; upstream slot {{ server 127.0.0.1:{slot}; keepalive 64; }}
+server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://slot; proxy_http_version 1.1;
+proxy_set_header Connection ""; }} }} }}"""
+
+
+@dataclass
+class Way:
+    """A way that is measured: where to, what is sent, and whose CPU time counts."""
+
+    port: int
+    sent: bytes
+    process: psutil.Process | None = None
+    took: list[float] = field(default_factory=list)
+    cpu: float = 0.0
+    seconds: float = 0.0
+
+    def turn(self, clients: int, seconds: float) -> None:
+        """Measure for a while."""
+        before, began = self._cpu(), time.perf_counter()
+        self.took += asyncio.run(load(self.port, self.sent, clients, seconds))
+        self.cpu += self._cpu() - before
+        self.seconds += time.perf_counter() - began
+
+    def _cpu(self) -> float:
+        times = self.process.cpu_times() if self.process else None
+        return times.user + times.system if times else 0.0
+
+    def figures(self) -> dict[str, float]:
+        """Latencies, throughput and CPU time of a request."""
+        found = {
+            "p50_ms": statistics.median(self.took),
+            "p99_ms": statistics.quantiles(self.took, n=100)[98],
+            "per_second": len(self.took) / self.seconds,
+        }
+        if self.process:
+            found |= {"cpu_ms": 1000 * self.cpu / len(self.took), "per_core_second": len(self.took) / self.cpu}
+        return {name: round(value, 3) for name, value in found.items()}
+
+
+@contextmanager
+def process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A child that ends with the block."""
+    child = subprocess.Popen(arguments, cwd=ROOT, text=True, stdin=subprocess.PIPE, **options)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        child.wait(20)
+
+
+@contextmanager
+def slot(delay: float) -> Iterator[int]:
+    """The port of the stand-in."""
+    arguments = [sys.executable, "-m", "benchmarks._zero", "--delay", str(delay)]
+    with process(arguments, stdout=subprocess.PIPE) as child:
+        yield int(child.stdout.readline() if child.stdout else 0)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Return once somebody listens."""
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise SystemExit("The host did not start")
+
+
+@contextmanager
+def host(folder: Path, slot_port: int) -> Iterator[tuple[int, psutil.Process]]:
+    """Our functions host with the product's function of predictions and two that do nothing."""
+    folder.mkdir()
+    (folder / "function_app.py").write_text(APP)
+    (folder / "host.json").write_text((ROOT / "host.json").read_text())
+    (folder / "keys.json").write_text(json.dumps({"default": KEY, "master": KEY}))
+    address, port = f"http://127.0.0.1:{slot_port}", free_port()
+    names = ("DataStorage__blobServiceUri", "SystemStorage__blobServiceUri", "SystemStorage__queueServiceUri")
+    environment = {**os.environ, **dict.fromkeys(names, address), "PYTHONPATH": str(ROOT)}
+    environment |= {"VISIONLOOP_SUBSCRIPTION_ID": "s", "VISIONLOOP_RESOURCE_GROUP": "g", "VISIONLOOP_WORKSPACE": "w"}
+    environment |= {"IDENTITY_ENDPOINT": f"{address}/msi/token"}
+    command = [sys.executable, "-m", "benchmarks._quiet_host", "--app", str(folder), "--port", str(port)]
+    with process([*command, "--keys", str(folder / "keys.json")], env=environment, stdout=subprocess.DEVNULL) as child:
+        wait_for(port)
+        yield port, psutil.Process(child.pid)
+
+
+@contextmanager
+def nginx(folder: Path, slot_port: int) -> Iterator[tuple[int, psutil.Process | None]]:
+    """Nginx before the slot; port 0 where it is not installed."""
+    program = shutil.which("nginx")
+    if program is None:
+        print("nginx is not installed: left out", file=sys.stderr)
+        yield 0, None
+        return
+    folder.mkdir()
+    port = free_port()
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, slot=slot_port, port=port))
+    with process([program, "-p", str(folder), "-c", str(folder / "nginx.conf")]) as child:
+        wait_for(port)
+        yield port, next(iter(psutil.Process(child.pid).children()), None)
+
+
+def image(size: int = 200_000) -> bytes:
+    """A JPEG of a usual header, filled up to `size` bytes: nobody decodes it here."""
+    import io
+
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (1280, 960), (90, 120, 60)).save(out, "JPEG")
+    return out.getvalue() + bytes(os.urandom(size - out.tell()))
+
+
+def ways(host_port: int, found: psutil.Process, slot_port: int, nginx_port: int, nginx_process: Any) -> dict[str, Way]:
+    """What is measured beside each other."""
+    data = image()
+    scoring = json.dumps({"input_data": {"columns": ["image"], "data": [base64.b64encode(data).decode()]}}).encode()
+    headers = {"x-functions-key": KEY, "content-type": "image/jpeg"}
+    direct = request("/score", scoring, {"content-type": "application/json"})
+    made = {
+        "direct": Way(slot_port, direct),
+        "noop": Way(host_port, request("/api/noop", data, headers), found),
+        "noop_async": Way(host_port, request("/api/noop_async", data, headers), found),
+        "proxy": Way(host_port, request("/api/loops/bench/predict", data, headers), found),
+    }
+    return {**made, "nginx": Way(nginx_port, direct, nginx_process)} if nginx_port else made
+
+
+def measure(delay: float, clients: list[int], rounds: int, seconds: float, only: set[str]) -> list[dict[str, Any]]:
+    """All ways in turns, for each number of clients."""
+    results = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        slot_port = stack.enter_context(slot(delay))
+        host_port, found = stack.enter_context(host(folder / "app", slot_port))
+        front = stack.enter_context(nginx(folder / "nginx", slot_port))
+        for count in clients:
+            measured = {n: w for n, w in ways(host_port, found, slot_port, *front).items() if not only or n in only}
+            for way in measured.values():
+                way.turn(count, 0.3)
+                way.took, way.cpu, way.seconds = [], 0.0, 0.0
+            for _ in range(rounds):
+                for way in measured.values():
+                    way.turn(count, seconds)
+            results.append(_compared(delay, count, {name: way.figures() for name, way in measured.items()}))
+    return results
+
+
+def _compared(delay: float, clients: int, found: dict[str, dict[str, float]]) -> dict[str, Any]:
+    line: dict[str, Any] = {"slot_ms": 1000 * delay, "clients": clients, **found}
+    if "proxy" in found and "noop" in found:
+        line["added_over_noop_p50_ms"] = round(found["proxy"]["p50_ms"] - found["noop"]["p50_ms"], 3)
+    if "proxy" in found and "direct" in found:
+        line["times_direct_p50"] = round(found["proxy"]["p50_ms"] / found["direct"]["p50_ms"], 3)
+        line["times_direct_throughput"] = round(found["direct"]["per_second"] / found["proxy"]["per_second"], 3)
+    return line
+
+
+def main() -> None:
+    """Print the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each turn")
+    parser.add_argument("--ways", nargs="*", default=[], help="only these: direct, noop, noop_async, proxy, nginx")
+    parser.add_argument("--fast-only", action="store_true", help="leave out the slot of 50 ms")
+    arguments = parser.parse_args()
+    options = (arguments.rounds, arguments.seconds, set(arguments.ways))
+    load_before = os.getloadavg()[0]
+    results = measure(0.0, [1, 16], *options)
+    if not arguments.fast_only:
+        results += measure(0.05, [1, 16, 64], *options)
+    print(json.dumps({"load_before": round(load_before, 2), "cores": os.cpu_count(), "results": results}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
