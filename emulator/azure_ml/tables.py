@@ -112,7 +112,7 @@ class Tables:
             files = [str(entry["file"]) for entry in found["paths"]]
         except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError):
             raise user_error(f"{table.path} names no files") from None
-        return [folder.below(file) for file in files]
+        return [read_uri(file) if file.startswith("azureml:") else folder.below(file) for file in files]
 
     def _lines(self, file: Place) -> Iterator[tuple[str, dict[str, Any]]]:
         for number, line in enumerate(self.read(file).split(b"\n"), 1):

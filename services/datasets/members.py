@@ -1,23 +1,18 @@
-"""Who is in a dataset version: `members.json`, the digest of the label and the side by content."""
+"""Who is in a dataset version: the images of a bucket with their sides, and what versions remember of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
-from services.catalogue.documents import Index
+from services.catalogue.documents import Bucket, View
 from services.catalogue.resolve import Member, resolve
-from services.catalogue.store import CatalogueStore, Splits
+from services.catalogue.store import Splits
 from services.cloud.ports import BlobStore
+from services.datasets.parts import Facts, LabelFile, Part, Remembered, members, read_facts, read_parts
 from services.datasets.splits import Side
-from services.errors import NotFound
 from services.state import DatasetVersion, LoopState
-
-MEMBERS_FILE = "members.json"
-Members = dict[str, tuple[str, Side]]
-MEMBERS = TypeAdapter(Members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +23,42 @@ class Row:
     side: Side
 
 
-def rows(store: CatalogueStore, index: Index) -> list[Row]:
-    """Every image of the dataset, in order of name."""
-    splits = store.splits(index.splits)
-    return sorted((Row(m, splits[m.content]) for m in _members(store, index)), key=lambda row: row.member.path)
+def rows(bucket: Bucket, view: View, splits: Mapping[str, Side]) -> list[Row]:
+    """The images of a bucket that are in the dataset, in order of name."""
+    found = (Row(m, splits[m.content]) for m in resolve(bucket, view).members)
+    return sorted(found, key=lambda row: row.member.path)
 
 
-def _members(store: CatalogueStore, index: Index) -> Iterator[Member]:
-    if index.view is not None:
-        for ref in index.buckets:
-            yield from resolve(store.bucket(ref.blob), index.view).members
-
-
-def members_of(found: Sequence[Row]) -> Members:
-    """One entry a content; of two names for it the last."""
-    return {row.member.content: (row.member.label_digest, row.side) for row in found}
-
-
-def read_members(system: BlobStore, version: DatasetVersion) -> Members:
-    """What a version held; nothing where its files are gone."""
-    try:
-        return MEMBERS.validate_json(system.read(version.folder + MEMBERS_FILE).data)
-    except NotFound:
-        return {}
+def facts_of(bucket: Bucket, found: Sequence[Row]) -> Facts:
+    """What is remembered of a bucket."""
+    return Facts(
+        {row.member.path: Remembered(row.member.content, row.member.label_digest, row.side) for row in found},
+        {path: LabelFile(entry.etag, entry.format) for path, entry in sorted(bucket.labels.items()) if entry.format},
+        dict(sorted(Counter(filed.file for filed in bucket.records).items())),
+    )
 
 
 def recovered_splits(system: BlobStore, versions: Sequence[DatasetVersion]) -> Splits:
     """The sides that versions remember, so that a lost catalogue lets no image change sides."""
-    return {content: side for v in versions for content, (_, side) in read_members(system, v).items()}
+    return {member.content: member.side for version in versions for member in members(system, version)}
 
 
-def new_since_trained(system: BlobStore, state: LoopState, current: Members) -> int:
+def new_since_trained(system: BlobStore, state: LoopState, version: DatasetVersion) -> int:
     """Distinct images labelled, or labelled anew, since the version that was last trained on, or is being."""
     run = next((r for r in reversed(state.runs) if r.active or r.status == "completed"), None)
     trained = next((v for v in state.datasets if run and v.number == run.dataset_version), None)
-    return count_new(read_members(system, trained) if trained else {}, current)
+    known = read_parts(system, trained) if trained else []
+    current = [part for part in read_parts(system, version) if part.facts not in {p.facts for p in known}]
+    before = members(system, trained) if trained and current else ()
+    return count_new(before, _members(system, current))
 
 
-def count_new(before: Mapping[str, tuple[str, Side]], current: Mapping[str, tuple[str, Side]]) -> int:
-    """Contents that are not in `before`, or with other labels."""
-    return sum(content not in before or before[content][0] != label for content, (label, _) in current.items())
+def _members(system: BlobStore, parts: Iterable[Part]) -> Iterable[Remembered]:
+    return (member for facts in read_facts(system, parts) for member in facts.members.values())
+
+
+def count_new(before: Iterable[Remembered], current: Iterable[Remembered]) -> int:
+    """Contents that are not in `before`, or with other labels; of two names for a content the last counts."""
+    known = {member.content: member.label for member in before}
+    labels = {member.content: member.label for member in current}
+    return sum(known.get(content) != label for content, label in labels.items())

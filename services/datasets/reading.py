@@ -8,11 +8,9 @@ from typing import Any
 
 from services.cloud.ports import BlobStore
 from services.datasets.jsonl import annotations_of, blob_of
+from services.datasets.parts import files_of
 from services.labels.annotation import Annotation
 from services.state import DatasetVersion
-
-TRAIN_FILE = "train/train_annotations.jsonl"
-VALIDATION_FILE = "validation/validation_annotations.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +29,8 @@ def holdout(system: BlobStore, version: DatasetVersion) -> list[HoldoutImage]:
     Raises:
         NotFound: the version's files are gone.
     """
-    lines = system.read(version.folder + VALIDATION_FILE).data.splitlines()
-    return [_image(json.loads(line)) for line in lines]
+    files = files_of(system, version, "validation")
+    return [_image(json.loads(line)) for file in files for line in system.read(file).data.splitlines()]
 
 
 def _image(content: dict[str, Any]) -> HoldoutImage:

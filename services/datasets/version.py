@@ -1,47 +1,17 @@
-"""Makes a dataset version: intent in the state, files, data assets, outcome. Every step may be repeated.
-
-Contract of the files: Azure ML, "Prepare data for computer vision tasks with automated ML" and the MLTable schema; the
-data asset's path is the folder of a file named exactly MLTable.
-"""
+"""Makes a dataset version: intent in the state, files, data assets, outcome. Every step may be repeated."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
-from services.catalogue.resolve import Member
 from services.catalogue.store import CatalogueStore
 from services.cloud.ports import TableAsset
 from services.context import LoopContext
-from services.datasets.jsonl import blob_url, datastore_url, line
-from services.datasets.members import (
-    MEMBERS,
-    MEMBERS_FILE,
-    Row,
-    members_of,
-    new_since_trained,
-    read_members,
-    rows,
-)
-from services.datasets.reading import TRAIN_FILE, VALIDATION_FILE
-from services.datasets.splits import Side
+from services.datasets.files import Writer, write_tables
+from services.datasets.members import new_since_trained
+from services.datasets.parts import SIDES, read_parts, write_parts
 from services.errors import Conflict
 from services.state import DatasetVersion, LoopState
-
-_MLTABLE = """\
-type: mltable
-paths:
-  - file: ./{file}
-transformations:
-  - read_json_lines:
-      encoding: utf8
-      invalid_lines: error
-      include_path_column: false
-  - convert_column_types:
-      - columns: image_url
-        column_type: stream_info
-"""
-_FILES: dict[Side, str] = {"train": TRAIN_FILE, "validation": VALIDATION_FILE}
 
 
 def intend(context: LoopContext) -> DatasetVersion:
@@ -76,7 +46,7 @@ def _names(loop: str, number: int, content_hash: str) -> dict[str, str]:
 
 
 def finish(context: LoopContext, version: DatasetVersion) -> None:
-    """Write the files and register the assets of an intended version, then record it.
+    """Write the files and register the assets of an intended version, then record it; the next wake goes on with it.
 
     The catalogue is still that of the intent: nothing observes before an intended version is finished. Where somebody
     deleted it, the intent is dropped, and decided anew from a new catalogue.
@@ -88,57 +58,42 @@ def finish(context: LoopContext, version: DatasetVersion) -> None:
         context.state.catalogue.fingerprint = ""
         context.save()
         return
-    found = rows(store, index)
-    _write(context, version, found)
+    parts = Writer(context, version, store, index).write()
+    if parts is None:
+        context.state.reasons["dataset"] = f"Writing version {version.number}: time ran out, the next wake goes on"
+        return
+    write_tables(context, version, parts)
+    about = version.model_dump(mode="json", exclude={"status", "new_since_trained"})
+    context.cloud.system.write(version.folder + "version.json", json.dumps(about, indent=1).encode())
     try:
         _register(context, version)
     except Conflict:
         _renumber(context, version)
         return
-    _record(context, version, found)
-
-
-def _write(context: LoopContext, version: DatasetVersion, found: Sequence[Row]) -> None:
-    settings, system = context.cloud.settings, context.cloud.system
-    where = settings.subscription_id, settings.resource_group, settings.workspace, settings.data_datastore
-    url = f"{datastore_url(*where)}{context.loop}/"
-    for side, path in _FILES.items():
-        folder, _, file = path.partition("/")
-        lines = b"".join(
-            _line(blob_url(url, row.member.path), row.member, version) for row in found if row.side == side
-        )
-        system.write(version.folder + path, lines)
-        system.write(f"{version.folder}{folder}/MLTable", _MLTABLE.format(file=file).encode())
-    system.write(version.folder + MEMBERS_FILE, MEMBERS.dump_json(members_of(found)))
-    about = version.model_dump(mode="json", exclude={"status", "new_since_trained"})
-    system.write(version.folder + "version.json", json.dumps(about, indent=1).encode())
-
-
-def _line(url: str, member: Member, version: DatasetVersion) -> bytes:
-    facts = member.facts
-    return line(url, facts.format, facts.width, facts.height, member.annotations, version.task)
+    _record(context, version)
 
 
 def _register(context: LoopContext, version: DatasetVersion) -> None:
     tags = {"loop": context.loop, "content_hash": version.content_hash, "task": version.task}
-    for asset, path in ((version.train_asset, TRAIN_FILE), (version.validation_asset, VALIDATION_FILE)):
+    for side, asset in zip(SIDES, (version.train_asset, version.validation_asset), strict=True):
         name, _, number = asset.partition(":")
-        folder = version.folder + path.partition("/")[0]
-        description = f"{path.partition('/')[0].capitalize()} images of loop {context.loop}, version {number}"
-        context.cloud.workspace.register_table(TableAsset(name, number, folder, description, tags))
+        description = f"{side.capitalize()} images of loop {context.loop}, version {number}"
+        context.cloud.workspace.register_table(TableAsset(name, number, version.folder + side, description, tags))
 
 
 def _renumber(context: LoopContext, version: DatasetVersion) -> None:
     """The number is taken in Azure ML, by a loop of this name whose state was lost: take the next."""
+    parts = read_parts(context.cloud.system, version)
     version.number += 1
     for field, value in _names(context.loop, version.number, version.content_hash).items():
         setattr(version, field, value)
+    write_parts(context.cloud.system, version.folder, parts)
     context.save()
 
 
-def _record(context: LoopContext, version: DatasetVersion, found: Sequence[Row]) -> None:
+def _record(context: LoopContext, version: DatasetVersion) -> None:
     state = context.state
-    version.new_since_trained = new_since_trained(context.cloud.system, state, members_of(found))
+    version.new_since_trained = new_since_trained(context.cloud.system, state, version)
     version.status = "registered"
     state.catalogue.first_change = state.catalogue.last_change = None
     reason = (
@@ -157,7 +112,6 @@ def make_current(context: LoopContext, number: int) -> None:
     version = state.version(number)
     state.datasets.remove(version)
     state.datasets.append(version)
-    members = read_members(context.cloud.system, version)
-    version.new_since_trained = new_since_trained(context.cloud.system, state, members)
+    version.new_since_trained = new_since_trained(context.cloud.system, state, version)
     state.catalogue.first_change = state.catalogue.last_change = None
     context.save()

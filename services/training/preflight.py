@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from services.cloud.ports import BlobStore
 from services.context import LoopContext
 from services.datasets.jsonl import blob_of
-from services.datasets.reading import TRAIN_FILE, VALIDATION_FILE
+from services.datasets.parts import files_of
+from services.datasets.splits import Side
 from services.errors import NotFound
 from services.state import DatasetVersion
 from services.training.job import compute_spec
@@ -25,30 +26,33 @@ def preflight(context: LoopContext, version: DatasetVersion) -> list[str]:
         Upstream: Azure fails in a way that may pass.
     """
     compute = context.cloud.workspace.compute_problem(compute_spec(context.config.training))
-    sides = ((version.train_asset, TRAIN_FILE), (version.validation_asset, VALIDATION_FILE))
-    data = (problem for asset, file in sides for problem in _data_problems(context, version, asset, file))
+    sides: tuple[tuple[str, Side], ...] = ((version.train_asset, "train"), (version.validation_asset, "validation"))
+    data = (problem for asset, side in sides for problem in _data_problems(context, version, asset, side))
     return [*filter(None, [compute]), *data]
 
 
-def _data_problems(context: LoopContext, version: DatasetVersion, asset: str, file: str) -> Iterator[str]:
+def _data_problems(context: LoopContext, version: DatasetVersion, asset: str, side: Side) -> Iterator[str]:
     name, _, number = asset.rpartition(":")
     if not context.cloud.workspace.has_table(name, number):
         yield f"Data asset {asset} is not in Azure ML: label an image anew, and the next version is registered"
+    file = f"{version.folder}{side}/MLTable"
     try:
-        table = f"{version.folder}{file.partition('/')[0]}/MLTable"
-        context.cloud.system.read(table)
-        lines = _first_lines(context.cloud.system, version.folder + file)
+        context.cloud.system.read(file)
+        lines: list[bytes] = []
+        files = files_of(context.cloud.system, version, side)
+        for file in files:
+            lines += _first_lines(context.cloud.system, file, MOST_BYTES // len(files))
     except NotFound:
-        yield f"The files of data asset {asset} are gone from storage: {version.folder}{file}"
+        yield f"The files of data asset {asset} are gone from storage: {file}"
         return
     if missing := _missing(context.cloud.data, lines):
         yield f"{len(missing)} of {min(SAMPLE, len(lines))} images looked for are gone, such as {missing[0]}"
 
 
-def _first_lines(system: BlobStore, file: str) -> list[bytes]:
-    """Whole lines of the beginning: the file of a large version has more than a wake should hold."""
-    data = system.read(file, length=MOST_BYTES).data
-    return (data if len(data) < MOST_BYTES else data[: data.rfind(b"\n") + 1]).splitlines()
+def _first_lines(system: BlobStore, file: str, most: int) -> list[bytes]:
+    """Whole lines of the beginning: the files of a large version have more than a wake should hold."""
+    data = system.read(file, length=most).data
+    return (data if len(data) < most else data[: data.rfind(b"\n") + 1]).splitlines()
 
 
 def _missing(data: BlobStore, lines: list[bytes]) -> list[str]:

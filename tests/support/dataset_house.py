@@ -12,6 +12,8 @@ from PIL import Image
 
 from services.cloud.fakes import FakeCloud
 from services.context import LoopContext
+from services.datasets.parts import files_of
+from services.datasets.splits import Side
 from services.datasets.stage import DatasetStage
 from services.loop_config import LoopConfig
 from services.state import Event, LoopState
@@ -135,7 +137,6 @@ class House:
     def kinds(self) -> list[str]:
         return [e.type.removeprefix("visionloop.") for e in self.told]
 
-    def lines(self, side: str, version: int = -1) -> list[dict[str, Any]]:
-        folder = self.state.datasets[version].folder
-        text = self.fakes.system.blobs[f"{folder}{side}/{side}_annotations.jsonl"].data
-        return [json.loads(line) for line in text.splitlines()]
+    def lines(self, side: Side, version: int = -1) -> list[dict[str, Any]]:
+        files = files_of(self.fakes.system, self.state.datasets[version], side)
+        return [json.loads(line) for f in files for line in self.fakes.system.blobs[f].data.splitlines()]

@@ -86,6 +86,16 @@ def test_rows_are_local_files_with_labels(house: House) -> None:
     assert first["image"] != second["image"]
 
 
+def test_a_table_may_list_addresses(house: House) -> None:
+    long = LONG.replace("datastores/data/", "datastores/system/")
+    house.write(TABLE.replace("./a.jsonl", f"{long}/shared/a.jsonl"), b=[line(1)])
+    house.system.blobs["shared/a.jsonl"] = json.dumps(line(0)).encode()
+    assert [Path(row["image"]).read_bytes() for row in house.rows()] == [b"image 0", b"image 1"]
+    house.write(TABLE.replace("./a.jsonl", "azureml://elsewhere/a.jsonl"))
+    with pytest.raises(AzureError, match="no azureml://"):
+        house.rows()
+
+
 def test_a_changed_image_is_another_file(house: House) -> None:
     house.write(a=[line(0)], b=[line(1)])
     before = house.rows()[0]["image"]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from services.cloud.fakes import FakeBlobStore, FakeClock
 from services.datasets.jsonl import annotations_of, blob_of, blob_url, datastore_url, line
-from services.datasets.reading import VALIDATION_FILE, HoldoutImage, holdout
+from services.datasets.parts import Part, write_parts
+from services.datasets.reading import HoldoutImage, holdout
 from services.labels.annotation import Annotation
 from services.state import DatasetVersion
 
@@ -75,8 +76,12 @@ def test_the_holdout_of_a_version() -> None:
     lines = line(URL + "cards/images/a.jpg", "jpeg", 10, 20, [ace], "object_detection") + line(
         URL + "cards/images/b\u2028.jpg", "jpeg", 10, 20, [], "object_detection"
     )
-    system.write(version.folder + VALIDATION_FILE, lines)
-    assert holdout(system, version) == [
-        HoldoutImage("cards/images/a.jpg", 10, 20, (ace,)),
-        HoldoutImage("cards/images/b\u2028.jpg", 10, 20, ()),
-    ]
+    a, b = HoldoutImage("cards/images/a.jpg", 10, 20, (ace,)), HoldoutImage("cards/images/b\u2028.jpg", 10, 20, ())
+    system.write(f"{version.folder}validation/validation_annotations.jsonl", lines)
+    assert holdout(system, version) == [a, b]
+    system.write("2.jsonl", lines)
+    system.write("1.jsonl", lines.partition(b"\n")[0])
+    write_parts(
+        system, version.folder, [Part("2", "", "2.jsonl", ""), Part("k", "", "", ""), Part("1", "", "1.jsonl", "")]
+    )
+    assert holdout(system, version) == [a, b, a]

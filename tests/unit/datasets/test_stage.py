@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cloud.ports import TableAsset
+from services.datasets.parts import PARTS_FILE, SIDES, files_of, members, read_parts
 from services.datasets.reading import holdout
 from services.errors import UpstreamBusy
 from services.state import LoopState, TrainingRun
@@ -51,9 +53,10 @@ def test_the_files_are_what_automl_reads() -> None:
     house.put("images/none.png", picture(77))
     house.put("images/none.xml", voc())
     version = house.settle().datasets[0]
-    for side in ("train", "validation"):
+    for side in SIDES:
         table = yaml.safe_load(house.fakes.system.blobs[f"{version.folder}{side}/MLTable"].data)
-        assert table["paths"] == [{"file": f"./{side}_annotations.jsonl"}]
+        base = "azureml://subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/group/workspaces/workspace/datastores/visionloop_system/paths/"
+        assert table["paths"] == [{"file": base + f} for f in files_of(house.fakes.system, version, side)]
         assert [next(iter(t)) for t in table["transformations"]] == ["read_json_lines", "convert_column_types"]
     lines = house.lines("train") + house.lines("validation")
     assert len({line["image_url"] for line in lines}) == 21
@@ -295,10 +298,12 @@ def more_uploads(house: House) -> None:
 def outcome(house: House) -> dict[str, object]:
     state, system = house.state, house.fakes.system
     files = {n: b.data for n, b in system.blobs.items() if n.startswith("datasets/")}
+    parts = [[replace(p, key="") for p in read_parts(system, v)] for v in state.datasets]  # keys are of the catalogue
     return {
         "versions": [v.model_dump(exclude={"created"}) for v in state.datasets],
         "catalogue": state.catalogue.model_dump(exclude={"first_change", "last_change", "blob"}),
-        "files": {n: d for n, d in files.items() if not n.endswith("version.json")},
+        "files": {n: d for n, d in files.items() if not n.endswith(("version.json", PARTS_FILE))},
+        "parts": parts,
         "tables": house.fakes.workspace.tables,
         "events": sorted(f"{e.id} {e.type} {e.data['reason']}" for e in {e.id: e for e in house.told}.values()),
     }
@@ -381,7 +386,6 @@ def test_an_image_that_was_ever_on_one_side_is_never_on_the_other(bursts: list[l
 def _registered(house: House) -> dict[str, str]:
     """The side of each content of the current version."""
     version = house.settle().datasets[-1]
-    members = json.loads(house.fakes.system.blobs[f"{version.folder}members.json"].data)
-    names = Counter(line["image_url"] for side in ("train", "validation") for line in house.lines(side))
+    names = Counter(line["image_url"] for side in SIDES for line in house.lines(side))
     assert set(names.values()) == {1}
-    return {content: side for content, (_, side) in members.items()}
+    return {member.content: member.side for member in members(house.fakes.system, version)}

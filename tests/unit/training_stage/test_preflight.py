@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from services.datasets.parts import Part, write_parts
 from services.errors import Upstream
 from services.state import LoopState
 from services.training.preflight import SAMPLE
 from services.training.stage import TrainingStage
 from tests.support.stages import LOOP, World, jsonl, state, version
 
-TRAIN = f"datasets/{LOOP}/1-abc/train/train_annotations.jsonl"
+FOLDER = f"datasets/{LOOP}/1-abc/"
+TRAIN = f"{FOLDER}train/train_annotations.jsonl"
 
 
 def world(first: LoopState | None = None, **training: Any) -> World:
@@ -62,9 +64,19 @@ def test_another_cluster_in_loop_yaml_is_looked_at_at_once() -> None:
 @pytest.mark.parametrize("gone", ["train/MLTable", "train/train_annotations.jsonl"])
 def test_files_that_are_gone_are_named(gone: str) -> None:
     w = world()
-    w.fake.system.delete(f"datasets/{LOOP}/1-abc/{gone}")
+    w.fake.system.delete(FOLDER + gone)
     w.wake()
-    assert said(w) == [f"The files of data asset vl-{LOOP}-train:1 are gone from storage: {TRAIN}"]
+    assert said(w) == [f"The files of data asset vl-{LOOP}-train:1 are gone from storage: {FOLDER}{gone}"]
+
+
+def test_a_part_of_a_version_that_is_gone_is_named() -> None:
+    w = world()
+    parts = [Part(f"{n}", f"datasets/{LOOP}/parts/{n}.jsonl", "", "") for n in range(3)]
+    write_parts(w.fake.system, FOLDER, parts)
+    for part in parts[:2]:
+        w.fake.system.write(part.train, jsonl([(f"{LOOP}/images/laid-out.jpg", [])]))
+    w.wake()
+    assert said(w) == [f"The files of data asset vl-{LOOP}-train:1 are gone from storage: {parts[2].train}"]
 
 
 def test_a_data_asset_that_is_gone_is_named() -> None:
