@@ -31,9 +31,7 @@ CODES: dict[str, Code] = {
     "image-too-many-pixels": Code("error", "Scale the image down, or raise the setting VISIONLOOP_MAX_IMAGE_PIXELS."),
     "image-truncated": Code("error", "Copy the image again: the file ends before its last pixel."),
     "image-ambiguous": Code("error", "Give the images different names, or name the folder in the label file as well."),
-    "label-file-unknown": Code(
-        "warning", "Convert the file to COCO JSON or Pascal VOC XML; docs/labels.md shows both."
-    ),
+    "label-file-unknown": Code("warning", "Convert the file to one of the formats that docs/labels.md shows."),
     "label-file-too-large": Code("error", "Split the file, or raise the limit that is named."),
     "label-waiting": Code("note", "Upload the image; the label is kept until it comes."),
     "label-kind": Code("error", "Label the images in the way of the loop's task, or change task in loop.yaml."),
