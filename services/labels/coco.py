@@ -1,7 +1,7 @@
 """COCO JSON: https://cocodataset.org/#format-data, object detection. Boxes are x, y, width, height in pixels.
 
 Azure ML's own export has them in shares of the image. `labels.coordinates` in loop.yaml says which, or the file proves
-it: see `_unit`. Outlines are read where the options want them, or where an annotation has no box.
+it: see unit.py. Outlines are read where the options want them, or where an annotation has no box.
 
 The members come in any order (categories are often last), so annotations are kept as columns of numbers, 45 bytes
 each, until the file's end.
@@ -20,6 +20,7 @@ from services.labels.json_stream import JsonError, members
 from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, RawLabel, Reading
+from services.labels.unit import SETTLED, unit_of
 from services.labels.values import MOST_NAME, bounds, class_name, number, shown, side, usable_text
 from services.loop_config import Coordinates
 from services.state import Problem
@@ -203,20 +204,17 @@ class _Columns:
         elif not self._index and not self._broken:
             yield self._problem("coco-no-annotations", "annotations", "annotations", "none")
         elif (unit := self._unit()) is None:
-            expected = "boxes in pixels, or labels: {coordinates: normalised} (or pixels) in loop.yaml"
             found = f"no number above {self._largest:g}, and image sizes that prove neither"
-            yield self._problem("coco-normalised", "annotations", expected, found)
+            yield self._problem("coordinates-unclear", "annotations", SETTLED, found)
         else:
             self._shares = unit == "normalised"
             yield from self._records()
 
     def _unit(self) -> Coordinates | None:
-        """A number above 1 is no share. Fractions of at most 1 throughout are no pixels if the images are larger."""
-        if self._options.coordinates != "auto":
-            return self._options.coordinates
-        if self._largest > 1 or not self._index:
+        if not self._index:
             return "pixels"
-        return "normalised" if not self._whole and all(map(self._has_pixels, self._numbers.values())) else None
+        larger = map(self._has_pixels, self._numbers.values())
+        return unit_of(self._options.coordinates, self._largest, whole=self._whole, larger_images=lambda: all(larger))
 
     def _has_pixels(self, image: int) -> bool:
         if image not in self._images or self._last[image] < 0:

@@ -8,6 +8,7 @@ from itertools import chain
 
 from services.labels.automl_jsonl import AutomlJsonlReader
 from services.labels.coco import CocoReader
+from services.labels.csv_table import CsvReader
 from services.labels.cvat import CvatReader
 from services.labels.heads import HEAD
 from services.labels.label_studio import LabelStudioReader
@@ -29,6 +30,7 @@ READERS: tuple[Reader, ...] = (
     LabelmeReader(),
     PerImageReader(),
     YoloReader(),
+    CsvReader(),
 )
 """The first that accepts a file reads it."""
 

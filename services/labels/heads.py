@@ -51,8 +51,9 @@ def xml_root(head: bytes) -> str | None:
     if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         text = head.decode("utf-16", "replace")
     else:
-        text = head.removeprefix(_BOM).decode("utf-8", "replace")
-        if text.lstrip()[:1] != "<":
-            return None
-    found = _PROLOG.match(text.removeprefix("\ufeff"))
+        text = head.decode("utf-8", "replace")
+    text = text.removeprefix("\ufeff")
+    if text.lstrip()[:1] != "<":
+        return None
+    found = _PROLOG.match(text)
     return found[1] if found else ""

@@ -42,7 +42,7 @@ CODES: dict[str, Code] = {
     "coco-image-invalid": Code("error", "Each of images needs an id of its own and a file_name."),
     "coco-category-invalid": Code("error", "Each of categories needs an id of its own and a name."),
     "coco-annotation-invalid": Code("error", "Each of annotations needs the image_id and category_id of listed ones."),
-    "coco-normalised": Code(
+    "coordinates-unclear": Code(
         "error", "Put labels: {coordinates: normalised} into loop.yaml if the boxes are shares of the image."
     ),
     "coco-no-annotations": Code("note", "The file lists images only; they stay unlabelled."),
@@ -53,6 +53,7 @@ CODES: dict[str, Code] = {
     "yolo-line-invalid": Code(
         "error", "Each line is a class and x, y, width, height, or a class and an outline's points."
     ),
+    "csv-line-invalid": Code("error", "Each line names an image, and its class; docs/labels.md shows the columns."),
     "class-list-invalid": Code("warning", "Give data.yaml its names, as a list or by number, or remove the file."),
     "class-names-missing": Code(
         "error", "Upload data.yaml, classes.txt or obj.names; the labels are kept until it comes."

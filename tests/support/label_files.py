@@ -150,10 +150,12 @@ PER_IMAGE: dict[str, Any] = {
     "negative": False,
     "source": "a script",
 }
+CSV = "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,640,480,nut,10,20,210,170\nb.jpg,640,480,,,,,\n"
 SAMPLES: dict[str, bytes] = {
     "coco": COCO.encode(),
     "voc": VOC.encode(),
     "yolo": YOLO.encode(),
+    "csv": CSV.encode(),
     "cvat": CVAT.encode(),
     "labelme": json.dumps(LABELME).encode(),
     "visionloop": json.dumps(PER_IMAGE).encode(),

@@ -115,7 +115,7 @@ def test_a_file_about_many_images_is_read_again_when_loop_yaml_says_otherwise() 
     document = json.loads(coco({"a.png": [("nut", (0.25, 0.25, 0.5, 0.5))]}, size=(0, 0)))
     house.put("labels/all.json", json.dumps(document).encode())
     found = looked(house)
-    assert (found.labelled, codes(found)) == (1, ["coco-normalised"])
+    assert (found.labelled, codes(found)) == (1, ["coordinates-unclear"])
     house.configure(task="object_detection", labels={"coordinates": "normalised"})
     assert house.calls_of_a_look() == ["list", "stream"]
     found = house.state.catalogue

@@ -187,7 +187,7 @@ def test_what_may_be_shares_or_pixels_is_refused_with_what_settles_it(image: int
         "annotations": [{"image_id": image, "category_id": 3, "bbox": box}],
     }
     trouble = only_problem(coco(**changes))
-    assert (trouble.code, trouble.severity) == ("coco-normalised", "error")
+    assert (trouble.code, trouble.severity) == ("coordinates-unclear", "error")
     assert "labels: {coordinates: normalised}" in trouble.expected
     for declared, shares in (("pixels", False), ("normalised", True)):
         found = [label for r in records(coco(Options(declared), **changes)) for label in r.labels]  # type: ignore[arg-type]
