@@ -17,7 +17,8 @@ def doing(state: LoopState) -> str:
     if state.resting is not None and state.active_run is None:
         return f"The endpoint rests ({state.resting.phase}): {state.resting.reason}"
     if (run := state.active_run) is not None:
-        return f"Training run {run.number} on dataset version {run.dataset_version}: {run.phase or run.status}"
+        at = run.phase or run.status
+        return run.waiting or f"Training run {run.number} on dataset version {run.dataset_version}: {at}"
     building = next((d for d in state.datasets if d.status == "registering"), None)
     if building is not None:
         return f"Registering dataset version {building.number}"

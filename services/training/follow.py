@@ -39,6 +39,7 @@ def follow(context: LoopContext, run: TrainingRun) -> float:
         context.cloud.workspace.cancel(run.job)
     if (run.phase, run.started) != (view.status, view.started):
         run.phase, run.started = view.status, view.started
+        run.waiting = run.waiting if view.phase == "waiting" else ""
         context.save()
     if view.phase == "waiting" and not run.waiting and context.now - (run.submitted or context.now) >= LONG_WAIT:
         _tell_waiting(context, run)

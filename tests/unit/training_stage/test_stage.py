@@ -9,6 +9,7 @@ import pytest
 
 from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
 from services.state import LoopState
+from services.status.progress import doing
 from services.training.stage import TrainingStage
 from tests.support.stages import LOOP, NOW, World, run, state, version
 
@@ -176,7 +177,11 @@ def test_a_job_that_waits_long_for_a_machine_says_why_once() -> None:
         "AllocationFailed: none left in this region"
     )
     assert told["failure"] == "capacity"
-    assert w.state.runs[0].active
+    assert doing(w.state) == told["reason"]
+    job = active(w)
+    w.fake.workspace.jobs[job] = replace(w.fake.workspace.jobs[job], status="Running", phase="running")
+    w.wake()
+    assert doing(w.state) == "Training run 1 on dataset version 1: Running"
 
 
 def test_a_cluster_that_gives_no_reason_is_said_to() -> None:
