@@ -133,6 +133,10 @@ class Summary:
     quarantined: int = 0
     boxes: int = 0
     """Boxes in label files, matched or not."""
+    classed: int = 0
+    """Images that label files give classes as a whole, matched or not."""
+    multiclassed: int = 0
+    """Those of them with several classes."""
     label_files: int = 0
     folders: dict[str, int] = field(default_factory=dict)
     """Images by the class that their folder names."""

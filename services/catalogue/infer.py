@@ -20,7 +20,7 @@ class Inference:
 
 
 def infer(config: LoopConfig, summaries: Iterable[Summary]) -> Inference:
-    """The task of loop.yaml, else boxes mean detection, else folders of images mean classification."""
+    """The task of loop.yaml, else boxes mean detection, else classes or folders of images mean classification."""
     found = list(summaries)
     lists = class_lists(found)
     inference = _infer(config, found)
@@ -34,6 +34,11 @@ def _infer(config: LoopConfig, found: Sequence[Summary]) -> Inference:
         return _inference(config, config.task, "loop.yaml says so", by_folder=config.task in _CLASSIFICATION)
     if boxes:
         return _inference(config, "object_detection", f"{boxes} boxes in {files} label files")
+    if classed := sum(s.classed for s in found):
+        several = sum(s.multiclassed for s in found)
+        reason = f"{classed} images have classes without boxes in {files} label files, {several} of them several"
+        task: Task = "image_classification_multilabel" if several else "image_classification"
+        return _inference(config, task, reason, by_folder=True)
     if not files and len(folders) > 1:
         names = ", ".join(folders[:10])
         reason = f"images lie in {len(folders)} folders ({names}) and there is no label file"

@@ -153,9 +153,12 @@ def facts_of(bucket: Bucket) -> Summary:
     """The part of a summary that does not depend on the view."""
     folders = Counter(class_folder(path) for path in bucket.images)
     del folders[""]
+    classes = [sum(label.box is None for label in filed.record.labels) for filed in bucket.records]
     return Summary(
         images=len(bucket.images),
         boxes=sum(filed.boxes for filed in bucket.records),
+        classed=sum(count > 0 for count in classes),
+        multiclassed=sum(count > 1 for count in classes),
         label_files=sum(kind_of(path, 1) == "label" for path in bucket.labels),
         folders=dict(folders),
         class_lists={path: entry.class_list for path, entry in bucket.labels.items() if entry.class_list},

@@ -293,3 +293,18 @@ def test_documents_that_nothing_refers_to_are_deleted() -> None:
         house.step()
     kinds = Counter(n.rpartition("/")[2].partition("-")[0] for n in house.fakes.system.blobs if n.startswith("catal"))
     assert kinds == {"bucket": 1, "index": 1, "splits": 1}
+
+
+@pytest.mark.parametrize(("extra", "task"), [("", "image_classification"), ("1", "image_classification_multilabel")])
+def test_classes_without_boxes_mean_classification(extra: str, task: str) -> None:
+    house = House()
+    rows = [f"{i}.png,{'nut' if i % 2 else 'bolt'}" for i in range(4)]
+    house.put(
+        "labels/classes.csv", "\n".join(["image,label", *rows, *([f"{extra}.png,round"] if extra else [])]).encode()
+    )
+    for i in range(4):
+        house.put(f"images/{i}.png", picture(i))
+    found = looked(house)
+    assert (found.task, found.labelled, found.problem_count) == (task, 4, 0)
+    house.put("labels/0.xml", voc(("nut", BOX)))
+    assert looked(house).task == "object_detection"
