@@ -11,6 +11,8 @@ from typing import Any
 
 from services import wiring
 from services.cloud.fakes import FakeCloud, FakeScorer, fake_settings
+from services.commands import Commands
+from services.controls import Controls
 from services.inference.champion import Champions
 from services.inference.gate import Gate
 from services.inference.predict import Predictor
@@ -19,6 +21,7 @@ from services.state_store import StateStore
 from services.status.documents import Status
 from services.status.problems import ProblemReports
 from services.timeline import Timeline
+from services.wake import Waker
 from services.webhooks.console import Console
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.guard import Guard
@@ -60,13 +63,15 @@ def wire() -> None:
     predictor = Predictor(Champions(read), FakeScorer(lambda slot, image: SCORED), fake_settings())
     registry = Registry(fakes.system, fakes.clock, Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"]))
     console = Console(fakes.system, registry, Dispatcher(registry, fakes.deliveries), fakes.clock)
-    status = Status(StateStore(fakes.system, fakes.clock), Timeline(fakes.system))
+    states = StateStore(fakes.system, fakes.clock)
+    status = Status(states, Timeline(fakes.system))
     services: dict[str, Any] = {
         "settings": fake_settings(),
         "predictor": predictor,
         "gate": Gate(2),
         "webhook_console": console,
         "status": status,
+        "controls": Controls(states, Commands(fakes.system), Waker(fakes.wakes, fakes.clock, 1), fakes.clock),
         "problem_reports": ProblemReports(StateStore(fakes.system, fakes.clock), fakes.system),
         **{name: Noting(name) for name in ("waker", "controller", "deliverer", "sweeper")},
     }
