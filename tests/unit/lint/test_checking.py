@@ -82,6 +82,21 @@ def test_the_end_of_a_large_image_is_looked_at(good: Path, capsys: pytest.Captur
     assert checked(capsys, good)[1]["by_code"]["image-truncated"] == 1
 
 
+def test_a_yolo_export_with_a_folder_for_each_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same names in both splits: images and labels are paired within their own."""
+    for number in range(20):
+        split, name = ("train", "valid")[number % 2], f"{number // 2}"
+        put(tmp_path, f"{split}/images/{name}.png", picture(number))
+        put(tmp_path, f"{split}/labels/{name}.txt", f"{number % 2} 0.5 0.5 0.25 0.25\n".encode())
+    put(tmp_path, "data.yaml", b"train: ../train/images\nval: ../valid/images\nnc: 2\nnames: [nut, bolt]\n")
+    code, found = checked(capsys, tmp_path)
+    assert (code, found["by_code"]) == (0, {})
+    assert found["images_per_class"] == {"bolt": 10, "nut": 10}
+    put(tmp_path, "train/labels/3.txt", b"7 0.5 0.5 0.25 0.25\n0 0.5 0.5 0 0\n")
+    code, found = checked(capsys, tmp_path)
+    assert {p["file"] for p in found["problems"] if p["severity"] == "error"} == {"train/labels/3.txt"}
+
+
 class TestOneLabelFile:
     def test_boxes_are_held_against_the_sizes_that_it_says(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
