@@ -102,6 +102,21 @@ class CatalogueState(Part):
     """What is to be said of the data set as a whole, such as a class with too few images."""
 
 
+class VersionDiff(Part):
+    """How many images differ between a dataset version and the one before; which they are is in its `diff.json`."""
+
+    before: int | None = None
+    """The version that was current before; null for the first, whose images are all added."""
+    added: int = 0
+    changed: int = 0
+    """Images of the same name with other bytes."""
+    removed: int = 0
+    relabelled: int = 0
+    """Images of the same bytes with other labels."""
+    renamed: int = 0
+    """Images of the same bytes under another name."""
+
+
 class DatasetVersion(Part):
     """An immutable snapshot, registered as two Azure ML data assets (train and validation)."""
 
@@ -122,6 +137,10 @@ class DatasetVersion(Part):
     new_since_trained: int
     """Distinct images labelled, or labelled anew, since the version last trained on."""
     created: datetime
+    diff: VersionDiff | None = None
+    """What changed since the version before; null where the files of that one were gone."""
+    label_files: dict[str, int] = Field(default_factory=dict)
+    """Label files that it was made of, by format."""
 
     @property
     def images(self) -> int:

@@ -8,6 +8,7 @@ schema allows: paths that lead out of the folder would not survive a download of
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -18,7 +19,7 @@ from services.catalogue.store import CatalogueStore, Splits
 from services.context import LoopContext
 from services.datasets.jsonl import blob_url, datastore_url, line
 from services.datasets.members import Row, facts_of, rows
-from services.datasets.parts import SIDES, Part, dump_facts, part_blob, read_parts, write_parts
+from services.datasets.parts import SIDES, Facts, Part, dump_facts, part_blob, parts_folder, read_parts, write_parts
 from services.datasets.splits import Side
 from services.names import digest
 from services.settings import Settings
@@ -59,8 +60,8 @@ class Writer:
 
     def write(self) -> list[Part] | None:
         """Write what other versions do not have; None where time ran out, and the next attempt goes on."""
-        known = self._known()
-        there = {blob for part in known.values() for blob in part.blobs}
+        there = {blob.name for blob in self._system.list(parts_folder(self._context.loop))}
+        known = {key: part for key, part in self._known().items() if there.issuperset(part.blobs)}
         done: list[Part] = []
         fresh = 0
         for ref in self._index.buckets:
@@ -91,8 +92,10 @@ class Writer:
         bucket = self._store.bucket(ref.blob)
         found = rows(bucket, self._view, self._splits)
         train, validation = (self._put(self._lines(found, side), "jsonl", there) for side in SIDES)
-        facts = dump_facts(facts_of(bucket, found)) if found or bucket.labels or bucket.records else b""
-        return Part(key, train, validation, self._put(facts, "json", there))
+        facts = facts_of(bucket, found)
+        formats = Counter(file.format for file in facts.files.values())
+        data = dump_facts(facts) if facts != Facts() else b""
+        return Part(key, train, validation, self._put(data, "json", there), tuple(sorted(formats.items())))
 
     def _lines(self, found: Sequence[Row], side: Side) -> bytes:
         return b"".join(self._line(row) for row in found if row.side == side)

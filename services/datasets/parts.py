@@ -32,6 +32,8 @@ class Part:
     train: str
     validation: str
     facts: str
+    formats: tuple[tuple[str, int], ...] = ()
+    """Label files of the bucket, counted by format."""
 
     @property
     def blobs(self) -> tuple[str, ...]:

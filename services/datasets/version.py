@@ -7,6 +7,7 @@ import json
 from services.catalogue.store import CatalogueStore
 from services.cloud.ports import TableAsset
 from services.context import LoopContext
+from services.datasets.diff import describe
 from services.datasets.files import Writer, write_tables
 from services.datasets.members import new_since_trained
 from services.datasets.parts import SIDES, read_parts, write_parts
@@ -63,6 +64,7 @@ def finish(context: LoopContext, version: DatasetVersion) -> None:
         context.state.reasons["dataset"] = f"Writing version {version.number}: time ran out, the next wake goes on"
         return
     write_tables(context, version, parts)
+    describe(context, version, parts)
     about = version.model_dump(mode="json", exclude={"status", "new_since_trained"})
     context.cloud.system.write(version.folder + "version.json", json.dumps(about, indent=1).encode())
     try:

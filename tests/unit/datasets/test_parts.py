@@ -67,7 +67,7 @@ def test_one_image_more_writes_the_parts_of_one_bucket(house: House, monkeypatch
     shared = [n for n in names if n.startswith(f"{FOLDER}parts/")]
     own = sorted(n.removeprefix(house.state.datasets[1].folder) for n in names if n not in shared)
     assert len(shared) == 2  # the lines of one side, and the facts
-    assert own == [PARTS_FILE, "train/MLTable", "validation/MLTable", "version.json"]
+    assert own == ["diff.json", PARTS_FILE, "train/MLTable", "validation/MLTable", "version.json"]
     assert len([n for n in read if n.startswith("catalogue/")]) == 1
     assert len(set(before) & set(parts_of(house))) == len(before) - 1
     assert holdout(house.fakes.system, house.state.datasets[0])

@@ -32,7 +32,7 @@ def test_every_playing_card_is_catalogued_with_its_boxes() -> None:
     found = state.catalogue
     assert (found.images, found.labelled, found.quarantined, found.waiting_labels) == (363, 363, 0, 0)
     assert sorted(found.classes) == ["ace", "jack", "king", "nine", "queen", "ten"]
-    assert [p.file for p in found.problems] == ["images/test_labels.csv", "images/train_labels.csv"]
+    assert found.problems == []
     version = state.datasets[0]
     assert version.images == 363
     assert 0.15 < version.validation_images / 363 < 0.25
