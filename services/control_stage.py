@@ -54,10 +54,11 @@ def _carry_out(context: LoopContext, command: Command) -> None:
 
 
 def want_training(state: LoopState, order: Order, now: datetime) -> str:
-    """Note that a run is wanted whatever the thresholds, unless the very run is under way; says which."""
-    run, facts = state.active_run, facts_of(state, now)
-    if run is not None and facts.last_attempt is run:
-        return f"Training run {run.number} on the newest dataset version is under way already; asked for{order.signed}"
+    """Note that a run is wanted whatever the thresholds, unless the very run was begun since; says which."""
+    run = facts_of(state, now).last_attempt
+    if run is not None and (run.active or run.intended > order.at):
+        has = "is under way already" if run.active else f"was begun since, and {run.status}"
+        return f"Training run {run.number} on the newest dataset version {has}; asked for{order.signed}"
     state.train_now = order
     return f"A training run is asked for{order.signed}"
 

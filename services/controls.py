@@ -34,7 +34,7 @@ class Controls:
             BadRequest, NotFound: there is no such loop, or the body is wrong.
         """
         state = self._state(loop)
-        asked = command("train", read_asked(body), self._clock())
+        asked = self._read("train", body)
         said = want_training(state, asked.order, self._clock())
         decision = train.decide(facts_of(state, self._clock(), self._prices))
         return self._keep(loop, asked, f"{said}. {decision.reason}", would_start=decision.act)
@@ -70,14 +70,14 @@ class Controls:
             raise NotFound(f"{loop} has no training run {number[:20]}")
         if not run.active:
             raise Conflict(f"Training run {number} has ended already: {run.status}")
-        asked = command("cancel", read_asked(body), self._clock(), run.number)
+        asked = self._read("cancel", body, run.number)
         return self._keep(loop, asked, f"Training run {number} is to be cancelled")
 
     def _state(self, loop: str) -> LoopState:
         return self._states.read(check_loop_name(loop))
 
-    def _read(self, action: Action, body: bytes) -> Command:
-        return command(action, read_asked(body), self._clock())
+    def _read(self, action: Action, body: bytes, run: int | None = None) -> Command:
+        return command(action, read_asked(body), self._clock(), run)
 
     def _keep(self, loop: str, asked: Command, said: str, **more: object) -> dict[str, Any]:
         self._commands.put(loop, asked)

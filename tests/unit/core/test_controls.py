@@ -122,6 +122,20 @@ def test_a_failed_run_is_repeated_only_where_asked_again_and_under_another_name(
     assert [r.attempt for r in w.state.runs] == [1, 2]
 
 
+def test_a_request_that_was_served_before_it_was_read_repeats_nothing() -> None:
+    w = world(state(datasets=[version()]))
+    controls(w).train(LOOP, b'{"again": true}')
+    late = w.fake.system.blobs.pop(f"commands/{LOOP}/train.json")
+    w.fake.clock.advance(60)
+    w.wake()
+    w.fake.workspace.finish(w.fake.workspace.submissions[0], error="no such bird")
+    w.wake()
+    w.fake.system.blobs[f"commands/{LOOP}/train.json"] = late
+    w.wakes(2)
+    assert len(w.fake.workspace.submissions) == 1
+    assert "was begun since, and failed" in next(e for e in w.events if "requested" in e.type).data["reason"]
+
+
 def test_a_paused_loop_starts_nothing_and_follows_what_runs() -> None:
     w = world(state(config={"training": {"cooldown_seconds": 0}}, datasets=[version()]))
     w.wake()
