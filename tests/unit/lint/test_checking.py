@@ -11,9 +11,12 @@ from PIL import Image
 from devtools import cli, commands
 from devtools.checking.__main__ import main
 from devtools.checking.show import verdict
+from devtools.folders import loop_files
 from services.catalogue.images import HEADER
+from services.state_store import StateStore
+from services.status.problems import ProblemReports
 from tests.support.cards import FOLDER as CARDS
-from tests.support.dataset_house import BOX, coco, picture, voc
+from tests.support.dataset_house import BOX, LOOP, House, coco, picture, voc
 
 FRIDGE = CARDS.parents[1] / "fridge_objects_classification"
 
@@ -95,6 +98,26 @@ def test_a_yolo_export_with_a_folder_for_each_split(tmp_path: Path, capsys: pyte
     put(tmp_path, "train/labels/3.txt", b"7 0.5 0.5 0.25 0.25\n0 0.5 0.5 0 0\n")
     code, found = checked(capsys, tmp_path)
     assert {p["file"] for p in found["problems"] if p["severity"] == "error"} == {"train/labels/3.txt"}
+
+
+def test_the_app_says_the_same_once_it_is_uploaded(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(good, "photos/00.xml", voc(("nut", (0, 0, 900, 9)), ("Nut", BOX)))
+    put(good, "photos/copy.png", picture(3))
+    put(good, "photos/broken.png", b"\x89PNG")
+    put(good, "notes.md", b"?")
+    put(good, "all.json", coco({"copy.png": [("nut", BOX)], "nowhere.png": [("nut", BOX)]}))
+    found = checked(capsys, good)[1]
+    house = House()
+    for path, file in sorted(loop_files(good).items()):
+        house.put(path, file.read_bytes())
+    house.step()
+    fakes = house.fakes
+    told = ProblemReports(StateStore(fakes.system, fakes.clock), fakes.system).report(LOOP, {})
+    assert len(found["by_code"]) >= 6
+    assert {name: found[name] for name in ("count", "by_code", "by_severity")} == {
+        name: told[name] for name in ("count", "by_code", "by_severity")
+    }
+    assert [p["code"] for p in found["problems"]] == [p["code"] for p in told["problems"]]
 
 
 class TestOneLabelFile:
