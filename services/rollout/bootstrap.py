@@ -14,7 +14,7 @@ from services.state import Interval
 
 LEVEL = 0.95
 MOST_RESAMPLES, FEWEST_RESAMPLES = 1000, 200
-MOST_NUMBERS = 100_000_000
+MOST_NUMBERS = 50_000_000
 """What all resamples of one model may take; more to measure is measured less often, not for longer."""
 
 Resampled = Callable[[Any], Any]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 MOST_FOUND = 100
 """Things found that count, an image: the most certain ones."""
+RECALLS = 101
 CHUNK_NUMBERS = 2_000_000
 """So many numbers are held at once while images are weighted."""
 
@@ -82,24 +83,28 @@ class _Matches:
 
     image: Any
     """[found] position of the image"""
-    hit: Any
-    """[threshold, found]"""
-    miss: Any
-    """[threshold, found]"""
+    counts: Sequence[Any]
+    """By threshold [found]: whether it counts, right or wrong; the same object where thresholds agree."""
+    hits: Sequence[Any]
+    """By threshold: positions of what is right."""
     wanted: Any
     """[image]"""
 
+    @property
+    def size(self) -> int:
+        """Numbers that one resample takes."""
+        return len(self.image) + sum(len(hits) for hits in self.hits)
+
 
 class Resampled:
-    """mAP of images that count so many times each, without matching boxes again."""
+    """The metric of images that count so many times each, without matching boxes again."""
 
     def __init__(self, evaluated: COCOeval, thresholds: int) -> None:
         """The first `thresholds` of COCO's ten IoU thresholds count: 1 for mAP50."""
         count, classes = len(evaluated.params.imgIds), len(evaluated.params.catIds)
         each = [evaluated.evalImgs[number * count : (number + 1) * count] for number in range(classes)]
         self._classes = [m for one in each if (m := _matches(one, thresholds)) is not None]
-        self.size = sum(m.hit.size for m in self._classes)
-        """Numbers that one resample takes."""
+        self.size = sum(m.size for m in self._classes)
 
     def __call__(self, weights: Any) -> Any:
         """`weights` are [resample, image] whole numbers; returns [resample], NaN where there is nothing to find."""
@@ -126,9 +131,11 @@ def _matches(images: Sequence[dict[str, Any] | None], thresholds: int) -> _Match
     image = np.concatenate([np.full(len(e["dtScores"]), at) for at, e in some]).astype(int)[order]
     match = np.concatenate([e["dtMatches"][:thresholds] for _, e in some], axis=1)[:, order] > 0
     counts = ~np.concatenate([e["dtIgnore"][:thresholds] for _, e in some], axis=1)[:, order].astype(bool)
-    hit, miss = match & counts, ~match & counts
+    hit = match & counts
     last = int(np.flatnonzero(hit.any(axis=0)).max(initial=-1)) + 1  # mistakes after the last hit change no precision
-    return _Matches(image[:last], hit[:, :last], miss[:, :last], wanted)
+    rows = [row[:last].astype(np.int32) for row in counts]
+    same = all(bool((row == rows[0]).all()) for row in rows)
+    return _Matches(image[:last], rows[:1] * len(rows) if same else rows, [np.flatnonzero(row) for row in hit], wanted)
 
 
 def _average_precision(one: _Matches, weights: Any) -> Any:
@@ -139,30 +146,41 @@ def _average_precision(one: _Matches, weights: Any) -> Any:
         return np.zeros(len(weights))
     rows = max(1, CHUNK_NUMBERS // one.image.size)
     parts = [weights[start : start + rows] for start in range(0, len(weights), rows)]
-    return np.concatenate([np.mean([_at(one, t, w) for t in range(len(one.hit))], axis=0) for w in parts] or [[]])
+    return np.concatenate([_of_chunk(one, part) for part in parts] or [np.zeros(0)])
 
 
-def _at(one: _Matches, threshold: int, weights: Any) -> Any:
-    """Precision read at 101 recalls, at one IoU threshold, as `COCOeval.accumulate` reads it."""
+def _of_chunk(one: _Matches, weights: Any) -> Any:
+    """Precision read at 101 recalls, as `COCOeval.accumulate` reads it, and the mean over thresholds.
+
+    Precision is highest right after a hit, so only there is it looked at: each hit gives the best precision from it on
+    to as many recalls as it is the first to reach.
+    """
     import numpy as np
 
-    counted = weights[:, one.image]
-    hits, misses = (np.cumsum(counted * which[threshold], axis=1) for which in (one.hit, one.miss))
-    precision = hits / (hits + misses + np.spacing(1))
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    rows, found = hits.shape
-    lift = np.arange(rows)[:, None] * (int(hits.max()) + int(weights.sum(axis=1).max() * one.wanted.max()) + 2)
-    needed = _needed(weights @ one.wanted)
-    at = np.searchsorted((hits + lift).ravel(), (needed + lift).ravel(), side="left").reshape(needed.shape)
-    at -= np.arange(rows)[:, None] * found
-    read = np.take_along_axis(best, np.minimum(at, found - 1), axis=1)
-    return np.where(at < found, read, 0.0).mean(axis=1)
+    counted = weights.astype(np.int32)[:, one.image]
+    reached, offset = _recalls_reached(weights @ one.wanted)
+    total, seen, summed = None, None, np.zeros(len(weights))
+    for counts, hits in zip(one.counts, one.hits, strict=True):
+        if not hits.size:
+            continue
+        if total is None or counts is not seen:
+            total, seen = np.cumsum(counted * counts, axis=1), counts
+        right = np.cumsum(counted[:, hits], axis=1)
+        precision = right / (total[:, hits] + np.spacing(1))
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        summed += (best * np.diff(reached[offset[:, None] + right], axis=1, prepend=0)).sum(axis=1)
+    return summed / (RECALLS * len(one.hits))
 
 
-def _needed(wanted: Any) -> Any:
-    """[resample, recall]: the least hits that reach each recall, as COCO compares them in floating point."""
+def _recalls_reached(wanted: Any) -> tuple[Any, Any]:
+    """How many of the 101 recalls so many hits reach: tables by the number to find, joined, and where each begins.
+
+    Compared in floating point as COCO does: 7 of 25 do not reach 0.28, which is stored as a little more.
+    """
     import numpy as np
 
-    recalls, of = np.linspace(0.0, 1.0, 101), wanted[:, None]
-    least = np.ceil(recalls * of - 1e-9).astype(int)
-    return least + (least / of < recalls)
+    recalls = np.linspace(0.0, 1.0, RECALLS)
+    known, which = np.unique(wanted, return_inverse=True)
+    tables = [np.searchsorted(recalls, np.arange(number + 1) / number, side="right") for number in known]
+    starts = np.concatenate([[0], np.cumsum([len(table) for table in tables])[:-1]]).astype(int)
+    return np.concatenate(tables), starts[which]
