@@ -19,7 +19,7 @@ def test_every_code_is_documented_with_its_severity_and_no_other() -> None:
 
 
 def test_the_examples_are_read_as_they_stand() -> None:
-    examples = re.findall(r"```(json|xml|jsonl)\n(.+?)```", TEXT, re.DOTALL)
+    examples = re.findall(r"```(json|xml|jsonl|csv|text)\n(.+?)```", TEXT, re.DOTALL)
     formats = []
     for _, text in examples:
         opened = open_labels("example", len(text), 1 << 20, iter([text.encode()]))
@@ -27,4 +27,17 @@ def test_the_examples_are_read_as_they_stand() -> None:
         found = list(opened.readings)
         assert found
         assert all(isinstance(f, ImageRecord) for f in found)
-    assert formats == ["coco", "voc", "automl-jsonl", "label-studio", "cvat", "labelme", "visionloop", "visionloop"]
+    assert formats == [
+        "coco",
+        "voc",
+        "yolo",
+        "csv",
+        "csv",
+        "csv",
+        "automl-jsonl",
+        "label-studio",
+        "cvat",
+        "labelme",
+        "visionloop",
+        "visionloop",
+    ]
