@@ -13,6 +13,7 @@ from services.errors import ConfigError
 
 WAKE_QUEUE = "visionloop-wake"
 DELIVERY_QUEUE = "visionloop-deliveries"
+PREDICTION_QUEUE = "visionloop-predictions"
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -48,6 +49,9 @@ class Settings(BaseModel):
         64, alias="VISIONLOOP_PREDICT_CONCURRENCY", gt=0, le=1000,
         description="Predictions under way in one process, each with a thread; one more is answered with 429.",
     )  # fmt: skip
+    prediction_hours: float = Field(
+        24.0, alias="VISIONLOOP_PREDICTION_HOURS", gt=0, description="How long predictions made later are kept."
+    )
     allow_local_webhooks: bool = Field(
         default=False,
         alias="VISIONLOOP_ALLOW_LOCAL_WEBHOOKS",

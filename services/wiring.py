@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from services.settings import DELIVERY_QUEUE, WAKE_QUEUE
+from services.settings import DELIVERY_QUEUE, PREDICTION_QUEUE, WAKE_QUEUE
 from services.settings import settings as settings  # noqa: PLC0414  # part of the wiring, for triggers
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from services.inference.champion import Champions
     from services.inference.fetch import ImageFetcher
     from services.inference.gate import Gate
+    from services.inference.later import Later
     from services.inference.open_inference import OpenInference
     from services.inference.predict import Predictor
     from services.rollout_controls import RolloutControls
@@ -196,6 +197,16 @@ def image_fetcher() -> ImageFetcher:
     from services.inference.fetch import ImageFetcher
 
     return ImageFetcher(webhook_guard(), settings().max_image_bytes)
+
+
+@cache
+def later() -> Later:
+    """Makes predictions that nobody waits for."""
+    from services.cloud.queues import AzureQueue
+    from services.inference.later import Later
+
+    queue = AzureQueue(settings().system_queue_uri, PREDICTION_QUEUE)
+    return Later(system_store(), queue, predictor(), (webhooks(), dispatcher()), settings(), clock)
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import TypeVar
 from services.cloud.ports import Scorer
 from services.errors import BadRequest, UpstreamRefused
 from services.inference.answer import Answer, Prediction, answer, predictions, to_json
-from services.inference.body import Fetch, read_images
+from services.inference.body import Fetch, check_body, check_count, read_images
 from services.inference.calls import Calls
 from services.inference.champion import Champions
 from services.inference.image import Picture, measured
@@ -100,6 +100,20 @@ class Predictor:
             return Reply(drawn, f"image/{wishes.drawn.lower()}", told(found.model, found.timing, wishes))
         content = to_json(found.answers(), several=images.several)
         return Reply(content, "application/json", told(found.model, found.timing, wishes))
+
+    def check(self, request: Request) -> None:
+        """See that a request may be kept for later; its images are looked at then.
+
+        Raises:
+            BadRequest: what it asks for makes no sense, or it is empty.
+            TooLarge: no request needs as much.
+            NotFound, NoChampion: there is no model to ask.
+        """
+        read_wishes(request.query, request.headers, self._settings.predict_deadline_seconds)
+        self._champions.champion(request.loop)
+        check_body(len(request.body), self._settings)
+        if not request.body:
+            check_count(0, self._settings)
 
     def infer(self, loop: str, images: Sequence[bytes], wishes: Wishes, began: float) -> Found:
         """Ask about images; the caller's time runs from `began`, on the monotonic clock.

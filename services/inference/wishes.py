@@ -15,6 +15,7 @@ _ACCEPTED: dict[str, Format | None] = {
     "image/*": "JPEG",
 }  # fmt: skip
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
+_ASYNC = re.compile(r"(?:^|[,;\s])respond-async\s*(?:$|[,;])", re.IGNORECASE)
 MOST_RESULTS = 1000
 
 
@@ -52,6 +53,11 @@ def read_wishes(query: Mapping[str, str], headers: Mapping[str, str], most_secon
         _client(headers),
         preferred,
     )
+
+
+def wants_later(headers: Mapping[str, str]) -> bool:
+    """Whether the caller prefers not to wait (RFC 7240)."""
+    return bool(_ASYNC.search(headers.get("prefer", "")))
 
 
 def deadline(headers: Mapping[str, str], most_seconds: float) -> tuple[float, bool]:

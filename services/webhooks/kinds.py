@@ -34,6 +34,7 @@ KINDS = {
     "rollout.rolled_back": "the champion before has the traffic again: by a breach, with its numbers, or by a person",
     "endpoint.asleep": "nobody asked for a prediction: the endpoint rests, and costs nothing or less",
     "endpoint.awake": "the endpoint answers again",
+    "prediction.done": "a prediction that was asked for with respond-async is made, or failed; only to the webhook named",
     "loop.error": "a step of the controller failed and is tried again",
     "webhook.test": "you asked for a test",
 }

@@ -27,7 +27,7 @@ FUNCTIONS = sorted(
     ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "problems", "timeline",
      "explain", "train", "pause", "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer",
      "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_remove", "webhooks_test", "webhooks_deliveries",
-     "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
+     "predict_later", "prediction", "forget_predictions", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
      "v2_version_ready", "v2_infer", "v2_version_infer"]
 )  # fmt: skip
 IMAGE = picture(200, 100)

@@ -16,7 +16,7 @@ import pytest
 from services import wiring
 from services.cloud.fakes import FakeCloud, fake_settings
 from services.errors import NoChampion, UpstreamBusy, VisionloopError
-from services.settings import DELIVERY_QUEUE, WAKE_QUEUE
+from services.settings import DELIVERY_QUEUE, PREDICTION_QUEUE, WAKE_QUEUE
 from services.wake import Waker
 from tests.support.http_request import document, functions, request
 
@@ -26,11 +26,13 @@ EXPECTED = {
     "ml_events": "eventGridTrigger",
     "wake": "queueTrigger",
     "deliver": "queueTrigger",
+    "predict_later": "queueTrigger",
     "sweep": "timerTrigger",
+    "forget_predictions": "timerTrigger",
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "dashboard", "predict", "train", "pause",
          "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list",
-         "webhooks_remove", "webhooks_test", "webhooks_deliveries", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
+         "webhooks_remove", "webhooks_test", "webhooks_deliveries", "prediction", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
          "v2_version_ready", "v2_infer", "v2_version_infer"],
         "httpTrigger",
     ),
@@ -70,13 +72,19 @@ def test_the_functions_are_these(app: dict[str, Any]) -> None:
 
 def test_only_health_and_the_page_are_open_to_everybody(app: dict[str, Any]) -> None:
     levels = {n: str(binding(f)["authLevel"]).upper() for n, f in app.items() if EXPECTED[n] == "httpTrigger"}
-    is_open = {"health", "v2_health", "dashboard", "approval", "approval_answer"}  # an approval's signed link is its key
+    is_open = {
+        "health",
+        "v2_health",
+        "dashboard",
+        "approval",
+        "approval_answer",
+    }  # an approval's signed link is its key
     assert {n for n, level in levels.items() if "ANONYMOUS" in level} == is_open
     assert all("FUNCTION" in level for n, level in levels.items() if n not in is_open)
 
 
 def test_queues_and_timer_are_where_infrastructure_makes_them(app: dict[str, Any]) -> None:
-    for name, queue in {"wake": WAKE_QUEUE, "deliver": DELIVERY_QUEUE}.items():
+    for name, queue in {"wake": WAKE_QUEUE, "deliver": DELIVERY_QUEUE, "predict_later": PREDICTION_QUEUE}.items():
         assert binding(app[name])["queueName"] == queue
         assert binding(app[name])["connection"] == "SystemStorage"
     assert binding(app["sweep"])["schedule"] == "%VISIONLOOP_SWEEP_SCHEDULE%"
@@ -148,6 +156,7 @@ class TestErrors:
         "timeline": "status",
         "problems": "problem_reports",
         "predict": "predictor",
+        "prediction": "later",
         "v2_model": "open_inference",
         "v2_version": "open_inference",
         "v2_model_ready": "open_inference",

@@ -1,0 +1,223 @@
+"""Predictions that nobody waits for: made once whatever is repeated or dies, shown as if waited for, forgotten in time."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.cloud.fakes import FakeCloud, FakeQueue, FakeScorer, fake_settings
+from services.errors import BadRequest, Conflict, NoChampion, NotFound, TooLarge, UpstreamBusy, VisionloopError
+from services.inference.calls import Calls
+from services.inference.champion import Champions
+from services.inference.later import ATTEMPTS, FOLDER, Later
+from services.inference.predict import Predictor, Request
+from services.inference.wishes import wants_later
+from services.webhooks.dispatch import Dispatcher
+from services.webhooks.guard import Guard
+from services.webhooks.registry import Registry
+from tests.support.predictions import jpeg, loop_state
+
+SCORED: Any = {"boxes": [{"label": "a", "score": 0.9, "box": {"topX": 0, "topY": 0, "bottomX": 0.5, "bottomY": 1}}]}
+IMAGE = jpeg(40, 30)
+
+
+class World:
+    def __init__(self, *, live: bool = True) -> None:
+        self.cloud = FakeCloud()
+        self.queue, self.scored = FakeQueue(), 0
+        self.raises: list[VisionloopError] = []
+        state = loop_state(live=live).model_dump_json().encode()
+        settings = fake_settings().model_copy(update={"max_request_bytes": 5000})
+        calls = Calls(sleep=lambda _: None)
+        scorer = FakeScorer(self.score)
+        predictor = Predictor(Champions(lambda name, etag: (200, "1", state)), scorer, settings, calls=calls)
+        system, clock = self.cloud.system, self.cloud.clock
+        self.registry = Registry(system, clock, Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"]))
+        webhooks = (self.registry, Dispatcher(self.registry, self.cloud.deliveries))
+        self.later = Later(system, self.queue, predictor, webhooks, settings, clock)
+
+    def score(self, slot: str, image: bytes) -> Any:
+        self.scored += 1
+        if self.raises:
+            raise self.raises.pop(0)
+        return SCORED
+
+    def accept(self, body: bytes = IMAGE, key: str = "", **query: str) -> str:
+        headers = {"content-type": "image/jpeg", "prefer": "respond-async", "idempotency-key": key}
+        status, reply = self.later.accept(Request("cards", body, headers, query))
+        found = json.loads(reply.content)
+        assert (status, found["status"], reply.headers["location"]) == (202, "waiting", found["path"])
+        return str(found["id"])
+
+    def work(self, attempt: int = 1) -> None:
+        sent, self.queue.sent = self.queue.sent, []
+        for body, _ in sent:
+            self.later.make(body, attempt)
+
+    def show(self, number: str) -> tuple[int, Any]:
+        status, reply = self.later.show("cards", number)
+        return status, json.loads(reply.content)
+
+
+def test_it_is_shown_as_if_it_had_been_waited_for() -> None:
+    w = World()
+    number = w.accept(threshold="0.5")
+    assert w.show(number)[0] == 202
+    w.work()
+    status, found = w.show(number)
+    assert (status, found["predictions"][0]["box"]["x2"], w.scored) == (200, 20, 1)
+    assert w.later.show("cards", number).reply.headers["x-visionloop-slot"] == "blue"
+
+
+def test_a_picture_is_kept_as_a_picture() -> None:
+    w = World()
+    number = w.accept(render="jpeg")
+    w.work()
+    assert w.later.show("cards", number).reply.content.startswith(b"\xff\xd8\xff")
+
+
+def test_a_message_that_comes_twice_makes_it_once() -> None:
+    w = World()
+    w.accept()
+    [(body, _)] = w.queue.sent
+    for _ in range(3):
+        w.later.make(body, 1)
+    assert w.scored == 1
+
+
+def test_one_key_is_one_prediction() -> None:
+    w = World()
+    assert w.accept(key="order-7") == w.accept(key="order-7") != w.accept(key="order-8")
+    w.work()
+    assert w.scored == 2
+    for changed in ({"body": jpeg(30, 30)}, {"top_k": "1"}):
+        with pytest.raises(Conflict):
+            w.accept(**{"key": "order-7", **changed})  # type: ignore[arg-type]
+    assert w.show(w.accept(key="order-7"))[0] == 200
+
+
+def test_errors_of_the_request_are_its_outcome() -> None:
+    w = World()
+    number = w.accept(b"GIF89a")
+    w.work()
+    status, found = w.show(number)
+    assert (status, found["type"]) == (415, "urn:visionloop:problem:unsupported-media")
+
+
+def test_what_may_pass_by_is_tried_again_and_the_last_failure_is_the_outcome() -> None:
+    w = World()
+    number = w.accept()
+    [(body, _)] = w.queue.sent
+    for attempt in range(1, ATTEMPTS):
+        w.raises = [UpstreamBusy("503", retry_after=99)]
+        with pytest.raises(UpstreamBusy):
+            w.later.make(body, attempt)
+        assert w.show(number)[0] == 202
+    w.raises = [UpstreamBusy("503", retry_after=99)]
+    w.later.make(body, ATTEMPTS)
+    assert w.show(number)[0] == 503
+
+
+@pytest.mark.parametrize(("body", "error"), [(b"", BadRequest), (b"x" * 5001, TooLarge)], ids=["empty", "long"])
+def test_what_makes_no_sense_is_refused_at_once(body: bytes, error: type[VisionloopError]) -> None:
+    w = World()
+    with pytest.raises(error):
+        w.later.accept(Request("cards", body))
+    assert (w.queue.sent, list(w.cloud.system.list(FOLDER))) == ([], [])
+
+
+def test_without_a_model_nothing_is_kept() -> None:
+    w = World(live=False)
+    with pytest.raises(NoChampion):
+        w.accept()
+    assert w.queue.sent == []
+
+
+@pytest.mark.parametrize("number", ["", "x", "0" * 32, "../../state/cards", "0" * 31 + "G"])
+def test_an_unknown_prediction_is_404(number: str) -> None:
+    with pytest.raises(NotFound):
+        World().later.show("cards", number)
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", "[]", '{"loop": "../x", "id": "0"}', json.dumps({"loop": "cards", "id": "0" * 32})]
+)
+def test_a_message_of_nobody_is_said(body: str) -> None:
+    with pytest.raises(BadRequest):
+        World().later.make(body, 1)
+
+
+def test_a_webhook_is_told_once_it_is_made() -> None:
+    w = World()
+    endpoint = w.registry.add({"url": "https://example.com/hook"})
+    number = w.accept(notify=endpoint.id)
+    assert w.cloud.deliveries.sent == []
+    [(body, _)] = w.queue.sent
+    w.later.make(body, 1)
+    w.later.make(body, 1)
+    sent = [json.loads(text) for text, _ in w.cloud.deliveries.sent]
+    assert len({one["delivery"] for one in sent}) == 1
+    event = sent[0]["event"]
+    assert (event["type"], event["data"]["prediction"], event["data"]["status"]) == (
+        "visionloop.prediction.done", number, 200,
+    )  # fmt: skip
+    with pytest.raises(NotFound):
+        w.accept(notify="ep_0000000000000000")
+
+
+def test_they_are_forgotten_in_time() -> None:
+    w = World()
+    old = w.accept()
+    w.work()
+    w.cloud.clock.advance(timedelta(hours=20).total_seconds())
+    new = w.accept()
+    w.cloud.clock.advance(timedelta(hours=5).total_seconds())
+    assert w.later.forget() == 4
+    assert w.show(new)[0] == 202
+    with pytest.raises(NotFound, match="24 hours"):
+        w.show(old)
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_process_may_die_at_any_line() -> None:
+    """Whatever call it dies before or after, the repeated message makes the prediction."""
+    for at in range(200):
+        w, left = World(), [at]
+
+        def hook(_: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] == -1:
+                raise Killed
+
+        number = w.accept(key="once")
+        [(body, _)] = w.queue.sent
+        w.cloud.on_call = hook
+        try:
+            w.later.make(body, 1)
+        except Killed:
+            w.later.make(body, 2)
+            assert w.show(number)[0] == 200
+        else:
+            assert at > 5, "the hook was called"
+            return
+    raise AssertionError("it never came through")
+
+
+@pytest.mark.parametrize(
+    ("prefer", "later"),
+    [
+        ("respond-async", True),
+        ("wait=5, respond-async", True),
+        ("Respond-Async;x", True),
+        ("wait=5", False),
+        ("", False),
+    ],
+)
+def test_who_prefers_not_to_wait(prefer: str, later: bool) -> None:
+    assert wants_later({"prefer": prefer}) is later
