@@ -6,6 +6,7 @@ Images go below images/, label files beside their images or below labels/; folde
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -31,15 +32,22 @@ def is_image(file: Path) -> bool:
 
 def loop_files(folder: Path) -> dict[str, Path]:
     """The files of a folder by their paths below a loop's folder."""
-    files = visible_files(folder)
-    with_images = {f.parent for f in files if is_image(f)}
+    return {path: folder / relative for path, relative in placed(f.relative_to(folder) for f in visible_files(folder))}
+
+
+def placed(files: Iterable[Path]) -> list[tuple[str, Path]]:
+    """Relative paths with the paths below the loop's folder, each one of its own: none takes another one's place."""
+    relatives = list(files)
+    with_images = {f.parent for f in relatives if is_image(f)}
     found: dict[str, Path] = {}
-    for file in files:
-        relative = file.relative_to(folder)
-        where = "images" if is_image(file) or file.parent in with_images else "labels"
-        short = loop_path(relative, where)
-        found[short if short not in found else f"{where}/{relative.as_posix()}"] = file
-    return found
+    for relative in relatives:
+        where = "images" if is_image(relative) or relative.parent in with_images else "labels"
+        others = (f"{where}/{n}/{relative.as_posix()}" for n in count(2))
+        free = (
+            p for p in chain((loop_path(relative, where), f"{where}/{relative.as_posix()}"), others) if p not in found
+        )
+        found[next(free)] = relative
+    return list(found.items())
 
 
 def loop_path(relative: Path, where: str) -> str:

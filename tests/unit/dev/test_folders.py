@@ -3,11 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from devtools.folders import loop_files
+from devtools.folders import loop_files, placed
 
 
-def placed(folder: Path, *names: str) -> dict[str, str]:
+def paths_of(folder: Path, *names: str) -> dict[str, str]:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"")
@@ -34,8 +36,20 @@ def placed(folder: Path, *names: str) -> dict[str, str]:
     ],
 )  # fmt: skip
 def test_where_files_go(tmp_path: Path, names: list[str], paths: list[str]) -> None:
-    assert placed(tmp_path, *names) == dict(zip(names, paths, strict=True))
+    assert paths_of(tmp_path, *names) == dict(zip(names, paths, strict=True))
 
 
 def test_what_systems_leave_behind_stays(tmp_path: Path) -> None:
-    assert placed(tmp_path, ".git/a.jpg", "__MACOSX/a.jpg", ".DS_Store", "a.jpg") == {"a.jpg": "images/a.jpg"}
+    assert paths_of(tmp_path, ".git/a.jpg", "__MACOSX/a.jpg", ".DS_Store", "a.jpg") == {"a.jpg": "images/a.jpg"}
+
+
+parts = st.lists(st.sampled_from(["images", "labels", "train", "2", "x"]), max_size=4)
+files = st.builds(lambda folders, name: Path(*folders, name), parts, st.sampled_from(["a.jpg", "a.txt", "loop.yaml"]))
+
+
+@given(st.lists(files, unique=True, max_size=12))
+def test_no_file_takes_the_place_of_another(relatives: list[Path]) -> None:
+    found = placed(relatives)
+    assert [relative for _, relative in found] == relatives
+    assert len({path for path, _ in found}) == len(relatives)
+    assert all(path == "loop.yaml" or path.startswith(("images/", "labels/")) for path, _ in found)
