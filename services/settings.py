@@ -49,6 +49,10 @@ class Settings(BaseModel):
         64, alias="VISIONLOOP_PREDICT_CONCURRENCY", gt=0, le=1000,
         description="Predictions under way in one process, each with a thread; one more is answered with 429.",
     )  # fmt: skip
+    predict_cache_size: int = Field(
+        0, alias="VISIONLOOP_PREDICT_CACHE_SIZE", ge=0, le=100_000,
+        description="Answers kept in a process by image and model, so that a repeated image asks no slot; 0 is off.",
+    )  # fmt: skip
     prediction_hours: float = Field(
         24.0, alias="VISIONLOOP_PREDICTION_HOURS", gt=0, description="How long predictions made later are kept."
     )

@@ -12,6 +12,7 @@ from services.cloud.ports import Scorer
 from services.errors import BadRequest, UpstreamRefused
 from services.inference.answer import Answer, Prediction, answer, predictions, to_json
 from services.inference.body import Fetch, check_body, check_count, read_images
+from services.inference.cache import Cache
 from services.inference.calls import Calls
 from services.inference.champion import Champions
 from services.inference.image import Picture, measured
@@ -78,6 +79,7 @@ class Predictor:
         self._champions, self._scorer, self._settings = champions, scorer, settings
         self._fetch = fetch or _fetch_nothing
         self._routes = Routes(champions, recorder, calls=calls)
+        self._cache = Cache(settings.predict_cache_size)
 
     def reply(self, request: Request) -> Reply:
         """Answer a request as docs/api.md describes it.
@@ -125,7 +127,7 @@ class Predictor:
         pictures = [self._picture(images, number) for number in range(len(images))]
         sent = time.monotonic()
         data = [picture.data for picture in pictures]
-        model, scored = self._ask(loop, wishes, ends, lambda model: self._score(model, data, ends))
+        model, scored = self._ask(loop, wishes, ends, lambda model: self._known(model, data, ends))
         ended = time.monotonic()
         both = zip(scored, pictures, strict=True)
         found = [predictions(one, model.task, size, wishes.threshold, wishes.top) for one, size in both]
@@ -151,6 +153,9 @@ class Predictor:
         if wishes.slot or wishes.version:
             return self._routes.ask_one(loop, wishes.slot, wishes.version, score, ends=ends)
         return self._routes.ask(loop, score, client=wishes.client, ends=ends)
+
+    def _known(self, model: Champion, images: Sequence[bytes], ends: float) -> list[dict[str, object]]:
+        return self._cache.get(model, images, lambda: self._score(model, images, ends))
 
     def _score(self, model: Champion, images: Sequence[bytes], ends: float) -> list[dict[str, object]]:
         found = []

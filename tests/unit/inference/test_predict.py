@@ -43,7 +43,7 @@ TWO = boxes(("jack", 0.4, (0.0, 0.0, 0.5, 0.5)), ("ace", 0.9, (0.25, 0.5, 0.75, 
 
 
 class World:
-    def __init__(self, scored: Any = TWO, state: LoopState | None = None) -> None:
+    def __init__(self, scored: Any = TWO, state: LoopState | None = None, **settings: Any) -> None:
         self.state = state or loop_state()
         self.slots: list[str] = []
         self.images: list[bytes] = []
@@ -61,7 +61,9 @@ class World:
 
         self.slept: list[float] = []
         calls = Calls(sleep=self.slept.append, dice=lambda: 0.5)
-        self.predictor = Predictor(Champions(read), FakeScorer(score), fake_settings(), calls=calls)
+        self.predictor = Predictor(
+            Champions(read), FakeScorer(score), fake_settings().model_copy(update=settings), calls=calls
+        )
 
     def reply(self, body: bytes, kind: str = KIND, query: dict[str, str] | None = None, **headers: str) -> Reply:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -308,3 +310,11 @@ def test_a_deadline_that_is_nearer_than_that_is_kept() -> None:
 def test_addresses_are_not_taken_where_nobody_fetches() -> None:
     with pytest.raises(BadRequest, match="url"):
         World().reply(b'{"image_url": "https://example.com/a.jpg"}', "application/json")
+
+
+def test_a_known_image_asks_no_slot_and_its_wishes_are_applied_anew() -> None:
+    world = World(predict_cache_size=5)
+    assert len(world.json()["predictions"]) == 2
+    assert [p["label"] for p in world.json(threshold="0.5")["predictions"]] == ["ace"]
+    assert [p["label"] for p in world.json(top_k="1")["predictions"]] == ["ace"]
+    assert world.slots == ["blue"]
