@@ -41,21 +41,24 @@ class CvatReader:
 
 
 def _readings(file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
+    """Images that may be negatives come last: whether the file has shapes is known at its end."""
     count: Counter[str] = Counter()
-    found: list[Reading] = []
+    held: list[ImageRecord] = []
+    with_shapes = False
     for element in children(chunks):
         count[element.tag] += 1
-        if element.tag == "image":
-            found += _image(file, f"image[{count['image']}]", element)
+        for each in _image(file, f"image[{count['image']}]", element) if element.tag == "image" else ():
+            if isinstance(each, Problem):
+                yield each
+            elif _says_negative(each):
+                held.append(each)
+            elif each.labels or each.broken:
+                with_shapes = with_shapes or any(label.box for label in each.labels)
+                yield each
+    yield from (replace(each, labels=()) if with_shapes else each for each in held)
     if not count["image"] or count["track"]:
         listed = ", ".join(f"{number} <{tag}>" for tag, number in count.most_common(3)) or "nothing"
         yield problem("cvat-structure", file, expected="an <image> for each image", found=listed)
-    with_shapes = any(label.box for each in found if isinstance(each, ImageRecord) for label in each.labels)
-    for each in found:
-        if isinstance(each, Problem):
-            yield each
-        elif each.labels or each.broken:
-            yield replace(each, labels=()) if with_shapes and _says_negative(each) else each
 
 
 def _says_negative(record: ImageRecord) -> bool:

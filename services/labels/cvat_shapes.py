@@ -9,8 +9,8 @@ from services.labels.annotation import Polygon
 from services.labels.problems import problem
 from services.labels.record import RawLabel
 from services.labels.rle import outlines, read_mask
-from services.labels.shapes import MOST, ellipse, turned
-from services.labels.values import bounds, class_name, number, shown
+from services.labels.shapes import ellipse, turned, written_reals
+from services.labels.values import bounds, class_name, shown
 from services.state import Problem
 
 if TYPE_CHECKING:
@@ -38,12 +38,7 @@ def label_of(file: str, place: str, element: Element) -> Iterator[Found]:
 
 
 def _numbers(element: Element, *names: str) -> tuple[float, ...] | None:
-    return _all_numbers([element.get(name) for name in names])
-
-
-def _all_numbers(texts: list[str | None]) -> tuple[float, ...] | None:
-    found = [number(text) for text in texts]
-    return tuple(f for f in found if f is not None) if all(f is not None and abs(f) <= MOST for f in found) else None
+    return written_reals(element.get(name) for name in names)
 
 
 def _outlined(name: str, place: str, polygons: tuple[Polygon, ...]) -> RawLabel:
@@ -52,7 +47,7 @@ def _outlined(name: str, place: str, polygons: tuple[Polygon, ...]) -> RawLabel:
 
 def _rotation(element: Element) -> float | None:
     """Degrees clockwise about the middle; None where they are no number."""
-    found = _all_numbers([element.get("rotation", "0")])
+    found = written_reals([element.get("rotation", "0")])
     return found[0] if found else None
 
 
@@ -75,7 +70,7 @@ def _box(file: str, place: str, name: str, element: Element) -> Iterator[Found]:
 def _polygon(file: str, place: str, name: str, element: Element) -> Iterator[Found]:
     text = element.get("points", "")
     points = [point.split(",") for point in text.split(";")]
-    flat = _all_numbers([n for point in points for n in point])
+    flat = written_reals(n for point in points for n in point)
     if flat is None or any(len(point) != 2 for point in points):
         expected = "points in pixels: x,y;x,y;x,y"
         yield problem("polygon-invalid", file, f"{place}/@points", expected=expected, found=shown(text))

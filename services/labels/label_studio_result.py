@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from services.labels.annotation import Polygon
@@ -23,12 +23,16 @@ _BARE = {"rectangle", "polygon", "ellipse"}
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A shape of one result; `unit` is the image's width and height, 1 by 1 where they are not known and not needed."""
+    """A shape of one result."""
 
     file: str
     place: str
     value: dict[str, Any]
-    unit: tuple[int, int]
+    result: dict[str, Any]
+
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image in pixels, 0 where they are not known."""
+        return side(self.result.get("original_width")), side(self.result.get("original_height"))
 
 
 def labels_of_result(file: str, place: str, result: Any) -> Iterator[Found]:
@@ -60,7 +64,7 @@ def _named(file: str, place: str, names: Any, label: RawLabel) -> Iterator[Found
         if name is None:
             yield problem("class-invalid", file, place, expected="a class's name", found=shown(said))
         else:
-            yield replace(label, label=name)
+            yield RawLabel(name, label.box, place, label.is_crowd, label.polygons, label.shares)
 
 
 def _shape(file: str, place: str, result: dict[str, Any], value: dict[str, Any], names: Any) -> Iterator[Found]:
@@ -68,8 +72,7 @@ def _shape(file: str, place: str, result: dict[str, Any], value: dict[str, Any],
         found = f"image_rotation {shown(result['image_rotation'])}"
         yield problem("image-turned", file, place, expected="an image that was not turned by hand", found=found)
         return
-    width, height = side(result.get("original_width")), side(result.get("original_height"))
-    for label in _outlined(_Shape(file, place, value, (width, height))):
+    for label in _outlined(_Shape(file, place, value, result)):
         yield from [label] if isinstance(label, Problem) else _named(file, place, names, label)
 
 
@@ -88,7 +91,7 @@ def _outlined(shape: _Shape) -> Iterator[Found]:
     if numbers is None or degrees is None:
         expected = f"{', '.join(wanted)} in per cent"
         yield problem("box-invalid", shape.file, shape.place, expected=expected, found=shown(value))
-    elif degrees[0] and not all(shape.unit):
+    elif degrees[0] and not all(shape.size()):
         expected = "original_width and original_height, since it is rotated"
         yield problem("box-invalid", shape.file, shape.place, expected=expected, found=f"rotation {degrees[0]:g}")
     else:
@@ -97,7 +100,7 @@ def _outlined(shape: _Shape) -> Iterator[Found]:
 
 def _drawn(shape: _Shape, numbers: tuple[float, ...], degrees: float, *, is_ellipse: bool) -> Iterator[Found]:
     """Turning is done in pixels: in per cent an image that is no square would be sheared."""
-    unit = shape.unit if degrees else (1, 1)
+    unit = shape.size() if degrees else (1, 1)
     x, y, across, down = (n / 100 * unit[i % 2] for i, n in enumerate(numbers))
     if is_ellipse:
         yield _label(shape.place, _shares(ellipse(x, y, across, down, degrees), unit))

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from itertools import chain
 
 from services.labels.annotation import Box, Polygon
-from services.labels.values import number
 
 CORNERS = 64
 """Of a polygon that stands for an ellipse: off by 0.12 % of its radius; a multiple of 4, so its box is exact."""
@@ -19,8 +18,21 @@ MOST = 1e9
 
 def reals(values: Iterable[object]) -> tuple[float, ...] | None:
     """JSON numbers, or None where one is anything else, as a text that looks like a number."""
-    found = [None if isinstance(value, str) else number(value) for value in values]
-    return tuple(f for f in found if f is not None) if all(f is not None and abs(f) <= MOST for f in found) else None
+    found: list[float] = []
+    for value in values:
+        if not isinstance(value, float | int) or isinstance(value, bool) or not -MOST <= value <= MOST:
+            return None
+        found.append(float(value))
+    return tuple(found)
+
+
+def written_reals(texts: Iterable[str | None]) -> tuple[float, ...] | None:
+    """Numbers in the texts of XML, or None where one is none."""
+    try:
+        found = tuple(float(text or "") for text in texts)
+    except ValueError:
+        return None
+    return found if all(-MOST <= number <= MOST for number in found) else None
 
 
 def flat_polygons(value: object) -> tuple[Polygon, ...] | None:

@@ -42,8 +42,8 @@ def test_boxes_polygons_and_a_negative_and_an_image_that_nobody_has_opened() -> 
 def test_tags_are_classes_and_so_is_negative_where_no_image_has_a_shape() -> None:
     found = image('<tag label="negative"/>', more='<tag label="good"/><tag label="new"/>')
     assert [[(label.label, label.box) for label in r.labels] for r in records(found)] == [
-        [("negative", None)],
         [("good", None), ("new", None)],
+        [("negative", None)],
     ]
 
 
