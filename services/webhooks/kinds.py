@@ -9,7 +9,7 @@ KINDS = {
     "config.changed": "loop.yaml has changed and is taken over",
     "config.rejected": "loop.yaml is wrong; the last good one holds",
     "task.inferred": "the task and classes were inferred from the labels",
-    "catalogue.problems": "uploads were skipped or quarantined, with file, place, expected and found",
+    "catalogue.problems": "uploads were left out, or classes are named alike: file, place, expected and found",
     "dataset.registered": "a dataset version is registered in Azure ML",
     "training.started": "a training job was submitted",
     "training.waiting": "a training job has waited long for a machine, told once",
