@@ -19,7 +19,7 @@ from services.labels.options import Options
 from services.labels.record import ImageRecord
 from services.state import Problem
 
-FORMAT = 5
+FORMAT = 6
 """Raised when documents, readers or checks change in a way that needs everything to be read again."""
 MOST_PROBLEMS = 100
 
@@ -64,6 +64,7 @@ class FiledRecord:
     per_image: bool
     image: str
     boxes: int
+    labels: int
     packed: str
 
     @classmethod
@@ -71,7 +72,7 @@ class FiledRecord:
         """File a record of a label file; `modified` in seconds since 1970."""
         boxes = sum(label.box is not None for label in record.labels)
         packed = _RECORD.dump_json(record, exclude_defaults=True).decode()
-        return cls(file, modified, per_image, record.image, boxes, packed)
+        return cls(file, modified, per_image, record.image, boxes, len(record.labels), packed)
 
     @property
     def record(self) -> ImageRecord:

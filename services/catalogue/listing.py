@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.catalogue.documents import listing_digest
-from services.catalogue.paths import bucket_of, kind_of
+from services.catalogue.paths import bucket_of, is_ignored
 from services.cloud.ports import BlobInfo
 
 
@@ -19,8 +19,8 @@ class Listing:
     @classmethod
     def of(cls, loop: str, blobs: Iterable[BlobInfo]) -> Listing:
         """Take the listing of `<loop>/`."""
-        files = {blob.name.removeprefix(f"{loop}/"): blob for blob in blobs}
-        return cls({path: blob for path, blob in files.items() if kind_of(path, blob.size) != "ignored"})
+        start = len(loop) + 1
+        return cls({path: b for b in blobs if not is_ignored(path := b.name[start:], b.size)})
 
     def fingerprint(self, *extra: str) -> str:
         """Equal where nothing changed; `extra` is what else the catalogue depends on."""

@@ -26,12 +26,20 @@ _IGNORED = {
 }
 
 
+def is_ignored(path: str, size: int) -> bool:
+    """Whether a file is nobody's concern: loop.yaml, what systems leave behind, marks of empty folders."""
+    base = path.rpartition("/")[2].lower()
+    if path == CONFIG_FILE or base in _IGNORED or base.startswith("._"):
+        return True
+    return not size and ("." not in base or base.endswith("."))
+
+
 def kind_of(path: str, size: int) -> Kind:
     """What to do with a file; `path` is below the loop's folder, `size` in bytes."""
+    if is_ignored(path, size):
+        return "ignored"
     base = path.rpartition("/")[2]
     extension = base.rpartition(".")[2].lower() if "." in base else ""
-    if path == CONFIG_FILE or base.lower() in _IGNORED or base.startswith("._") or (not size and not extension):
-        return "ignored"
     if len(path) > MOST_NAME or UNSAFE.search(path) or {"..", "."} & set(path.split("/")):
         return "unusable"
     is_list = extension in _LISTS or base.lower() in _LIST_NAMES

@@ -153,7 +153,7 @@ def facts_of(bucket: Bucket) -> Summary:
     """The part of a summary that does not depend on the view."""
     folders = Counter(class_folder(path) for path in bucket.images)
     del folders[""]
-    classes = [sum(label.box is None for label in filed.record.labels) for filed in bucket.records]
+    classes = [filed.labels - filed.boxes for filed in bucket.records]
     return Summary(
         images=len(bucket.images),
         boxes=sum(filed.boxes for filed in bucket.records),

@@ -14,7 +14,7 @@ from services.catalogue.store import CatalogueStore, Splits
 from services.cloud.ports import BlobInfo
 from services.labels.options import Options
 
-BUCKET_FILES = 4096
+BUCKET_FILES = 2048
 """Files that a bucket holds on average before there are twice as many buckets."""
 THREADS = 10
 """As many as the SDK keeps connections to one account."""
