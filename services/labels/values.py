@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import reprlib
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,8 @@ UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\u
 """Control characters, line separators, marks that turn the direction of text, halves of characters."""
 MOST_CLASS = 256
 MOST_NAME = 1024
+MOST_NUMBER = 1e12
+"""Far beyond any image; sums of larger ones could become infinite, which JSON cannot store."""
 
 
 def usable_text(value: object, most: int) -> str | None:
@@ -30,14 +31,14 @@ def class_name(value: object) -> str | None:
 
 
 def number(value: object) -> float | None:
-    """A finite number, or None; texts as XML has them are numbers too."""
+    """A number that may be a place in an image, or None; texts as XML has them are numbers too."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return found if abs(found) <= MOST_NUMBER else None  # not so NaN
 
 
 def side(value: object) -> int:

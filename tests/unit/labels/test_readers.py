@@ -100,6 +100,7 @@ def test_coco_ids_may_be_texts_and_entries_may_have_more_members() -> None:
         ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3, "4"]}, "box-invalid", "annotations[0].bbox"),
         ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3, True]}, "box-invalid", "annotations[0].bbox"),
         ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3, 10**400]}, "box-invalid", "annotations[0].bbox"),
+        ({"image_id": 7, "category_id": 3, "bbox": [1.7e308, 2, 1.7e308, 4]}, "box-invalid", "annotations[0].bbox"),
         (
             {"image_id": 7, "category_id": 9, "bbox": [1, 2, 3, 4]},
             "coco-annotation-invalid",
