@@ -1,0 +1,129 @@
+"""The same objects as each tool would write them, for tests that hold the readers against one another.
+
+Objects are a class and a flat polygon or box corners, in pixels; `closed` tells which formats have outlines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from services.labels.label_file import LabelFile, LabelledObject
+
+Thing = tuple[str, tuple[float, ...]]
+"""A class with the corners of a box (four numbers) or an outline (more)."""
+Writer = Callable[[str, int, int, Sequence[Thing]], bytes]
+
+
+def _pairs(numbers: Sequence[float]) -> list[list[float]]:
+    return [list(pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def _shares(numbers: Sequence[float], width: int, height: int) -> list[float]:
+    return [n / (height if i % 2 else width) for i, n in enumerate(numbers)]
+
+
+def coco(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    names = sorted({name for name, _ in things})
+    annotations = []
+    for i, (name, numbers) in enumerate(things):
+        left, top, right, bottom = min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
+        found = {
+            "id": i,
+            "image_id": 1,
+            "category_id": names.index(name),
+            "bbox": [left, top, right - left, bottom - top],
+        }
+        annotations.append(found | ({"segmentation": [list(numbers)]} if len(numbers) > 4 else {}))
+    images = [{"id": 1, "file_name": image, "width": width, "height": height}]
+    categories = [{"id": i, "name": name} for i, name in enumerate(names)]
+    return json.dumps({"images": images, "annotations": annotations, "categories": categories}).encode()
+
+
+def voc(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    boxes = ["".join(f"<{c}>{n}</{c}>" for c, n in zip(corners, box, strict=True)) for _, box in things]
+    objects = "".join(
+        f"<object><name>{n}</name><bndbox>{b}</bndbox></object>" for (n, _), b in zip(things, boxes, strict=True)
+    )
+    size = f"<size><width>{width}</width><height>{height}</height></size>"
+    return f"<annotation><filename>{image}</filename>{size}{objects}</annotation>".encode()
+
+
+def automl_jsonl(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    labels: list[dict[str, Any]] = []
+    for name, numbers in things:
+        shares = _shares(numbers, width, height)
+        corners = dict(zip(("topX", "topY", "bottomX", "bottomY"), shares, strict=False))
+        labels.append({"label": name, "isCrowd": 0} | ({"polygon": [shares]} if len(shares) > 4 else corners))
+    details = {"format": "jpg", "width": f"{width}px", "height": f"{height}px"}
+    return json.dumps({"image_url": f"azureml://x/paths/{image}", "image_details": details, "label": labels}).encode()
+
+
+def label_studio(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    results = []
+    for name, numbers in things:
+        per_cent = [100 * share for share in _shares(numbers, width, height)]
+        value: dict[str, Any] = {"points": _pairs(per_cent), "polygonlabels": [name]}
+        if len(numbers) == 4:
+            left, top, right, bottom = per_cent
+            box = {"x": left, "y": top, "width": right - left, "height": bottom - top, "rotation": 0}
+            value = {**box, "rectanglelabels": [name]}
+        results.append({"original_width": width, "original_height": height, "image_rotation": 0, "value": value})
+    annotation = {"id": 1, "result": results, "was_cancelled": False, "updated_at": "2026-03-09T22:16:08.728378Z"}
+    return json.dumps([{"id": 1, "annotations": [annotation], "data": {"image": f"s3://bucket/{image}"}}]).encode()
+
+
+def cvat(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    shapes = []
+    for name, numbers in things:
+        corners = dict(zip(("xtl", "ytl", "xbr", "ybr"), numbers, strict=False))
+        points = ";".join(f"{x},{y}" for x, y in _pairs(numbers))
+        said = " ".join(f'{key}="{n}"' for key, n in corners.items())
+        shapes.append(
+            f'<polygon label={quoteattr(name)} points="{points}"/>'
+            if len(numbers) > 4
+            else f"<box label={quoteattr(name)} {said}/>"
+        )
+    listed = f'<image id="0" name={quoteattr(image)} width="{width}" height="{height}">{"".join(shapes)}</image>'
+    return f"<annotations><version>1.1</version>{listed}</annotations>".encode()
+
+
+def labelme(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    kinds = ["polygon" if len(numbers) > 4 else "rectangle" for _, numbers in things]
+    shapes = [
+        {"label": name, "points": _pairs(numbers), "group_id": None, "shape_type": kind, "flags": {}}
+        for kind, (name, numbers) in zip(kinds, things, strict=True)
+    ]
+    head = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": image, "imageData": None}
+    return json.dumps(head | {"imageHeight": height, "imageWidth": width}).encode()
+
+
+def per_image(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    labels = [
+        LabelledObject(label=name, polygon=[list(numbers)])
+        if len(numbers) > 4
+        else LabelledObject(label=name, box=list(numbers))
+        for name, numbers in things
+    ]
+    return LabelFile(visionloop=1, image=image, width=width, height=height, labels=labels).to_json()
+
+
+def per_image_in_shares(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    shares = [(name, tuple(_shares(numbers, width, height))) for name, numbers in things]
+    return json.dumps(json.loads(per_image(image, width, height, shares)) | {"unit": "shares"}).encode()
+
+
+WRITERS: dict[str, Writer] = {
+    "coco": coco,
+    "voc": voc,
+    "automl-jsonl": automl_jsonl,
+    "label-studio": label_studio,
+    "cvat": cvat,
+    "labelme": labelme,
+    "visionloop": per_image,
+    "visionloop-shares": per_image_in_shares,
+}
+WITHOUT_OUTLINES = {"voc"}
