@@ -4,7 +4,8 @@ VisionloopError
 ├── BadRequest (400)            the request or record is not what the contract says
 │   ├── UnsupportedMedia (415)  the bytes are not of a kind that is accepted
 │   ├── UnprocessableImage (422) an image that cannot be decoded
-│   └── TooLarge (413)          over a limit that settings name
+│   ├── TooLarge (413)          over a limit that settings name
+│   └── RangeNotSatisfiable (416) a range behind the end of what is asked for
 ├── BadLink (403)               a signed link is forged, too old or used
 ├── NotFound (404)              no such loop, webhook, version or blob
 ├── Conflict (409)              the state of the loop forbids it now
@@ -63,6 +64,12 @@ class TooLarge(BadRequest):
     """Over a limit; the detail names the limit (413)."""
 
     status, title = 413, "Too large"
+
+
+class RangeNotSatisfiable(BadRequest):
+    """A range behind the end of what is asked for (416)."""
+
+    status, title = 416, "Range not satisfiable"
 
 
 class BadLink(VisionloopError):

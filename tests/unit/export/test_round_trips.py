@@ -1,0 +1,178 @@
+"""What is written is read back by our own readers, within half a pixel."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, composite
+
+from services.catalogue.class_names import with_names
+from services.catalogue.documents import FiledRecord
+from services.cloud.fakes import FakeBlobStore, FakeClock
+from services.datasets.jsonl import blob_url, datastore_url, line
+from services.datasets.parts import Part, write_parts
+from services.export.coco import coco
+from services.export.images import ExportImage, images_of
+from services.export.jsonl import jsonl
+from services.export.yolo import label_file, yolo
+from services.labels.annotation import Annotation
+from services.labels.check import Rules, check
+from services.labels.class_lists import read_class_list
+from services.labels.formats import reader_of
+from services.labels.frame import Frame
+from services.labels.options import Options
+from services.labels.record import ImageRecord, OptionReader
+from services.loop_config import Task
+from services.state import DatasetVersion
+
+LOOP = "cards"
+CLASSES = ["ace", "kö nig", "2", "yes"]
+URL = f"{datastore_url('s', 'g', 'w', 'd')}{LOOP}/images/"
+names = st.text(st.sampled_from("abZ 0ä.-%"), min_size=1, max_size=6).map(lambda t: f"x{t}x")
+
+
+@composite
+def boxes(draw: DrawFn, width: int, height: int) -> tuple[float, float, float, float]:
+    left, top = draw(st.floats(0, width - 2)), draw(st.floats(0, height - 2))
+    right, bottom = draw(st.floats(left + 1, width)), draw(st.floats(top + 1, height))
+    return left / width, top / height, right / width, bottom / height
+
+
+@composite
+def annotations(draw: DrawFn, task: Task, width: int, height: int) -> Annotation:
+    label = draw(st.sampled_from(CLASSES))
+    if task.startswith("image_classification"):
+        return Annotation(label)
+    left, top, right, bottom = box = draw(boxes(width, height))
+    if task == "object_detection":
+        return Annotation(label, box)
+    triangle = (left, top, right, top, right, bottom)
+    return Annotation(label, box, polygons=(triangle,))
+
+
+@composite
+def datasets(draw: DrawFn, task: Task) -> list[ExportImage]:
+    found = []
+    for name in draw(st.lists(names, min_size=1, max_size=4, unique_by=str.casefold)):
+        width, height = draw(st.integers(4, 8000)), draw(st.integers(4, 8000))
+        most = 1 if task == "image_classification" else 3
+        least = 1 if task.startswith("image_classification") else 0
+        shapes = annotations(task, width, height)
+        said = draw(st.lists(shapes, min_size=least, max_size=most, unique=True))
+        side = draw(st.sampled_from(("train", "validation")))
+        found.append(ExportImage(f"{name}/{name}.jpg", width, height, side, tuple(said)))
+    return sorted(found, key=lambda image: (image.side, image.path))
+
+
+def read(file: str, data: bytes, *, polygons: bool = False) -> list[ImageRecord]:
+    reader = reader_of(file, data[:4096])
+    assert reader is not None
+    told = reader.told(Options(coordinates="pixels", polygons=polygons)) if isinstance(reader, OptionReader) else reader
+    found = list(told.read(file, iter([data])))
+    assert all(isinstance(f, ImageRecord) for f in found), found
+    return [f for f in found if isinstance(f, ImageRecord)]
+
+
+def checked(record: ImageRecord, image: ExportImage, task: Task) -> list[Any]:
+    frame = Frame(image.width, image.height, rotated=False)
+    return list(check("f", record, frame, Rules(task, frozenset(CLASSES))))
+
+
+def assert_same(found: Sequence[Any], image: ExportImage) -> None:
+    assert [f.label for f in found] == [a.label for a in image.annotations]
+    for ours, theirs in zip(found, image.annotations, strict=True):
+        assert (ours.box is None) == (theirs.box is None)
+        shapes = [(ours.box or (), theirs.box or ()), *zip(ours.polygons, theirs.polygons, strict=True)]
+        for one, other in shapes:
+            sides = (image.width, image.height)
+            assert all(abs(a - b) * sides[i % 2] <= 0.5 for i, (a, b) in enumerate(zip(one, other, strict=True)))
+
+
+def with_objects() -> st.SearchStrategy[tuple[Task, list[ExportImage]]]:
+    tasks: list[Task] = ["object_detection", "instance_segmentation"]
+    return st.sampled_from(tasks).flatmap(lambda task: st.tuples(st.just(task), datasets(task)))
+
+
+def of_any_task() -> st.SearchStrategy[tuple[Task, list[ExportImage]]]:
+    tasks: list[Task] = ["image_classification", "image_classification_multilabel"]
+    whole = st.sampled_from(tasks).flatmap(lambda task: st.tuples(st.just(task), datasets(task)))
+    return with_objects() | whole
+
+
+@settings(max_examples=40)
+@given(with_objects())
+def test_coco(made: tuple[Task, list[ExportImage]]) -> None:
+    task, images = made
+    data = b"".join(coco(lambda: iter(images), CLASSES))
+    content = json.loads(data)
+    assert [i["split"] for i in content["images"]] == [i.side for i in images]
+    if not content["annotations"]:
+        return  # the reader asks what such a file is for
+    records = {r.image: r for r in read("c.json", data, polygons=task == "instance_segmentation")}
+    for image in images:
+        record = records[image.path]
+        assert (record.width, record.height) == (image.width, image.height)
+        assert_same(checked(record, image, task), image)
+
+
+@settings(max_examples=40)
+@given(with_objects())
+def test_yolo(made: tuple[Task, list[ExportImage]]) -> None:
+    task, images = made
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(yolo(lambda: iter(images), CLASSES))))
+    assert archive.testzip() is None
+    known, problems = read_class_list("data.yaml", archive.read("data.yaml"))
+    assert (known, problems) == (dict(enumerate(CLASSES)), [])
+    listed = {
+        side: archive.read(name).decode().splitlines()
+        for side, name in (("train", "train.txt"), ("validation", "val.txt"))
+    }
+    for image in images:
+        assert f"./images/{image.path}" in listed[image.side]
+        file = label_file(image.path)
+        [record] = read(file, archive.read(file))
+        filed = FiledRecord.of(file, 0, record, per_image=True)
+        named, problems = with_names(filed, {"labels": known})
+        assert problems == []
+        assert_same(checked(named, image, task), image)
+
+
+@settings(max_examples=40)
+@given(of_any_task())
+def test_jsonl_and_the_images_of_a_version(made: tuple[Task, list[ExportImage]]) -> None:
+    task, images = made
+    system, version = FakeBlobStore(), version_of(task)
+    parts = []
+    for number, image in enumerate(images):
+        url = blob_url(URL, image.path)
+        system.write(f"{number}", line(url, "jpeg", image.width, image.height, image.annotations, task))
+        train = image.side == "train"
+        parts.append(Part(f"{number}", f"{number}" * train, f"{number}" * (not train), ""))
+    write_parts(system, version.folder, parts)
+    assert list(images_of(system, version, LOOP)()) == images
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(jsonl(system, version))))
+    for side in ("train", "validation"):
+        table = yaml.safe_load(archive.read(f"{side}/MLTable"))
+        assert table["paths"] == [{"file": f"./{side}_annotations.jsonl"}]
+        data = archive.read(f"{side}/{side}_annotations.jsonl")
+        wanted = [image for image in images if image.side == side]
+        records = read("a.jsonl", data) if data else []
+        assert [r.image for r in records] == [f"{LOOP}/images/{image.path}" for image in wanted]
+        for record, image in zip(records, wanted, strict=True):
+            assert_same(checked(record, image, task), image)
+
+
+def version_of(task: Task) -> DatasetVersion:
+    counts = {"train_images": 1, "validation_images": 1, "new_since_trained": 0, "number": 1}
+    assets = {"train_asset": "t:1", "validation_asset": "v:1", "folder": "datasets/cards/1-c/", "content_hash": "c"}
+    empty: dict[str, Any] = {"annotations_per_class": {}, "images_per_class": {}}
+    return DatasetVersion.model_validate(
+        {**counts, **assets, **empty, "task": task, "classes": CLASSES, "created": FakeClock()()}
+    )
