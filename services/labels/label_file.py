@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
+from services.labels.record import ImageRecord, RawLabel
 from services.labels.shapes import MOST
 from services.labels.values import MOST_CLASS, MOST_NAME, class_name, usable_text
 
@@ -105,9 +106,37 @@ class LabelFile(LabelHead):
     labels: list[LabelledObject] = []
     """All its objects or classes; the file replaces what was said of the image before."""
 
+    @classmethod
+    def of(cls, record: ImageRecord, source: str | None = None) -> Self:
+        """The file that says the same as a record of another format, such as of one annotation that a webhook brought.
+
+        Raises:
+            ValidationError: a number or text of the record is not as the schema allows.
+            ValueError: some of its labels are in pixels, others in shares.
+        """
+        if len({label.shares for label in record.labels if label.box}) > 1:
+            raise ValueError("labels in pixels and in shares in one record")
+        shares = any(label.shares for label in record.labels)
+        return cls(
+            visionloop=1,
+            image=record.image or None,
+            width=record.width or None,
+            height=record.height or None,
+            unit="shares" if shares else "pixels",
+            labels=[_object(label) for label in record.labels],
+            negative=not record.labels,
+            source=source,
+        )
+
     def to_json(self) -> bytes:
         """The file's content, without members that say nothing."""
         return self.model_dump_json(exclude_defaults=True).encode()
+
+
+def _object(label: RawLabel) -> LabelledObject:
+    box = list(label.box) if label.box and not label.polygons else None
+    polygon = [list(part) for part in label.polygons] or None
+    return LabelledObject(label=label.label, box=box, polygon=polygon, crowd=label.is_crowd)
 
 
 def schema() -> str:

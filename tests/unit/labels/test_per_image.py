@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,22 @@ def test_what_is_written_holds_to_the_schema_and_is_read_as_it_was(written: Labe
         assert (label.label, label.is_crowd, label.shares) == (said.label, said.crowd, written.unit == "shares")
         assert [*map(list, label.polygons)] == (said.polygon or [])
         assert said.box is None or label.box == tuple(said.box)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name not in {"yolo", "csv"}])
+def test_what_any_other_format_says_can_be_written_in_ours(name: str) -> None:
+    for record in records(read(SAMPLES[name])):
+        (again,) = records(read(LabelFile.of(record, source=name).to_json(), expect="visionloop"))
+        places = [label.place for label in again.labels]
+        said = tuple(replace(label, place=place) for label, place in zip(record.labels, places, strict=True))
+        assert again == replace(record, place="labels", labels=said)
+
+
+def test_units_are_not_mixed() -> None:
+    box = (0.0, 0.0, 1.0, 1.0)
+    record = ImageRecord("a.jpg", "", (RawLabel("nut", box, ""), RawLabel("nut", box, "", shares=True)))
+    with pytest.raises(ValueError, match="pixels and in shares"):
+        LabelFile.of(record)
 
 
 @given(loosely(PER_IMAGE))
