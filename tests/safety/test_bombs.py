@@ -19,18 +19,24 @@ from services.labels.record import ImageRecord
 from services.state import Problem
 from tests.support.dataset_house import BOX, House, picture, voc
 
-MOST_SECONDS, MOST_BYTES = 5.0, 60 * 2**20
+MOST_SECONDS, MOST_BYTES = 20.0, 60 * 2**20
 
 
 @pytest.fixture(autouse=True)
-def _cheap() -> Iterator[None]:
-    """Every test of this file ends soon and with little memory."""
-    tracemalloc.start()
+def _soon() -> Iterator[None]:
+    """Every test of this file ends soon: what is found here took minutes, or for ever."""
     started = time.process_time()
+    yield
+    assert time.process_time() - started < MOST_SECONDS
+
+
+@pytest.fixture
+def small() -> Iterator[None]:
+    """And with little memory, which costs time to measure."""
+    tracemalloc.start()
     yield
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.process_time() - started < MOST_SECONDS
     assert peak < MOST_BYTES
 
 
@@ -59,6 +65,7 @@ def read(data: bytes, file: str = "labels/x", limit: int = 1 << 30) -> list[Imag
     return list(open_labels(file, len(data), limit, chunks).readings)
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("name", XML_BOMBS)
 def test_xml(name: str, encoding: str) -> None:
@@ -171,6 +178,7 @@ IMAGE_BOMBS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("name", IMAGE_BOMBS)
 def test_images_are_refused_by_the_size_that_they_declare(name: str) -> None:
     house = House()
@@ -218,8 +226,9 @@ def test_a_label_file_over_the_limit_names_the_setting_and_is_not_read(file: str
     assert "VISIONLOOP_MAX_LABEL_FILE_BYTES" in found.expected
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
-@pytest.mark.parametrize("head", [b"", b"{", b"[", b"<", b'{"a": "', b"1 ", b"a,"])
+@pytest.mark.parametrize("head", [b"", b'{"a": "', b"image,label\na,"])
 def test_one_endless_line_ends(reader: object, head: bytes) -> None:
     """Twenty megabytes without an end of line, number or text: each reader gives up within its own limit."""
 
