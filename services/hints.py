@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from services.names import loop_of_blob, loop_of_job
+from services.names import CAPTURED, loop_of_blob, loop_of_job
 
 STORAGE_TYPES = frozenset({"Microsoft.Storage.BlobCreated", "Microsoft.Storage.BlobDeleted"})
 RUN_TYPES = frozenset(
@@ -27,7 +27,10 @@ def loop_of_storage_event(kind: str, subject: str, data: object, container: str)
     if isinstance(api, str) and api not in COMPLETE_WRITES:
         return None
     prefix = f"/blobServices/default/containers/{container}/blobs/"
-    return loop_of_blob(unquote(subject.removeprefix(prefix))) if subject.startswith(prefix) else None
+    if not subject.startswith(prefix):
+        return None
+    name = unquote(subject.removeprefix(prefix))
+    return None if name.partition("/")[2].startswith(CAPTURED) else loop_of_blob(name)
 
 
 def loop_of_ml_event(kind: str, subject: str, data: object) -> str | None:

@@ -249,6 +249,33 @@ class LabelFiles(_Part):
     """Unit of COCO's and CSV's boxes: pixels, or shares of the image; auto goes by what can be proven of each file."""
 
 
+class Capture(_Part):
+    """Which predictions' images are kept for people to label: those that the model is unsure about."""
+
+    share: float = Field(0.0, ge=0, le=1)
+    """Share of the unsure predictions whose image is kept; 0 keeps none."""
+    floor: float = Field(0.2, ge=0, le=1)
+    """Detection: a box is unsure from this score on, and noise below it."""
+    below: float = Field(0.6, ge=0, le=1)
+    """Detection: a box is sure from this score on."""
+    margin: float = Field(0.2, gt=0, le=1)
+    """Classification: unsure where the best two are closer than this; several: where one is this close to 0.5."""
+    classes: list[ClassName] = Field(default_factory=list, max_length=1000)
+    """Only where one of these is in doubt; empty: any."""
+    per_hour: int = Field(20, ge=1, le=10_000)
+    """Images kept an hour, at most."""
+    per_day: int = Field(100, ge=1, le=100_000)
+    """Images kept a day (UTC), at most."""
+    retention_days: float = Field(30, gt=0, le=3650)
+    """After so many days an image that nobody has labelled is deleted."""
+
+    @model_validator(mode="after")
+    def _floor_is_lower(self) -> Self:
+        if self.floor >= self.below:
+            raise PydanticCustomError("capture", "a floor that is lower than below")
+        return self
+
+
 class LoopConfig(_Part):
     """A loop's policy, as `<loop>/loop.yaml` in the data container."""
 
@@ -272,5 +299,7 @@ class LoopConfig(_Part):
     """How traffic moves to a challenger that was found better."""
     endpoint: Endpoint = Endpoint()
     """The endpoint that serves."""
+    capture: Capture = Capture()
+    """Which predictions' images are kept for people to label."""
     paused: bool = False
     """A paused loop reads labels but starts no registration, no training and no rollout; what runs is followed."""

@@ -10,6 +10,8 @@ from services.errors import BadRequest
 LOOP = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
 _JOB = re.compile(rf"vl-(?P<loop>{LOOP.pattern})-[0-9a-f]{{12}}")
 CONFIG_FILE = "loop.yaml"
+CAPTURED = "images/captured/"
+"""Below a loop's folder: images that predictions kept. They wake nobody; a label for one of them does."""
 
 
 def is_loop_name(text: str) -> bool:

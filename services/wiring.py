@@ -17,18 +17,23 @@ if TYPE_CHECKING:
     from services.context import Cloud
     from services.controller import Controller
     from services.controls import Controls
+    from services.datasets.documents import Datasets
+    from services.export.exports import Exports
     from services.inference.activity import Activity
+    from services.inference.capture import Capturer
     from services.inference.champion import Champions
     from services.inference.fetch import ImageFetcher
     from services.inference.gate import Gate
     from services.inference.later import Later
     from services.inference.open_inference import OpenInference
     from services.inference.predict import Predictor
+    from services.inference.retention import Retention
     from services.rollout_controls import RolloutControls
     from services.state_store import StateStore
     from services.status.cards import Cards
     from services.status.documents import Status
     from services.status.problems import ProblemReports
+    from services.status.runs import Runs
     from services.sweep import Sweeper
     from services.timeline import Timeline
     from services.wake import Waker
@@ -172,7 +177,7 @@ def predictor() -> Predictor:
     from services.inference.record import Recorder
 
     recorder = Recorder(NoteWriter(settings()))
-    return Predictor(champions(), scorer(), settings(), recorder, image_fetcher())
+    return Predictor(champions(), scorer(), settings(), recorder, image_fetcher(), capturer=capturer())
 
 
 @cache
@@ -197,6 +202,22 @@ def image_fetcher() -> ImageFetcher:
     from services.inference.fetch import ImageFetcher
 
     return ImageFetcher(webhook_guard(), settings().max_image_bytes)
+
+
+@cache
+def capturer() -> Capturer:
+    """Keeps images that the model was unsure about."""
+    from services.inference.capture import Capturer
+
+    return Capturer(lambda: (data_store(), system_store()), clock)
+
+
+@cache
+def retention() -> Retention:
+    """Deletes captured images that nobody has labelled."""
+    from services.inference.retention import Retention
+
+    return Retention(data_store(), system_store(), states(), clock)
 
 
 @cache
@@ -258,6 +279,30 @@ def status() -> Status:
     from services.status.documents import Status
 
     return Status(states(), timeline(), settings().machine_prices)
+
+
+@cache
+def runs() -> Runs:
+    """Training runs to look at."""
+    from services.status.runs import Runs
+
+    return Runs(states(), system_store())
+
+
+@cache
+def datasets() -> Datasets:
+    """Dataset versions to look at."""
+    from services.datasets.documents import Datasets
+
+    return Datasets(states(), system_store())
+
+
+@cache
+def exports() -> Exports:
+    """Dataset versions in other tools' formats."""
+    from services.export.exports import Exports
+
+    return Exports(states(), system_store())
 
 
 @cache

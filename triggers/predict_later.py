@@ -42,3 +42,4 @@ def forget_predictions(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the
     from services import wiring
 
     wiring.later().forget()
+    wiring.retention().forget()

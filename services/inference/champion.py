@@ -15,6 +15,7 @@ from services.cloud import identity
 from services.cloud.http import pool
 from services.errors import NoChampion, NotFound, Upstream, UpstreamBusy, Waking
 from services.inference.targets import answering, challenger, explicit
+from services.loop_config import Capture
 from services.names import check_loop_name, state_blob
 from services.settings import Settings
 from services.state import Champion, LoopState, Resting
@@ -133,6 +134,10 @@ class Champions:
         """
         champion = self.champion(loop)
         return explicit(self._state(loop), champion, slot, version)
+
+    def capture(self, loop: str) -> Capture:
+        """Which predictions' images the loop keeps."""
+        return self._state(loop).config.config.capture
 
     def answering(self, loop: str) -> list[Champion]:
         """All models that answer now, the champion first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -14,6 +14,7 @@ from services.inference.answer import Answer, Prediction, answer, predictions, t
 from services.inference.body import Fetch, check_body, check_count, read_images
 from services.inference.cache import Cache
 from services.inference.calls import Calls
+from services.inference.capture import Capturer
 from services.inference.champion import Champions
 from services.inference.image import Picture, measured
 from services.inference.record import Recorder
@@ -74,8 +75,10 @@ class Predictor:
         recorder: Recorder | None = None,
         fetch: Fetch | None = None,
         calls: Calls | None = None,
+        capturer: Capturer | None = None,
     ) -> None:
-        """All can be replaced; without a recorder nothing is counted, without `fetch` no address is taken."""
+        """All can be replaced; without `recorder` nothing is counted, without `fetch` no address is taken."""
+        self._capturer = capturer
         self._champions, self._scorer, self._settings = champions, scorer, settings
         self._fetch = fetch or _fetch_nothing
         self._routes = Routes(champions, recorder, calls=calls)
@@ -132,7 +135,17 @@ class Predictor:
         both = zip(scored, pictures, strict=True)
         found = [predictions(one, model.task, size, wishes.threshold, wishes.top) for one, size in both]
         timing = {"proxy": 1000 * (sent - began + time.monotonic() - ended), "model": 1000 * (ended - sent)}
+        if self._capturer is not None and not (wishes.slot or wishes.version):
+            self._offer(self._capturer, loop, model, zip(pictures, found, strict=True))
         return Found(loop, model, pictures, found, timing)
+
+    def _offer(
+        self, capturer: Capturer, loop: str, model: Champion, both: Iterable[tuple[Picture, Sequence[Prediction]]]
+    ) -> None:
+        policy = self._champions.capture(loop)
+        if policy.share > 0:
+            for picture, found in both:
+                capturer.offer(loop, policy, model, picture, found)
 
     def _picture(self, images: Sequence[bytes], number: int) -> Picture:
         return _one_of(len(images), number, lambda: measured(images[number], self._settings))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from services.cloud.fakes import FakeScorer, fake_settings
+from services.cloud.fakes import FakeCloud, FakeScorer, fake_settings
 from services.errors import (
     BadRequest,
     NoChampion,
@@ -25,8 +25,10 @@ from services.errors import (
     VisionloopError,
 )
 from services.inference.calls import Calls
+from services.inference.capture import Capturer
 from services.inference.champion import Champions
 from services.inference.predict import BATCH_BYTES, BATCH_IMAGES, Predictor, Reply, Request, batches
+from services.loop_config import Capture, LoopConfig
 from services.state import LoopState
 from tests.support.predictions import jpeg, loop_state, picture
 
@@ -318,3 +320,18 @@ def test_a_known_image_asks_no_slot_and_its_wishes_are_applied_anew() -> None:
     assert [p["label"] for p in world.json(threshold="0.5")["predictions"]] == ["ace"]
     assert [p["label"] for p in world.json(top_k="1")["predictions"]] == ["ace"]
     assert world.slots == ["blue"]
+
+
+def test_what_the_model_is_unsure_about_is_kept_where_the_loop_wants_it() -> None:
+    cloud, state = FakeCloud(), loop_state()
+    state.config.config = LoopConfig(capture=Capture(share=1))
+    capturer = Capturer(lambda: (cloud.data, cloud.system), cloud.clock, lambda: 0.0)
+    known = state.model_dump_json().encode()
+    champions = Champions(lambda name, etag: (200, "1", known))
+    predictor = Predictor(champions, FakeScorer(lambda slot, image: TWO), fake_settings(), capturer=capturer)
+    predictor.reply(Request("cards", jpeg(40, 30), {}, {"slot": "blue"}))
+    capturer.drain()
+    assert list(cloud.data.list()) == [], "a test of a slot is no user's image"
+    predictor.reply(Request("cards", jpeg(40, 30)))
+    capturer.drain()
+    assert [blob.name.rpartition(".")[2] for blob in cloud.data.list("cards/images/captured/")] == ["jpg"]
