@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,11 +24,11 @@ from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
 from services.rollout.watch import CLASSES
 from services.state import LoopState
-from tests.support.rollouts import ENDPOINT, IMAGES, Quality, add, measure_once, quality, world
+from tests.support.rollouts import ENDPOINT, IMAGES, Quality, add, measure_once, quality, settle, world
 from tests.support.stages import LOOP, World
 
 DEEP = os.environ.get("VISIONLOOP_PROOF") == "deep"
-HISTORIES, STEPS = (1000, 60) if DEEP else (40, 30)
+HISTORIES, STEPS = (1000, 60) if DEEP else (25, 30)
 SEEN = Counter[str]()
 """What happened in all histories, so that the proof cannot be empty."""
 
@@ -45,6 +46,9 @@ class Rollouts(RuleBasedStateMachine):
         self.answered: set[str] = set()
         self.broken: list[str] = []
         self.watch()
+        self.inner.right["vl-nuts:1"] = 2
+        settle(self.w)
+        self.trains(6)
 
     def watch(self) -> None:
         workspace, inner = self.w.fake.workspace, quality(self.w)
@@ -79,15 +83,33 @@ class Rollouts(RuleBasedStateMachine):
     def looks(self, seconds: int, times: int) -> None:
         self.w.wakes(times, every=seconds)
 
+    @rule(seconds=st.sampled_from([31, 130]), times=st.integers(5, 25))
+    def looks_for_long(self, seconds: int, times: int) -> None:
+        self.w.wakes(times, every=seconds)
+
+    @rule()
+    def nothing_happens_for_an_hour(self) -> None:
+        self.w.fake.clock.advance(3700)
+        self.w.wakes(5)
+
     @rule(number=st.integers(0, 60))
     def dies(self, number: int) -> None:
         self.w.dying_at(number, lambda: self.w.wakes(3))
 
-    @rule(right=st.integers(0, IMAGES))
+    @rule(right=st.integers(3, IMAGES))
     def trains(self, right: int) -> None:
         self.numbers += 1
         self.inner.right[f"vl-nuts:{self.numbers}"] = right
         add(self.w, self.numbers)
+
+    @rule(failed=st.sampled_from([0, 20]))
+    def bakes_on(self, failed: int) -> None:
+        """To where users meet the challenger, whatever it takes."""
+        for _ in range(12):
+            if self.w.state.rollout is not None and self.w.state.rollout.watching:
+                self.users_meet(self.w.state.rollout.slot, failed)
+                break
+            self.w.wakes()
 
     @rule(word=st.sampled_from(["promote", "rollback", "hold", "release"]), run=st.none() | st.integers(1, 6))
     def says(self, word: Any, run: int | None) -> None:
@@ -101,6 +123,16 @@ class Rollouts(RuleBasedStateMachine):
         SEEN["watched"] += 1
         document = {slot: {"requests": 30, "errors": failed, "ms": [30] + [0] * (CLASSES - 1)}}
         self.w.fake.system.write(f"{rollout.watching}one.json", json.dumps({"slots": document}).encode())
+
+    @rule(dice=st.integers(1, 4))
+    def the_challengers_slot_fails(self, dice: int) -> None:
+        rollout, champion = self.w.state.rollout, self.w.state.champion
+        if dice > 1 or rollout is None or (champion is not None and champion.slot == rollout.slot):
+            return
+        slots = self.w.fake.workspace.endpoints[ENDPOINT].slots if rollout.step in ("deploy", "canary", "shift") else {}
+        if rollout.slot in slots:
+            SEEN["failed slots"] += 1
+            slots[rollout.slot] = replace(slots[rollout.slot], state="failed", error="no")
 
     @rule()
     def predicts(self) -> None:
@@ -184,4 +216,4 @@ def test_traffic_is_whole_and_no_worse_model_is_live(monkeypatch: pytest.MonkeyP
     )
     for kind in ("rollout.promoted", "rollout.rejected", "rollout.rolled_back", "rollout.canary", "endpoint.asleep"):
         assert SEEN[kind] > 0, SEEN
-    assert min(SEEN["watched"], SEEN["better"], SEEN["by word"]) > 0, SEEN
+    assert min(SEEN["watched"], SEEN["better"], SEEN["rollout.ordered"], SEEN["failed slots"]) > 0, SEEN
