@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from heapq import merge
 from operator import attrgetter
 from pathlib import Path
 from typing import IO
@@ -41,19 +40,25 @@ class Uploaded(FakeBlobStore):
 
     def __init__(self, images: int, labels: Path) -> None:
         super().__init__(clock=now)
-        self.images, self._labels, self._since = images, labels, now()
+        self.images, self._labels, self._since = 0, labels, now()
+        size = labels.stat().st_size
+        self._listed = [BlobInfo(LABELS, '"labels"', size, self._since, "labels")]
+        self.add_images(images)
         self.write(f"{LOOP}/loop.yaml", CONFIG)
 
-    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
-        virtual = () if prefix.startswith(f"{LOOP}/loop") else self._virtual()
-        yield from merge(super().list(prefix), virtual, key=attrgetter("name"))
-
-    def _virtual(self) -> Iterator[BlobInfo]:
-        for number in range(self.images):
+    def add_images(self, count: int) -> None:
+        """So many images more; only their entries in the listing are made now."""
+        for number in range(self.images, self.images + count):
             text = f"{number:x}"
             md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-            yield BlobInfo(f"{_IMAGES}{name_of(number)}", f'"{text}"', bytes_of(number), self._since, md5)
-        yield BlobInfo(LABELS, '"labels"', self._labels.stat().st_size, self._since, "labels")
+            self._listed.append(
+                BlobInfo(f"{_IMAGES}{name_of(number)}", f'"{text}"', bytes_of(number), self._since, md5)
+            )
+        self.images += count
+
+    def list(self, prefix: str = "") -> Iterator[BlobInfo]:
+        virtual = [] if prefix.startswith(f"{LOOP}/loop") else self._listed
+        yield from sorted([*super().list(prefix), *virtual], key=attrgetter("name"))
 
     def read(self, name: str, *, offset: int = 0, length: int | None = None) -> Blob:
         stem = name.removeprefix(_IMAGES).removesuffix(".jpg")

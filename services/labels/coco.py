@@ -3,7 +3,7 @@
 Azure ML's own export has them in shares of the image. `labels.coordinates` in loop.yaml says which, or the file proves
 it: see unit.py. Outlines are read where the options want them, or where an annotation has no box.
 
-The members come in any order (categories are often last), so annotations are kept as columns of numbers, 45 bytes
+The members come in any order (categories are often last), so annotations are kept as columns of numbers, 29 bytes
 each, until the file's end.
 """
 
@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 from typing import Any
 
 from services.labels.annotation import Polygon
+from services.labels.coco_columns import Boxes, Images
 from services.labels.coco_outlines import NOTHING, Outlines, read_outline
 from services.labels.heads import json_head
 from services.labels.json_stream import JsonError, members
@@ -63,37 +65,6 @@ class CocoReader:
         yield from found.result()
 
 
-class _Images:
-    """The listed images by number, as columns: a tuple for each would take three times the memory."""
-
-    def __init__(self) -> None:
-        self._at: array[int] = array("i")
-        self._names, self._ends = bytearray(), array("q", [0])
-        self._widths, self._heights, self._indices = array("i"), array("i"), array("i")
-
-    def __contains__(self, image: int) -> bool:
-        return image < len(self._at) and self._at[image] >= 0
-
-    def add(self, image: int, name: str, size: tuple[int, int], index: int) -> None:
-        self._at.extend([-1] * (image + 1 - len(self._at)))
-        self._at[image] = len(self._widths)
-        self._names += name.encode()
-        self._ends.append(len(self._names))
-        self._widths.append(size[0])
-        self._heights.append(size[1])
-        self._indices.append(index)
-
-    def name(self, image: int) -> str:
-        start, end = self._ends[self._at[image] : self._at[image] + 2]
-        return self._names[start:end].decode()
-
-    def size(self, image: int) -> tuple[int, int]:
-        return self._widths[self._at[image]], self._heights[self._at[image]]
-
-    def index(self, image: int) -> int:
-        return self._indices[self._at[image]]
-
-
 class _Columns:
     """The file's content, annotations as columns; images and categories are numbered as they are first named."""
 
@@ -101,14 +72,14 @@ class _Columns:
         self.file, self._options = file, options
         self.sections: set[str] = set()
         self._numbers: dict[Key, int] = {}
-        self._images = _Images()
+        self._images = Images()
         self._classes: dict[Key, str | None] = {}
         self._categories: list[Key] = []
         self._category_numbers: dict[Key, int] = {}
         self._broken: dict[int, int] = {}
         self._category, self._index = array("i"), array("i")
         self._last, self._before = array("i"), array("i")
-        self._crowd, self._boxes = array("b"), array("d")
+        self._crowd, self._boxes = array("b"), Boxes()
         self._outlines = Outlines()
         self._largest, self._whole, self._shares = 0.0, True, False
 
@@ -172,8 +143,8 @@ class _Columns:
         self._category.append(self._category_number(category))
         self._index.append(index)
         self._crowd.append(crowd)
-        self._boxes.extend(box)
-        self._largest = max(self._largest, *map(abs, box))
+        self._boxes.append(box)
+        self._largest = max(self._largest, *box, -min(box))
         self._whole = self._whole and all(map(float.is_integer, box))
 
     def _number(self, key: Key) -> int:
@@ -253,7 +224,7 @@ class _Columns:
         if name is None:
             place = f"annotations[{index}].category_id"
             return self._problem("coco-annotation-invalid", place, "the id of one of categories", shown(category))
-        x, y, width, height = self._boxes[4 * row : 4 * row + 4]
+        x, y, width, height = self._boxes.of(row)
         polygons, size = self._outlines.of(row)
         place, crowd = f"annotations[{index}]", bool(self._crowd[row])
         if size is None:
@@ -282,5 +253,7 @@ def _around(polygons: Iterable[Polygon]) -> list[float]:
 def _numbers(value: Any) -> list[float] | None:
     if not isinstance(value, list) or len(value) != 4:
         return None
+    if {float}.issuperset(map(type, value)) and isfinite(sum(value)):  # nearly always, and much faster
+        return value
     found = [number(v) for v in value if not isinstance(v, str)]
     return [f for f in found if f is not None] if len(found) == 4 and None not in found else None
