@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from services.catalogue.documents import Index
 from services.catalogue.twins import count
 from services.datasets.splits import NEGATIVE
 from services.decisions.register import FEWEST_IMAGES
+from services.labels.alike import plain
 from services.labels.problems import problem
 from services.state import Problem
 
@@ -24,7 +23,6 @@ MOST_RATIO = 10
 MOST_ALIKE = 20
 TOLD = frozenset({"class-names-alike"})
 """What is told to webhooks: it needs a person; the others go away with more labels."""
-_SEPARATORS = re.compile(r"[\s_\-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +85,6 @@ def _alike(found: Whole) -> Iterator[Problem]:
     for names in [g for g in groups.values() if len(g) > 1][:MOST_ALIKE]:
         listed = ", ".join(f"{name!r} ({found.images_per_class[name]} images)" for name in names)
         yield problem("class-names-alike", "labels/", _class(names[0]), expected="one name for a class", found=listed)
-
-
-def plain(name: str) -> str:
-    """What is left of a class's name without case, blanks around, and one kind of separator or another.
-
-    Separators are one, not none: `1-2` is not `12`. Plurals and other punctuation may be meant, as in `c` and `c++`.
-    """
-    return _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
 def _unlabelled(found: Whole) -> Iterator[Problem]:

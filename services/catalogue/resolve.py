@@ -14,6 +14,7 @@ from services.catalogue.match import Matcher
 from services.catalogue.paths import below, class_folder, kind_of
 from services.catalogue.twins import pack
 from services.datasets.splits import NEGATIVE, Side
+from services.labels.alike import unknown_class
 from services.labels.annotation import Annotation
 from services.labels.check import Rules, check, without_duplicates
 from services.labels.class_lists import ClassList
@@ -144,8 +145,7 @@ def _fitting(
 def _welcome(name: str, entry: ImageEntry, rules: Rules, problems: list[Problem]) -> bool:
     if rules.classes is None or name in rules.classes:
         return True
-    expected = f"one of {', '.join(sorted(rules.classes))}"
-    problems.append(problem("class-unknown", entry.path, "the folder", expected=expected, found=name))
+    problems.append(unknown_class(entry.path, "the folder", name, rules.classes))
     return False
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from services.labels.alike import unknown_class
 from services.labels.annotation import Annotation, Box
 from services.labels.frame import TOLD, TOLERANCE, Frame, finite
 from services.labels.outlines import check_outlines
@@ -45,8 +46,7 @@ def _check_size(file: str, record: ImageRecord, frame: Frame) -> Iterator[Proble
 
 def _check_label(file: str, label: RawLabel, frame: Frame, rules: Rules) -> Iterator[Annotation | Problem]:
     if rules.classes is not None and label.label not in rules.classes:
-        known = ", ".join(sorted(rules.classes))
-        yield problem("class-unknown", file, label.place, expected=f"one of {known}", found=label.label)
+        yield unknown_class(file, label.place, label.label, rules.classes)
     elif (trouble := _check_kind(file, label, rules)) is not None:
         yield trouble
     elif label.box is None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalogue.documents import BucketRef, Index, Summary
-from services.catalogue.lint import Whole, lint, plain, whole
+from services.catalogue.lint import Whole, lint, whole
+from services.labels.alike import plain, unknown_class
 from services.labels.problems import CODES
 from services.state import CatalogueState
 from tests.support.dataset_house import BOX, House, picture, voc
@@ -63,6 +64,12 @@ def test_different(one: str, other: str) -> None:
 @given(st.text(alphabet="abcXYZ019 _-+", max_size=40))
 def test_case_and_blanks_around_say_nothing(name: str) -> None:
     assert plain(name) == plain(name.swapcase()) == plain(f" {name}\t")
+
+
+def test_what_an_unknown_class_may_have_meant_comes_first() -> None:
+    known = frozenset(f"a class with a long name, number {n}" for n in range(50)) | {"zinc can"}
+    assert unknown_class("labels/a.xml", "", "Zinc_Can", known).expected.startswith("one of zinc can, a class")
+    assert "zinc" not in unknown_class("labels/a.xml", "", "tea", known).expected[:100]
 
 
 def test_unlabelled_images_are_counted() -> None:
