@@ -23,6 +23,8 @@ _IGNORED = {
     "readme",
     "readme.md",
     "readme.txt",
+    "readme.dataset.txt",
+    "readme.roboflow.txt",
 }
 
 

@@ -91,6 +91,8 @@ class _Table:
     def __init__(self, file: str, layout: Layout) -> None:
         self._file, self._layout = file, layout
         self._images: dict[str, int] = {}
+        self._known: dict[str, int] = {}
+        """The images as lines name them."""
         self._about: list[tuple[int, int, int]] = []
         """Line, width and height of each image."""
         self._broken = array("l")
@@ -102,12 +104,11 @@ class _Table:
     def take(self, place: str, count: int, text: str | None) -> Iterator[Problem]:
         """Take a line; what cannot be read is told."""
         found = None if text is None else cells(text, self._layout.delimiter)
-        name = found and image_path(self._cell(found, self._layout.image))
-        if not found or not name:
+        image = found and self._number(count, found)
+        if not found or image is None:
             expected = "UTF-8 text with an image's name, and every quote closed"
             yield problem("csv-line-invalid", self._file, place, expected=expected, found=shown(text))
             return
-        image = self._number(name, count, found)
         labels, box = [c for c in found[self._layout.labels] if c], self._box(found)
         if not labels and box == ():
             return
@@ -124,11 +125,20 @@ class _Table:
         return found[at] if at is not None and at < len(found) else ""
 
     def _number_of(self, found: Sequence[str], at: int | None) -> float | None:
+        if at is None:
+            return None
         text = self._cell(found, at)
         return number(text.replace(",", ".") if self._layout.delimiter != "," else text)
 
-    def _number(self, name: str, count: int, found: Sequence[str]) -> int:
-        image = self._images.setdefault(name, len(self._about))
+    def _number(self, count: int, found: Sequence[str]) -> int | None:
+        """The image's, by its name; None where it has none."""
+        said = self._cell(found, self._layout.image)
+        if (known := self._known.get(said)) is not None:
+            return known
+        name = image_path(said)
+        if name is None:
+            return None
+        image = self._known[said] = self._images.setdefault(name, len(self._about))
         if image == len(self._about):
             width, height = (side(self._cell(found, at)) for at in (self._layout.width, self._layout.height))
             self._about.append((count, width, height))
@@ -149,7 +159,7 @@ class _Table:
     def _trouble(
         self, place: str, found: Sequence[str], labels: Sequence[str], box: Box | tuple[()] | None
     ) -> Problem | None:
-        if not labels or not all(map(class_name, labels)):
+        if not labels or not all(label in self._classes or class_name(label) for label in labels):
             said = shown(list(found[self._layout.labels]))
             return problem("class-invalid", self._file, place, expected="a class's name", found=said)
         if box is None or (box == () and self._layout.box):

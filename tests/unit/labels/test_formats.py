@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from services.labels.formats import READERS
+from services.labels.formats import READERS, open_labels
 from services.labels.heads import HEAD, json_head, xml_root
-from tests.support.label_files import SAMPLES, problems, read, records
+from tests.support.label_files import SAMPLES, in_chunks, problems, read, records
 
 
 def test_every_format_has_a_sample() -> None:
@@ -34,6 +34,35 @@ def test_what_nobody_knows_is_told_with_what_was_tried(data: bytes) -> None:
     found = read(data)
     assert problems(found) == [("label-file-unknown", "")]
     assert all(reader.name in found[0].expected for reader in READERS)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "name"),
+    [
+        ("labels/a.txt", b"filename,class\na.jpg,nut\n", "csv"),
+        ("labels/a.csv", b"0 0.5 0.5 0.1 0.1\n", "yolo"),
+        ("labels/a.txt", b'{"images": [', "coco"),
+        ("labels/a.json", b'{"image_url": "a.jpg", "label": "nut"}\n', "automl-jsonl"),
+        ("labels/a.jsonl", b'{"images": [], "annotations": [], "categories": []}\n', "coco"),
+        ("labels/a.txt", b"<annotation/>", "voc"),
+        ("labels/a.csv", "image,label\n<a>.jpg,x\n".encode("utf-16"), "csv"),
+        ("labels/a.csv", b'image,label\n{"a": 1},x\n', "csv"),
+        ("labels/a.csv", b"TRAIN,gs://b/a.jpg,nut,0.1,0.1,,,0.3,0.3,,\n", "csv"),
+        ("labels/a.txt", b"nut 1 2 3 4\n0 0.5 0.5 0.1 0.1\n", "yolo"),
+        ("labels/a.txt", b"0 " + b"0.25 0.5 " * 20_000, "yolo"),
+        ("labels/a.txt", b"", "yolo"),
+        ("labels/a.csv", b"", ""),
+        ("labels/a.json", b" \n", ""),
+        ("labels/train.txt", b"images/train/a.jpg\nimages/train/b.jpg\n", ""),
+        ("labels/a.csv", b"1,2,3,4,5\n", ""),
+        ("labels/a.csv", b"a.jpg,nut\n", ""),
+        ("labels/descriptions.csv", b"/m/011k07,Tortoise\n", ""),
+        ("labels/a.txt", b"1 2 3\n", ""),
+        ("labels/a.xml", b"\xff\xfea\0", ""),
+    ],
+)
+def test_heads_that_may_be_mistaken(file: str, data: bytes, name: str) -> None:
+    assert open_labels(file, len(data), 1 << 30, in_chunks(data, 1 << 16)).format == name
 
 
 @pytest.mark.parametrize(
