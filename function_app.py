@@ -7,6 +7,7 @@ import azure.functions as func
 from triggers import (
     approvals,
     control,
+    datasets,
     deliver,
     ml_events,
     open_inference,
@@ -31,6 +32,7 @@ for part in (
     open_inference,
     status,
     control,
+    datasets,
     approvals,
     webhooks,
 ):

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.cloud.ports import BlobStore
-from services.errors import BadRequest, NotFound, RangeNotSatisfiable, TooLarge
+from services.datasets.documents import version_of
+from services.errors import BadRequest, RangeNotSatisfiable, TooLarge
 from services.export.coco import coco
 from services.export.images import images_of
 from services.export.jsonl import jsonl
 from services.export.store import BLOCK, ExportStore
 from services.export.yolo import yolo
-from services.names import check_loop_name
 from services.state import DatasetVersion
 from services.state_store import StateStore
 
@@ -56,7 +56,7 @@ class Exports:
             TooLarge: it has to be asked for by ranges.
             RangeNotSatisfiable: a range behind its end.
         """
-        version = version_of(self._states, loop, number)
+        _, version = version_of(self._states, loop, number)
         if kind not in _KINDS:
             raise BadRequest(f"format must be one of {', '.join(_KINDS)}")
         store = ExportStore(self._system, f"{version.folder}exports/{kind}-{WRITER}/")
@@ -79,19 +79,6 @@ class Exports:
         if version.task in {"image_classification", "image_classification_multilabel"}:
             raise BadRequest(f"YOLO's label files hold boxes and outlines, not {version.task}: ask for jsonl or coco")
         return yolo(images, version.classes)
-
-
-def version_of(states: StateStore, loop: str, number: str) -> DatasetVersion:
-    """A registered version by the number in an address.
-
-    Raises:
-        BadRequest, NotFound: there is none, or its files were deleted.
-    """
-    state = states.read(check_loop_name(loop))
-    found = [v for v in state.datasets if str(v.number) == number and v.status != "registering"]
-    if not found:
-        raise NotFound(f"{loop} has no dataset version {number[:20]!r}")
-    return found[0]
 
 
 def _range(wanted: str, size: int) -> tuple[int, int, dict[str, str]]:

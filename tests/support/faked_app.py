@@ -13,6 +13,8 @@ from services import wiring
 from services.cloud.fakes import FakeCloud, FakeScorer, fake_settings
 from services.commands import Commands
 from services.controls import Controls
+from services.datasets.documents import Datasets
+from services.export.exports import Exports
 from services.inference.champion import Champions
 from services.inference.gate import Gate
 from services.inference.predict import Predictor
@@ -72,6 +74,8 @@ def wire() -> None:
         "webhook_console": console,
         "status": status,
         "controls": Controls(states, Commands(fakes.system), Waker(fakes.wakes, fakes.clock, 1), fakes.clock),
+        "datasets": Datasets(states, fakes.system),
+        "exports": Exports(states, fakes.system),
         "problem_reports": ProblemReports(StateStore(fakes.system, fakes.clock), fakes.system),
         **{name: Noting(name) for name in ("waker", "controller", "deliverer", "sweeper")},
     }
