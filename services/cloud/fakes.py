@@ -10,7 +10,7 @@ import base64
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from services.cloud.ports import (
     JobPhase,
     JobView,
     TableAsset,
+    Trial,
     TrialError,
 )
 from services.context import Cloud
@@ -222,6 +223,7 @@ class FakeWorkspace(_Hooked):
         self.submissions: list[str] = []
         """Every job that was really started, by name: a duplicate here is a duplicate GPU job."""
         self.children: dict[str, BestChild] = {}
+        self.curves: dict[str, list[Trial]] = {}
         self.errors: dict[str, list[TrialError]] = {}
         """By job, what its failed trials say."""
         self.models: dict[tuple[str, str], str] = {}
@@ -287,6 +289,10 @@ class FakeWorkspace(_Hooked):
     def best_child(self, job: str) -> BestChild | None:
         with self._outside("best_child"):
             return self.children.get(job)
+
+    def trials(self, job: str, known: Collection[str] = ()) -> list[Trial]:
+        with self._outside("trials"):
+            return [trial for trial in self.curves.get(job, []) if trial.name not in known]
 
     def register_model(self, name: str, version: str, child: str, tags: Mapping[str, str]) -> None:
         with self._outside("register_model"):

@@ -9,14 +9,14 @@ registering an MLTable would read the blob and fetch a schema from the internet;
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from services.cloud import tracking
 from services.cloud.endpoint_token import with_tokens
 from services.cloud.ml_client import build_client, mlflow_run, translated
 from services.cloud.ml_compute import compute_errors, compute_problem
@@ -34,6 +34,7 @@ from services.cloud.ports import (
     JobView,
     Provisioning,
     TableAsset,
+    Trial,
     TrialError,
 )
 from services.cloud.upstream import clean
@@ -234,11 +235,17 @@ class AzureWorkspace:
         if not child:
             return None
         metrics = self._run(child).get("data", {}).get("metrics", [])
-        return BestChild(child, {str(m["key"]): float(m["value"]) for m in metrics if _is_number(m.get("value"))})
+        numbers = (m for m in metrics if tracking.is_number(m.get("value")))
+        return BestChild(child, {str(m["key"]): float(m["value"]) for m in numbers})
 
     def _run(self, run_id: str) -> dict[str, Any]:
         with translated(f"Reading run {run_id}"):
-            return mlflow_run(str(self._workspace.mlflow_tracking_uri), run_id)
+            return tracking.run(str(self._workspace.mlflow_tracking_uri), run_id)
+
+    def trials(self, job: str, known: Collection[str] = ()) -> list[Trial]:
+        """See `Workspace`."""
+        with translated(f"Reading the trials of job {job}"):
+            return tracking.trials(str(self._workspace.mlflow_tracking_uri), job, known)
 
     def register_model(self, name: str, version: str, child: str, tags: Mapping[str, str]) -> None:
         """See `Workspace`.
@@ -415,7 +422,3 @@ def _time(milliseconds: object) -> datetime | None:
     if not isinstance(milliseconds, int | float | str) or not str(milliseconds).isdecimal() or int(milliseconds) == 0:
         return None
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

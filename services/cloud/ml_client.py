@@ -1,11 +1,10 @@
-"""Builds the one MLClient of a process, and what its calls have in common: errors, MLflow's REST API, names.
+"""Builds the one MLClient of a process, and what its calls have in common: errors, names.
 
 azure-ai-ml takes more than a second to import, so nothing of it is imported before the first call.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import warnings
@@ -13,18 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import urllib3
-
-from services.cloud.http import pool
-from services.cloud.identity import MANAGEMENT, credential, token
+from services.cloud.identity import credential
 from services.cloud.upstream import clean, upstream_error
 from services.errors import Upstream, UpstreamRefused, UpstreamTimeout, VisionloopError
 from services.settings import Settings
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
-
-MLFLOW_SECONDS = 20.0
 
 _CLIENT_OPTIONS: dict[str, Any] = {
     "enable_telemetry": False,
@@ -91,32 +85,3 @@ def _http_error(error: Any, what: str) -> VisionloopError:
     if error.response is None:
         return Upstream(f"{what}: {clean(str(said))}")
     return upstream_error(int(error.status_code), error.response.headers, what, str(said))
-
-
-def mlflow_run(tracking_uri: str, run_id: str) -> dict[str, Any]:
-    """A run by MLflow's REST API, documented for Azure ML: {"info": {…}, "data": {"tags": […], "metrics": […]}}.
-
-    https://learn.microsoft.com/azure/machine-learning/how-to-track-experiments-mlflow
-
-    Raises:
-        NotFound: no such run; and Upstream's family.
-    """
-    base = tracking_uri.partition("?")[0].replace("azureml://", "https://", 1).rstrip("/")
-    what = f"Reading run {run_id}"
-    headers = {"Authorization": f"Bearer {token(MANAGEMENT)}"}
-    url, fields = f"{base}/api/2.0/mlflow/runs/get", {"run_id": run_id}
-    try:
-        answer = pool().request("GET", url, fields=fields, headers=headers, timeout=MLFLOW_SECONDS)
-    except urllib3.exceptions.HTTPError as error:
-        raise Upstream(f"{what}: MLflow's API could not be reached: {type(error).__name__}") from error
-    if answer.status != 200:
-        raise upstream_error(answer.status, answer.headers, what)
-    return _run_of(answer.data, what)
-
-
-def _run_of(data: bytes, what: str) -> dict[str, Any]:
-    try:
-        run: dict[str, Any] = json.loads(data)["run"]
-    except (ValueError, KeyError, TypeError):
-        raise Upstream(f"{what}: MLflow's API answered another shape") from None
-    return run

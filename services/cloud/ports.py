@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -147,6 +147,16 @@ class BestChild:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial of a job: what it tried, and each of its metrics as (step, value), a step being an epoch mostly."""
+
+    name: str
+    status: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, Sequence[tuple[int, float]]]
+
+
+@dataclass(frozen=True, slots=True)
 class TableAsset:
     """An MLTable data asset: `folder` (in the system container) holds a file named MLTable."""
 
@@ -288,6 +298,10 @@ class Workspace(Protocol):
 
     def best_child(self, job: str) -> BestChild | None:
         """The best trial, by the MLflow tag `automl_best_child_run_id`; None where no trial succeeded."""
+        ...
+
+    def trials(self, job: str, known: Collection[str] = ()) -> Sequence[Trial]:
+        """The trials of a job so far, but for those whose names are `known`."""
         ...
 
     def register_model(self, name: str, version: str, child: str, tags: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from services.errors import VisionloopError
 from services.names import model_name
 from services.state import ModelRef, TrainingRun
 from services.training import outcome
+from services.training.trials import keep
 
 READ_LAG = timedelta(minutes=5)
 """A job that was submitted this recently, and is not found, may only be not visible yet."""
@@ -29,6 +30,8 @@ def follow(context: LoopContext, run: TrainingRun) -> float:
     view = context.cloud.workspace.job(run.job)
     if view is None:
         return _vanished(context, run)
+    if view.phase != "waiting":
+        keep(context, run)
     if view.phase == "canceled":
         return outcome.cancel(context, run, view)
     if view.phase == "failed":

@@ -23,7 +23,9 @@ from services.state import CatalogueState, Champion, Event, LoopState, ModelRef,
 from services.state_store import StateStore
 from services.status.documents import Status
 from services.status.page import headers, page
+from services.status.runs import Runs
 from services.timeline import Timeline
+from services.training.trials import KeptRun, KeptTrial, place
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -84,7 +86,10 @@ def address() -> Iterator[str]:
         data={"reason": HOSTILE},
     )
     timeline.append([event])
-    status = Status(StateStore(fakes.system, fakes.clock), timeline)
+    states = StateStore(fakes.system, fakes.clock)
+    status, runs = Status(states, timeline), Runs(states, fakes.system)
+    curve = KeptTrial(name="t_0", status="completed", metrics={"map50": [(1, 0.2), (2, 0.6)]})
+    fakes.system.write(place("cards", 2), KeptRun(run=2, job="j", trials=[curve]).model_dump_json().encode())
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -95,6 +100,8 @@ def address() -> Iterator[str]:
                 self.answer(401, {}, b"")
             elif path == "/api/status":
                 self.answer(200, {"content-type": "application/json"}, json.dumps(status.loops()).encode())
+            elif path.endswith("/runs/2/plot"):
+                self.answer(200, {"content-type": "image/svg+xml"}, runs.plot("cards", "2", None).encode())
             else:
                 self.document(path.split("/")[3], path.rpartition("/")[2])
 
@@ -159,7 +166,8 @@ def test_a_loop_is_shown_and_hostile_names_stay_text(address: str, tmp_path: Pat
     ):
         assert wanted in shown
     assert shown.count("onerror") >= 4
-    assert "<img" not in source
+    assert re.findall('<img[^>]*?alt="([^"]*)', source) == ["Trials of run 2, by epoch"]
+    assert "%3Cpolyline" in source
     assert "<title>Visionloop</title>" in source
 
 

@@ -25,7 +25,7 @@ from tests.support.predictions import picture
 
 FUNCTIONS = sorted(
     ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "problems", "timeline",
-     "explain", "train", "pause", "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer",
+     "explain", "runs", "run", "run_plot", "train", "pause", "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer",
      "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_remove", "webhooks_test", "webhooks_deliveries",
      "predict_later", "prediction", "forget_predictions", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
      "v2_version_ready", "v2_infer", "v2_version_infer"]
@@ -66,6 +66,10 @@ REQUESTS = [
     of_loop("loop_status", "cards", "status"),
     of_loop("loop_status", "nobody", "status"),
     of_loop("problems", "cards", "problems", query={"severity": "error"}),
+    of_loop("runs", "cards", "runs", query={"metric": "map50"}),
+    of_loop("runs", "cards", "runs", query={"format": "svg"}),
+    Request("run", "/loops/cards/runs/77", params={"loop": "cards", "number": "77"}),
+    Request("run_plot", "/loops/cards/runs/1/plot", params={"loop": "cards", "number": "1"}),
     of_loop("timeline", "cards", "timeline", query={"limit": "5"}),
     of_loop("timeline", "cards", "timeline", query={"limit": "x"}),
     of_loop("train", "cards", "train", method="POST", body=b'{"by": "Ada", "why": "new camera"}'),

@@ -110,6 +110,14 @@ def test_a_job_runs_to_its_best_trial(ready: AzureWorkspace, job: str) -> None:
     assert child.run_id.startswith(job)
     assert child.run_id != job
     assert child.metrics["mean_average_precision"] > 0
+    trials = ready.trials(job)
+    assert child.run_id in [trial.name for trial in trials]
+    assert {trial.status for trial in trials} == {"completed"}
+    best = next(trial for trial in trials if trial.name == child.run_id)
+    assert "learning_rate" in best.parameters
+    steps = [step for step, _ in best.metrics["mean_average_precision"]]
+    assert steps == sorted(steps)
+    assert ready.trials(job, {trial.name for trial in trials}) == []
 
 
 def test_a_job_submitted_again_is_left_alone(ready: AzureWorkspace, job: str) -> None:
