@@ -104,7 +104,7 @@ class _Table:
     def take(self, place: str, count: int, text: str | None) -> Iterator[Problem]:
         """Take a line; what cannot be read is told."""
         found = None if text is None else cells(text, self._layout.delimiter)
-        image = found and self._number(count, found)
+        image = self._number(count, found) if found else None
         if not found or image is None:
             expected = "UTF-8 text with an image's name, and every quote closed"
             yield problem("csv-line-invalid", self._file, place, expected=expected, found=shown(text))
