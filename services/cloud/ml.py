@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.cloud import tracking
 from services.cloud.endpoint_token import with_tokens
-from services.cloud.ml_client import build_client, mlflow_run, translated
+from services.cloud.ml_client import build_client, translated
 from services.cloud.ml_compute import compute_errors, compute_problem
 from services.cloud.ml_errors import job_error, trial_errors
 from services.cloud.ml_jobs import automl_job
