@@ -14,7 +14,7 @@ from typing import Any
 
 from services.labels.heads import json_head
 from services.labels.json_stream import elements
-from services.labels.label_studio_result import Found, labels_of_result
+from services.labels.label_studio_result import Found, has_class, is_bare, labels_of_result
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, Reading, with_problems
 from services.labels.references import image_path, query_value
@@ -113,9 +113,15 @@ def annotation_labels(annotation: dict[str, Any], file: str = "", place: str = "
 
     `annotation` is as in an export or a webhook's body: its list `result` holds boxes, polygons, ellipses and choices.
     """
-    results = annotation.get("result")
-    for index, result in enumerate(results if isinstance(results, list) else []):
-        yield from labels_of_result(file, f"{place}.result[{index}]", result)
+    said = annotation.get("result")
+    results = said if isinstance(said, list) else []
+    classed = {str(result.get("id")) for result in results if has_class(result)}
+    for index, result in enumerate(results):
+        at = f"{place}.result[{index}]"
+        if is_bare(result) and str(result.get("id")) not in classed:
+            yield problem("class-invalid", file, at, expected="a class for the shape", found="none")
+        else:
+            yield from labels_of_result(file, at, result)
 
 
 def _size(results: list[Any]) -> tuple[int, int]:
@@ -128,12 +134,12 @@ def _size(results: list[Any]) -> tuple[int, int]:
 def image_of(data: Any) -> str | None:
     """The path of the image that a task's data name, or None.
 
-    It is the first value that ends as an image does, else the one called `image`. Of `/data/local-files/?d=a/b.jpg` it
-    is `a/b.jpg`; the eight characters and the hyphen that uploading puts before a name are taken off.
+    It is the value called `image` or else the first one that ends as an image does. Of `/data/local-files/?d=a/b.jpg`
+    it is `a/b.jpg`; the eight characters and the hyphen that uploading puts before a name are taken off.
     """
     texts = {key: _plain(value) for key, value in data.items()} if isinstance(data, dict) else {}
-    likely = (text for text in texts.values() if text and _IMAGE.search(text))
-    return next(likely, texts.get("image"))
+    usual = texts.get("image")
+    return next((text for text in (usual, *texts.values()) if text and _IMAGE.search(text)), usual)
 
 
 def _plain(value: Any) -> str | None:

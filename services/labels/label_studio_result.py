@@ -35,6 +35,17 @@ class _Shape:
         return side(self.result.get("original_width")), side(self.result.get("original_height"))
 
 
+def is_bare(result: Any) -> bool:
+    """Whether it is a shape alone: another result with its id has its class, if it was given one."""
+    return isinstance(result, dict) and str(result.get("type")) in _BARE
+
+
+def has_class(result: Any) -> bool:
+    """Whether it is a shape with a class."""
+    value = result.get("value") if isinstance(result, dict) else None
+    return isinstance(value, dict) and any(name in value for name in _NAMES)
+
+
 def labels_of_result(file: str, place: str, result: Any) -> Iterator[Found]:
     """The labels of a result, one for each of its classes, and its problems; nothing for texts, ratings and such."""
     content = result if isinstance(result, dict) else {}

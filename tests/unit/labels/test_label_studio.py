@@ -87,6 +87,12 @@ def test_shapes_with_separate_labels_count_once() -> None:
     assert only(bare, shape("labels", x=25, y=50, width=50, height=25)).label == "nut"
 
 
+def test_a_shape_that_was_given_no_class_is_told() -> None:
+    bare = {"id": "x", "type": "rectangle", "value": {"x": 25, "y": 50, "width": 50, "height": 25}}
+    choice = shape("choices", x=25, y=50, width=50, height=25) | {"id": "x"}
+    assert problems(export(task(bare, choice, RESULT))) == [("class-invalid", PLACE)]
+
+
 def test_a_shape_of_two_classes_is_two_labels() -> None:
     found = labels(export(task(shape("rectanglelabels", x=1, y=1, width=2, height=2, rectanglelabels=["nut", "bolt"]))))
     assert [label.label for label in found] == ["nut", "bolt"]
@@ -176,7 +182,8 @@ def test_a_bad_task_is_left_out_and_the_others_kept(bad: Any, place: str) -> Non
         ({"image": "/data/belt/a.jpg?token=x.png"}, "data/belt/a.jpg"),
         ({"image": "s3://bucket/belt/a.jpg"}, "bucket/belt/a.jpg"),
         ({"image": "https://x.blob.core.windows.net/data/loop/images/a.jpg?sv=2&sig=x"}, "data/loop/images/a.jpg"),
-        ({"note": "see b.txt", "ocr": "belt/A.JPG", "image": "c.png"}, "belt/A.JPG"),
+        ({"note": "see b.txt", "ocr": "belt/A.JPG", "image": "c"}, "belt/A.JPG"),
+        ({"thumbnail": "small.jpg", "image": "c.png"}, "c.png"),
         ({"n": 3, "image": "belt/no-extension"}, "belt/no-extension"),
         ({"text": "nothing"}, None),
         ({"image": ["a.jpg"]}, None),
