@@ -22,6 +22,7 @@ from services.names import state_blob
 from services.state_store import StateStore
 from services.status.documents import Status
 from services.status.problems import ProblemReports
+from services.status.runs import Runs
 from services.timeline import Timeline
 from services.wake import Waker
 from services.webhooks.console import Console
@@ -62,17 +63,20 @@ def wire() -> None:
         found = fakes.system.blobs.get(name)
         return (200, found.etag, found.data) if found else (404, "", b"")
 
-    predictor = Predictor(Champions(read), FakeScorer(lambda slot, image: SCORED), fake_settings())
+    champions = Champions(read)
+    predictor = Predictor(champions, FakeScorer(lambda slot, image: SCORED), fake_settings())
     registry = Registry(fakes.system, fakes.clock, Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"]))
     console = Console(fakes.system, registry, Dispatcher(registry, fakes.deliveries), fakes.clock)
     states = StateStore(fakes.system, fakes.clock)
     status = Status(states, Timeline(fakes.system))
     services: dict[str, Any] = {
         "settings": fake_settings(),
+        "champions": champions,
         "predictor": predictor,
         "gate": Gate(2),
         "webhook_console": console,
         "status": status,
+        "runs": Runs(states, fakes.system),
         "controls": Controls(states, Commands(fakes.system), Waker(fakes.wakes, fakes.clock, 1), fakes.clock),
         "datasets": Datasets(states, fakes.system),
         "exports": Exports(states, fakes.system),

@@ -83,7 +83,7 @@ def test_two_wrong_fields_are_both_told() -> None:
         ("[" * 60 + "]" * 60, "line 1", "levels"),
         ("[" * 9000, "line 1", ""),
         ('classes: ["\\ud800"]\n', "line 1", "control characters"),
-        ("paused: false\nclasses:\n  - \"nut\\u202e\"\n", "line 3", "control characters"),
+        ('paused: false\nclasses:\n  - "nut\\u202e"\n', "line 3", "control characters"),
         ('"\\ud800": 1\n', "line 1", "a text as key"),
         ("training:\n  retrain_threshold:\n    growth: .inf\n", "line 3", "finite"),
         ("training:\n  parameters: {learning_rate: .nan}\n", "line 2", ""),
