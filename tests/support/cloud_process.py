@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from services.cloud import identity
-from services.cloud.http import pool
+from services.cloud.http import pool, target
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60
@@ -114,4 +114,5 @@ def forget_cloud() -> None:
     """A process has one cloud; the test's process has several, one after the other."""
     pool().clear()
     pool.cache_clear()
+    target.cache_clear()
     identity._tokens.clear()
