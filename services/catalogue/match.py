@@ -11,6 +11,9 @@ from itertools import takewhile
 
 from services.catalogue.paths import below, stem
 
+_SHELVES = {"images", "labels", "jpegimages", "annotations"}
+"""Folders that say nothing of which image is meant: `train/images/1.jpg` and `train/labels/1.txt` are a pair."""
+
 
 class Matcher:
     """Finds images by the references of label files."""
@@ -33,9 +36,10 @@ class Matcher:
 
 
 def _parts(path: str, *, with_extension: bool) -> list[str]:
-    """The path's parts, last first."""
-    parts = [p for p in path.replace("\\", "/").split("/") if p not in {"", "."}][::-1]
-    return parts if with_extension else [_without_extension(parts[0]), *parts[1:]]
+    """The path's parts that tell images apart, last first."""
+    *folders, name = [p for p in path.replace("\\", "/").split("/") if p not in {"", "."}] or [""]
+    telling = [folder for folder in reversed(folders) if folder.lower() not in _SHELVES]
+    return [name if with_extension else _without_extension(name), *telling]
 
 
 def _without_extension(name: str) -> str:

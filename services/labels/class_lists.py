@@ -61,7 +61,10 @@ def _yaml(text: bytes) -> _Said:
     except (yaml.YAMLError, RecursionError) as error:
         raise _Refused(str(error)) from None
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    names = next((value for key, value in pairs if key.value == "names"), None)
+    members = {str(key.value): value for key, value in reversed(pairs)}
+    if "kpt_shape" in members:  # boxes with key points have as many numbers as outlines
+        raise _Refused("kpt_shape: key points, which are not read")
+    names = members.get("names")
     if isinstance(names, yaml.MappingNode):
         yield from (_said(value, str(key.value)) for key, value in names.value)
     elif isinstance(names, yaml.SequenceNode):

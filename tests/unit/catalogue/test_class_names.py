@@ -138,3 +138,23 @@ def test_outlines_are_read_when_the_task_wants_them_and_reach_automl() -> None:
     label = {"label": "nut", "isCrowd": 0, "polygon": [[0.125, 0.125, 0.625, 0.125, 0.625, 0.625]]}
     assert house.state.datasets[-1].task == "instance_segmentation"
     assert [line["label"] for line in house.lines("train")] == [[label]] * house.state.catalogue.train_images
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("images/{}/0.png", "labels/{}/0.txt"),
+        ("images/{}/images/0.png", "images/{}/labels/0.txt"),
+        ("images/{}/0.png", "labels/{}/labels/0.txt"),
+        ("images/set/{}/JPEGImages/0.png", "labels/set/{}/Annotations/0.txt"),
+    ],
+)
+def test_images_and_labels_in_mirrored_folders_are_pairs(image: str, label: str) -> None:
+    house = House()
+    house.put("data.yaml", b"names: [nut, bolt]")
+    for number, side in enumerate(("train", "val", "test")):
+        house.put(image.format(side), picture(number))
+        house.put(label.format(side), LINE if side == "train" else LINE * (number + 1) if side == "val" else b"")
+    found = looked(house)
+    assert (found.labelled, found.negatives, found.waiting_labels) == (3, 1, 0)
+    assert codes(found) == ["box-duplicate"]

@@ -102,3 +102,14 @@ def test_what_matches_shares_the_stem_hence_the_bucket(reference: str, paths: li
     for path in Matcher([f"images/{p}.jpg" for p in paths]).find(reference, with_extension=bulk):
         assert stem(path) == stem(reference.replace("\\", "/"))
         assert bucket_of(path, 64) == bucket_of(reference.replace("\\", "/"), 64)
+
+
+@pytest.mark.parametrize("reference", [".", "/", "./", "..", "\\", "images/."])
+def test_a_reference_without_a_name_does_no_harm(reference: str) -> None:
+    for with_extension in (True, False):
+        assert Matcher(["images/..png", "images/.png", "images/a.png"]).find(
+            reference, with_extension=with_extension
+        ) in (
+            [],
+            ["images/..png"],
+        )

@@ -124,6 +124,7 @@ def test_names_are_texts_whatever_yaml_makes_of_them() -> None:
     "text",
     [
         b"nc: 2",
+        b"names: [nut]\nkpt_shape: [17, 3]",
         b"names: two",
         b"names: [nut",
         b"\xff\xfe",
