@@ -53,6 +53,10 @@ class Settings(BaseModel):
         0, alias="VISIONLOOP_PREDICT_CACHE_SIZE", ge=0, le=100_000,
         description="Answers kept in a process by image and model, so that a repeated image asks no slot; 0 is off.",
     )  # fmt: skip
+    predict_most_side: int = Field(
+        0, alias="VISIONLOOP_PREDICT_MOST_SIDE", ge=0, le=20_000,
+        description="Pixels: a larger image is scaled down before it is sent; 0 sends images as they came.",
+    )  # fmt: skip
     prediction_hours: float = Field(
         24.0, alias="VISIONLOOP_PREDICTION_HOURS", gt=0, description="How long predictions made later are kept."
     )

@@ -15,7 +15,7 @@ QUALITY = 95
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image's bytes and its size, in pixels, as it is displayed."""
+    """An image's bytes as they are sent, and its size as it came, in pixels, as it is displayed."""
 
     data: bytes
     width: int
@@ -40,10 +40,11 @@ def measured(data: bytes, settings: Settings) -> Picture:
         raise TooLarge(
             f"The image declares {width} x {height} pixels, over VISIONLOOP_MAX_IMAGE_PIXELS = {limit}", limit=limit
         )
-    if orientation == 1:
+    side = settings.predict_most_side
+    if orientation == 1 and (not side or max(width, height) <= side):
         return Picture(data, width, height)
     turned = orientation >= 5
-    return Picture(upright(data, orientation), *((height, width) if turned else (width, height)))
+    return Picture(upright(data, orientation, side), *((height, width) if turned else (width, height)))
 
 
 def check_length(length: int, settings: Settings) -> None:
@@ -80,8 +81,10 @@ def _seldom(data: bytes) -> Header:
         raise Broken(str(error)) from None
 
 
-def upright(data: bytes, orientation: int) -> bytes:
+def upright(data: bytes, orientation: int, most_side: int = 0) -> bytes:
     """The image, stored as it is displayed: a slot that ignores EXIF then answers in the frame that people see.
+
+    With `most_side` above 0 it is made smaller, neither side longer; a JPEG is then decoded no larger than that needs.
 
     Raises:
         UnprocessableImage: it cannot be decoded.
@@ -94,7 +97,12 @@ def upright(data: bytes, orientation: int) -> bytes:
     out = io.BytesIO()
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.convert("RGB").transpose(turns[orientation - 2]).save(out, "JPEG", quality=QUALITY)
+            if most_side:
+                image.draft("RGB", (most_side, most_side))
+                image.thumbnail((most_side, most_side), reducing_gap=2.0)
+            shown = image.convert("RGB")
+            shown = shown.transpose(turns[orientation - 2]) if orientation > 1 else shown
+            shown.save(out, "JPEG", quality=QUALITY)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise UnprocessableImage("The image cannot be decoded: it is damaged or cut off") from None
     return out.getvalue()

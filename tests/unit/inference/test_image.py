@@ -166,3 +166,22 @@ def test_damage_anywhere_is_an_error_of_ours_or_none(kind: str, place: int, dama
     data = images.picture(40, 30, kind, orientation=6 if kind in {"JPEG", "PNG"} else 1)
     with contextlib.suppress(BadRequest):
         picture(data[:place] + damage + data[place + len(damage) :], RAW, SETTINGS)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_larger_image_is_sent_smaller_where_a_side_is_set(kind: str, orientation: int) -> None:
+    small = SETTINGS.model_copy(update={"predict_most_side": 100})
+    found = picture(images.picture(800, 400, kind, orientation=orientation), RAW, small)
+    sent = Image.open(io.BytesIO(found.data))
+    assert (found.width, found.height) == ((400, 800) if orientation == 6 else (800, 400)), (
+        "boxes are in the original's"
+    )
+    assert sent.size == ((50, 100) if orientation == 6 else (100, 50))
+    x, y = RED_AT[orientation]
+    assert corner(found.data, x, y) == "red"
+
+
+def test_an_image_that_is_small_enough_is_sent_as_it_came() -> None:
+    data = images.jpeg(100, 50)
+    assert picture(data, RAW, SETTINGS.model_copy(update={"predict_most_side": 100})).data == data
