@@ -128,22 +128,42 @@ def wait_for(port: int) -> None:
     raise SystemExit("The host did not start")
 
 
-@contextmanager
-def host(folder: Path, slot_port: int) -> Iterator[tuple[int, psutil.Process]]:
-    """Our functions host with the product's function of predictions and two that do nothing."""
+def app_folder(folder: Path) -> Path:
+    """The product's function of predictions and two that do nothing, as they would be deployed."""
     folder.mkdir()
     (folder / "function_app.py").write_text(APP)
     (folder / "host.json").write_text((ROOT / "host.json").read_text())
     (folder / "keys.json").write_text(json.dumps({"default": KEY, "master": KEY}))
-    address, port = f"http://127.0.0.1:{slot_port}", free_port()
+    return folder
+
+
+def environment(slot_port: int) -> dict[str, str]:
+    """App settings that lead to the stand-in."""
+    address = f"http://127.0.0.1:{slot_port}"
     names = ("DataStorage__blobServiceUri", "SystemStorage__blobServiceUri", "SystemStorage__queueServiceUri")
-    environment = {**os.environ, **dict.fromkeys(names, address), "PYTHONPATH": str(ROOT)}
-    environment |= {"VISIONLOOP_SUBSCRIPTION_ID": "s", "VISIONLOOP_RESOURCE_GROUP": "g", "VISIONLOOP_WORKSPACE": "w"}
-    environment |= {"IDENTITY_ENDPOINT": f"{address}/msi/token"}
+    found = {**os.environ, **dict.fromkeys(names, address), "PYTHONPATH": str(ROOT)}
+    found |= {"VISIONLOOP_SUBSCRIPTION_ID": "s", "VISIONLOOP_RESOURCE_GROUP": "g", "VISIONLOOP_WORKSPACE": "w"}
+    return found | {"IDENTITY_ENDPOINT": f"{address}/msi/token"}
+
+
+@contextmanager
+def host(folder: Path, slot_port: int) -> Iterator[tuple[int, psutil.Process]]:
+    """Our functions host with these functions."""
+    port = free_port()
     command = [sys.executable, "-m", "benchmarks._quiet_host", "--app", str(folder), "--port", str(port)]
-    with process([*command, "--keys", str(folder / "keys.json")], env=environment, stdout=subprocess.DEVNULL) as child:
+    options: dict[str, Any] = {"env": environment(slot_port), "stdout": subprocess.DEVNULL}
+    with process([*command, "--keys", str(folder / "keys.json")], **options) as child:
         wait_for(port)
         yield port, psutil.Process(child.pid)
+
+
+def in_worker(seconds: float) -> dict[str, Any]:
+    """The same through Microsoft's worker library, which is installed with the tests' packages."""
+    with tempfile.TemporaryDirectory() as folder, slot(0.0) as port:
+        command = [sys.executable, "-m", "benchmarks._worker", str(app_folder(Path(folder) / "app")), str(seconds)]
+        done = subprocess.run(command, cwd=ROOT, env=environment(port), text=True, stdout=subprocess.PIPE, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found | {"added_p50_ms": round(found["predict"]["p50_ms"] - found["noop"]["p50_ms"], 3)}
 
 
 @contextmanager
@@ -194,7 +214,7 @@ def measure(delay: float, clients: list[int], rounds: int, seconds: float, only:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         slot_port = stack.enter_context(slot(delay))
-        host_port, found = stack.enter_context(host(folder / "app", slot_port))
+        host_port, found = stack.enter_context(host(app_folder(folder / "app"), slot_port))
         front = stack.enter_context(nginx(folder / "nginx", slot_port))
         for count in clients:
             measured = {n: w for n, w in ways(host_port, found, slot_port, *front).items() if not only or n in only}
@@ -224,6 +244,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each turn")
     parser.add_argument("--ways", nargs="*", default=[], help="only these: direct, noop, noop_async, proxy, nginx")
+    parser.add_argument("--worker", action="store_true", help="through Microsoft's worker library too")
     parser.add_argument("--fast-only", action="store_true", help="leave out the slot of 50 ms")
     arguments = parser.parse_args()
     options = (arguments.rounds, arguments.seconds, set(arguments.ways))
@@ -231,7 +252,10 @@ def main() -> None:
     results = measure(0.0, [1, 16], *options)
     if not arguments.fast_only:
         results += measure(0.05, [1, 16, 64], *options)
-    print(json.dumps({"load_before": round(load_before, 2), "cores": os.cpu_count(), "results": results}, indent=2))
+    found: dict[str, Any] = {"load_before": round(load_before, 2), "cores": os.cpu_count(), "results": results}
+    if arguments.worker:
+        found["in_microsofts_worker"] = in_worker(arguments.seconds)
+    print(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

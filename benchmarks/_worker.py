@@ -1,0 +1,63 @@
+"""The same functions in Microsoft's own worker library, without a host: `python -m benchmarks._worker FOLDER SECONDS`.
+
+Prints p50 and CPU milliseconds of an invocation, the empty function and the prediction in turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from typing import Any
+
+from benchmarks.proxy import image
+from tests.support.worker_driver import Datum, datum, native_invocation, start
+
+
+def http_datum(path: str, body: bytes, params: dict[str, str]) -> Datum:
+    """An invocation's input."""
+    asked = {"method": "POST", "path": path, "headers": {"content-type": "image/jpeg"}, "query": {}, "params": params}
+    found = datum({"kind": "http", "input": {**asked, "body": ""}})
+    found.value["body"] = Datum(body, "bytes")
+    return found
+
+
+async def turn(function: str, given: Datum, seconds: float) -> tuple[list[float], float]:
+    """Milliseconds of each invocation one after the other, and CPU seconds of all."""
+    took, cpu, ends = list[float](), time.process_time(), time.perf_counter() + seconds
+    while time.perf_counter() < ends:
+        began = time.perf_counter()
+        answer: Any = await native_invocation.invocation_request_native("id", function, [("req", given)], {})
+        took.append(1000 * (time.perf_counter() - began))
+        if not answer[0] or int(answer[1].value["status_code"].value) != 200:
+            raise SystemExit(f"The invocation failed: {answer[3] or answer[1].value['body'].value!r}")
+    return took, time.process_time() - cpu
+
+
+async def main() -> None:
+    """Print the figures as JSON."""
+    functions = await start(sys.argv[1])
+    data, seconds = image(), float(sys.argv[2])
+    given = {
+        "noop": http_datum("/api/noop", data, {}),
+        "predict": http_datum("/api/loops/bench/predict", data, {"loop": "bench"}),
+    }
+    found: dict[str, tuple[list[float], float]] = {name: ([], 0.0) for name in given}
+    for number in range(7):
+        for name, value in given.items():
+            took, cpu = await turn(functions[name], value, seconds)
+            if number:  # the first warms up
+                found[name] = (found[name][0] + took, found[name][1] + cpu)
+    print(json.dumps({name: figures(took, cpu) for name, (took, cpu) in found.items()}))
+
+
+def figures(took: list[float], cpu: float) -> dict[str, float]:
+    """Of one function."""
+    return {"p50_ms": round(statistics.median(took), 3), "cpu_ms": round(1000 * cpu / len(took), 3)}
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])
+    asyncio.run(main())
