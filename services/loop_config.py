@@ -276,6 +276,13 @@ class Capture(_Part):
         return self
 
 
+class Retention(_Part):
+    """How long what the loop made is kept."""
+
+    dataset_versions: int = Field(0, ge=0, le=10_000)
+    """Dataset versions kept beside those that a run, a rollout or the champion goes by; 0 keeps all."""
+
+
 class LoopConfig(_Part):
     """A loop's policy, as `<loop>/loop.yaml` in the data container."""
 
@@ -301,5 +308,7 @@ class LoopConfig(_Part):
     """The endpoint that serves."""
     capture: Capture = Capture()
     """Which predictions' images are kept for people to label."""
+    retention: Retention = Retention()
+    """How long what the loop made is kept."""
     paused: bool = False
     """A paused loop reads labels but starts no registration, no training and no rollout; what runs is followed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.context import LoopContext
 from services.datasets.observe import observe
+from services.datasets.retention import retire
 from services.datasets.version import finish, intend, make_current
 from services.decisions.decision import Decision
 from services.decisions.register import decide, facts_of
@@ -28,7 +29,7 @@ class DatasetStage:
         decision = decide(facts_of(state, context.now))
         state.reasons[self.name] = decision.reason
         if not decision.act:
-            return decision.again_in
+            return 0.0 if retire(context) else decision.again_in
         self._act(context, decision)
         return 0.0
 
