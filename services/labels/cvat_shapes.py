@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from services.labels.annotation import Polygon
+from services.labels.masks import row_outlines
 from services.labels.problems import problem
 from services.labels.record import RawLabel
-from services.labels.rle import outlines, read_mask
 from services.labels.shapes import ellipse, turned, written_reals
 from services.labels.values import bounds, class_name, shown
 from services.state import Problem
@@ -89,23 +89,18 @@ def _ellipse(file: str, place: str, name: str, element: Element) -> Iterator[Fou
 
 
 def _mask(file: str, place: str, name: str, element: Element) -> Iterator[Found]:
-    """Runs count row by row within the mask's box, where COCO's count column by column: x and y change places."""
     frame = _numbers(element, "left", "top", "width", "height")
     counts = _counts(element.get("rle", ""))
-    mask = read_mask({"size": [int(n) for n in frame[2:]], "counts": counts}) if frame and counts else None
-    polygons = outlines(mask) if mask else ()
-    if frame is None or not polygons:
+    polygons: tuple[Polygon, ...] = ()
+    if frame and counts:
+        left, top, width, height = frame
+        polygons = row_outlines(counts, left, top, (int(width), int(height)))
+    if not polygons:
         expected = "an rle of width times height pixels, with left and top"
         found = shown({key: value for key, value in element.attrib.items() if key != "label"})
         yield problem("polygon-invalid", file, f"{place}/@rle", expected=expected, found=found)
-        return
-    left, top = frame[:2]
-    yield _outlined(name, place, tuple(_moved(polygon, left, top) for polygon in polygons))
-
-
-def _moved(polygon: Polygon, left: float, top: float) -> Polygon:
-    swapped = zip(polygon[1::2], polygon[::2], strict=True)
-    return tuple(n for x, y in swapped for n in (x + left, y + top))
+    else:
+        yield _outlined(name, place, polygons)
 
 
 def _counts(text: str) -> list[int] | None:

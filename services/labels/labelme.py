@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from services.labels.annotation import Polygon
 from services.labels.heads import json_head
 from services.labels.json_stream import members
+from services.labels.masks import picture_counts, row_outlines
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, RawLabel, Reading, with_problems
 from services.labels.references import image_path
@@ -106,7 +107,8 @@ def _shape(file: str, place: str, shape: Any) -> Found:
         code = "polygon-invalid" if kind == "polygon" else "box-invalid"
         expected = f"[[x, y], …] in pixels, at least {read.fewest // 2} of them"
         return problem(code, file, f"{place}.points", expected=expected, found=shown(content.get("points")))
-    return read.label(name, place, points)
+    label = read.label(name, place, points)
+    return _outlined(file, label, content.get("mask")) if kind == "mask" else label
 
 
 def _rectangle(name: str, place: str, points: Polygon) -> RawLabel:
@@ -126,9 +128,23 @@ def _circle(name: str, place: str, points: Polygon) -> RawLabel:
 
 
 def _mask(name: str, place: str, points: Polygon) -> RawLabel:
-    """The first and the last pixel of the mask's box; the mask itself, a picture, is not read."""
+    """The first and the last pixel of the mask's box."""
     left, top, right, bottom = bounds([points])
     return RawLabel(name, (left, top, right + 1, bottom + 1), place)
+
+
+def _outlined(file: str, label: RawLabel, picture: object) -> Found:
+    """A mask whose pixels are there as a picture of its box; older files have the box alone."""
+    if picture is None or label.box is None:
+        return label
+    left, top, right, bottom = label.box
+    size = int(right - left), int(bottom - top)
+    counts = picture_counts(picture, size)
+    polygons = row_outlines(counts, left, top, size) if counts else ()
+    if not polygons:
+        expected = f"a PNG of {size[0]} x {size[1]} pixels in base64, not all of them 0"
+        return problem("polygon-invalid", file, f"{label.place}.mask", expected=expected, found=shown(picture))
+    return replace(label, box=bounds(polygons), polygons=polygons)
 
 
 class _Read(NamedTuple):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
 import tracemalloc
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from services.labels.json_stream import members
 from services.labels.record import ImageRecord, RawLabel, Reading
@@ -65,9 +68,62 @@ def test_old_files_without_shape_type_have_polygons() -> None:
     assert labels(file(old))[0].polygons == ((1, 2, 3, 4, 5, 1),)
 
 
-def test_of_a_mask_the_box_is_known() -> None:
-    found = file(shape("mask", [10, 20], [19, 24], mask="iVBORw0KGgo="))
-    assert labels(found) == [RawLabel("nut", (10, 20, 20, 25), "shapes[0]")]
+def picture(*rows: str) -> str:
+    """A PNG in base64 as LabelMe writes it: 1 where a row has an x."""
+    image = Image.new("L", (len(rows[0]), len(rows)))
+    image.putdata([int(pixel == "x") for row in rows for pixel in row])
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def test_a_mask_is_outlined_within_its_box() -> None:
+    found = file(shape("mask", [10, 20], [12, 21], mask=picture(".xx", ".x.")))
+    (label,) = labels(found)
+    assert label.box == (11, 20, 13, 22)
+    assert len(label.polygons) == 1
+    assert set(zip(label.polygons[0][::2], label.polygons[0][1::2], strict=True)) == {
+        *{(11, 20), (13, 20), (13, 21), (12, 21), (12, 22), (11, 22)}
+    }
+
+
+@pytest.mark.parametrize("colours", ["1", "RGB", "P", "LA"])
+def test_a_mask_may_be_any_png(colours: str) -> None:
+    out = io.BytesIO()
+    Image.new(colours, (3, 2), 255).save(out, "PNG")
+    (label,) = labels(file(shape("mask", [10, 20], [12, 21], mask=base64.b64encode(out.getvalue()).decode())))
+    assert label.box == (10, 20, 13, 22)
+    assert sorted(label.polygons[0]) == [10, 10, 13, 13, 20, 20, 22, 22]
+
+
+def test_of_a_mask_without_its_picture_the_box_is_known() -> None:
+    assert labels(file(shape("mask", [10, 20], [19, 24], mask=None))) == [
+        RawLabel("nut", (10, 20, 20, 25), "shapes[0]")
+    ]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        picture("xxx"),
+        picture("...", "..."),
+        picture("xxx", "xxx")[:64],
+        "iVBORw0KGgo=",
+        "no base64",
+        "ü",
+        "",
+        7,
+        base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02junk").decode(),
+    ],
+)
+def test_a_broken_mask_is_told(mask: Any) -> None:
+    assert problems(file(shape("mask", [10, 20], [12, 21], mask=mask))) == [("polygon-invalid", "shapes[0].mask")]
+
+
+def test_a_mask_that_declares_too_many_pixels_is_not_decoded() -> None:
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (100_000).to_bytes(4, "big") * 2
+    huge = shape("mask", [0, 0], [99_999, 99_999], mask=base64.b64encode(header).decode())
+    assert problems(file(huge)) == [("polygon-invalid", "shapes[0].mask")]
 
 
 def test_flags_are_classes_of_an_image_without_shapes() -> None:
