@@ -12,8 +12,11 @@ import sys
 import time
 from typing import Any
 
+from azure_functions_runtime import native_invocation
+from azure_functions_runtime.bindings.datumdef import Datum
+
 from benchmarks.proxy import image
-from tests.support.worker_driver import Datum, datum, native_invocation, start
+from tests.support.worker_driver import datum, start
 
 
 def http_datum(path: str, body: bytes, params: dict[str, str]) -> Datum:
