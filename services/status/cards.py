@@ -7,7 +7,7 @@ from services.errors import BadRequest, NotFound
 from services.names import check_loop_name
 from services.rollout.places import card_blob
 
-KINDS = {"json": "application/json", "md": "text/markdown; charset=utf-8"}
+KINDS = {"json": "application/json", "md": "text/markdown"}
 
 
 class Cards:

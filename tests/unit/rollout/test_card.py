@@ -22,7 +22,7 @@ def card(w: World, version: str = "2") -> dict[str, Any]:
 
 def text(w: World, version: str = "2") -> str:
     content, kind = Cards(w.fake.system).card(LOOP, version, "md")
-    assert kind.startswith("text/markdown")
+    assert kind == "text/markdown"
     return content.decode()
 
 
