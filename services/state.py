@@ -122,7 +122,7 @@ class DatasetVersion(Part):
 
     number: int
     content_hash: str
-    status: Literal["registering", "registered"] = "registering"
+    status: Literal["registering", "registered", "archiving"] = "registering"
     task: Task
     classes: list[str]
     folder: str

@@ -218,6 +218,7 @@ class FakeWorkspace(_Hooked):
         self.starving: dict[str, str] = {}
         """Why a cluster gets no machines, by its name."""
         self.missing_tables: set[tuple[str, str]] = set()
+        self.archived_tables: set[tuple[str, str]] = set()
         self.jobs: dict[str, JobView] = {}
         self.specs: dict[str, AutoMLJobSpec] = {}
         self.submissions: list[str] = []
@@ -253,6 +254,10 @@ class FakeWorkspace(_Hooked):
     def has_table(self, name: str, version: str) -> bool:
         with self._outside("has_table"):
             return (name, version) not in self.missing_tables
+
+    def archive_table(self, name: str, version: str) -> None:
+        with self._outside("archive_table"):
+            self.archived_tables.add((name, version))
 
     def job(self, name: str) -> JobView | None:
         with self._outside("job"):

@@ -187,6 +187,11 @@ class AzureWorkspace:
             return False
         return True
 
+    def archive_table(self, name: str, version: str) -> None:
+        """See `Workspace`."""
+        with suppress(NotFound), translated(f"Archiving data asset {name}:{version}"):
+            self._client.data.archive(name, version)
+
     def job(self, name: str) -> JobView | None:
         """See `Workspace`."""
         try:

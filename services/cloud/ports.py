@@ -282,6 +282,10 @@ class Workspace(Protocol):
         """Whether a data asset is registered."""
         ...
 
+    def archive_table(self, name: str, version: str) -> None:
+        """Archive a data asset, so that it is listed no more; one that is not there is left alone."""
+        ...
+
     def job(self, name: str) -> JobView | None: ...
 
     def submit(self, spec: AutoMLJobSpec) -> None:

@@ -11,6 +11,7 @@ KINDS = {
     "task.inferred": "the task and classes were inferred from the labels",
     "catalogue.problems": "uploads were left out, or classes are named alike: file, place, expected and found",
     "dataset.registered": "a dataset version is registered in Azure ML",
+    "dataset.archived": "an old dataset version was archived, as loop.yaml asks, and its files deleted",
     "training.started": "a training job was submitted",
     "training.waiting": "a training job has waited long for a machine, told once",
     "training.completed": "a training job ended with a model",
