@@ -91,3 +91,18 @@ def test_three_hundred_images_unchanged_are_looked_at_in_half_a_second(cloud: Cl
         took.append(time.monotonic() - started)
     print(f"unchanged: {took}")
     assert min(took) < 0.5
+
+
+def test_empty_files_lists_of_classes_and_outlines_come_through(cloud: Cloud) -> None:
+    loop = "yolo"
+    for i in range(12):
+        cloud.data.write(f"{loop}/images/train/{i:02}.png", picture(i))
+        cloud.data.write(f"{loop}/labels/train/{i:02}.txt", b"1 0.25 0.25 0.75 0.25 0.75 0.75\n" if i else b"")
+    cloud.data.write(f"{loop}/data.yaml", b"names: [nut, bolt]")
+    state = LoopState(loop=loop, created=clock())
+    state.config.config = LoopConfig(quiet_period_seconds=1, task="instance_segmentation")
+    settle(looks(cloud, state))
+    found = state.catalogue
+    assert (found.labelled, found.negatives, found.annotations_per_class) == (12, 1, {"bolt": 11})
+    held = [i.annotations for i in holdout(cloud.system, state.datasets[0]) if i.annotations]
+    assert {a.polygons for annotations in held for a in annotations} == {((0.25, 0.25, 0.75, 0.25, 0.75, 0.75),)}

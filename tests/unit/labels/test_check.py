@@ -137,6 +137,7 @@ def test_boxes_in_shares_are_held_to_the_image_too() -> None:
 
     assert shared(0.1, 0.1, 0.5, 0.5) == [Annotation("nut", (0.1, 0.1, 0.5, 0.5))]
     assert codes(shared(0.1, 0.1, 0.5, 1.01)) == ["box-clamped"]
+    assert shared(-1e-6, 0, 1, 1.00001) == [Annotation("nut", (0, 0, 1, 1))], "rounding is not worth a note"
     assert codes(shared(0.1, 0.1, 0.5, 1.02)) == ["box-outside"]
     assert codes(shared(0.1, 0.1, 1e308, 1e308)) == ["box-invalid"]
 
