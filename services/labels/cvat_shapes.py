@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from services.labels.annotation import Polygon
-from services.labels.masks import row_outlines
+from services.labels.masks import MOST_COUNTS, row_outlines
 from services.labels.problems import problem
 from services.labels.record import RawLabel
 from services.labels.shapes import ellipse, turned, written_reals
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 Found = RawLabel | Problem
-_MOST_MASK = 1 << 24
-"""Digits and commas of one mask."""
 
 
 def label_of(file: str, place: str, element: Element) -> Iterator[Found]:
@@ -104,7 +102,7 @@ def _mask(file: str, place: str, name: str, element: Element) -> Iterator[Found]
 
 
 def _counts(text: str) -> list[int] | None:
-    parts = text.split(",") if len(text) <= _MOST_MASK else []
+    parts = text.split(",") if text.count(",") < MOST_COUNTS else [""]
     stripped = [part.strip() for part in parts]
     return (
         [int(part) for part in stripped] if all(p.isascii() and p.isdigit() and len(p) < 10 for p in stripped) else None

@@ -7,12 +7,15 @@ import io
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from services.labels.annotation import Polygon
 from services.labels.rle import outlines, read_mask
 
 MOST_PIXELS = 1 << 26
 """Pixels that a mask which is a picture may declare; a larger one is not decoded."""
+MOST_COUNTS = 1 << 18
+"""Runs of a mask; one of noise would be outlined pixel by pixel."""
 _HEADER = struct.Struct(">8s4x4sII")
 _PNG = b"\x89PNG\r\n\x1a\n", b"IHDR"
 _SET = re.compile(rb"[^\0]+")
@@ -40,18 +43,19 @@ def picture_counts(text: object, size: tuple[int, int]) -> list[int] | None:
         return None
     if len(data) < _HEADER.size or size[0] * size[1] > MOST_PIXELS or _HEADER.unpack_from(data) != (*_PNG, *size):
         return None
-    pixels = _pixels(data)
-    return None if pixels is None else [*_counts(pixels)]
+    counts = [*islice(_counts(_pixels(data)), MOST_COUNTS + 1)]
+    return counts if len(counts) <= MOST_COUNTS else None
 
 
-def _pixels(data: bytes) -> bytes | None:
+def _pixels(data: bytes) -> bytes:
+    """A byte a pixel, none where it cannot be decoded."""
     from PIL.PngImagePlugin import PngImageFile
 
     try:
         with PngImageFile(io.BytesIO(data)) as picture:
             return (picture if picture.mode == "P" else picture.convert("L")).tobytes()
     except Exception:  # noqa: BLE001  # decoders of hostile bytes raise anything
-        return None
+        return b""
 
 
 def _counts(pixels: bytes) -> Iterator[int]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from services.labels import masks
 from services.labels.json_stream import members
 from services.labels.record import ImageRecord, RawLabel, Reading
 from tests.support.label_files import (
@@ -124,6 +125,14 @@ def test_a_mask_that_declares_too_many_pixels_is_not_decoded() -> None:
     header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (100_000).to_bytes(4, "big") * 2
     huge = shape("mask", [0, 0], [99_999, 99_999], mask=base64.b64encode(header).decode())
     assert problems(file(huge)) == [("polygon-invalid", "shapes[0].mask")]
+
+
+def test_a_mask_of_noise_is_not_outlined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masks, "MOST_COUNTS", 5)
+    assert labels(file(shape("mask", [0, 0], [3, 0], mask=picture("x.x."))))
+    assert problems(file(shape("mask", [0, 0], [5, 0], mask=picture("x.x.x.")))) == [
+        ("polygon-invalid", "shapes[0].mask")
+    ]
 
 
 def test_flags_are_classes_of_an_image_without_shapes() -> None:
