@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pytest
 
 from services.decisions import register, train
+from services.decisions.budget import MACHINES, Machine
 from services.decisions.failures import HELP
 from services.loop_config import LoopConfig
 from services.state import CatalogueState, FailureKind, LoopState, Order, Preflight
@@ -129,6 +130,11 @@ def test_each_setting_has_the_default_that_is_told(row: list[str]) -> None:
         found = found[name]
     if default:
         assert found == json.loads(default)
+
+
+def test_every_price_is_listed() -> None:
+    rows = re.findall(r"^\| `(Standard_\w+)` \| (\d+) \| ([\d.]+) \|$", GUIDE, re.MULTILINE)
+    assert {size.lower(): Machine(int(gpus), float(price)) for size, gpus, price in rows} == MACHINES
 
 
 def test_every_kind_of_failure_is_listed() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.decisions.budget import gpu_hours
 from services.decisions.train import RULES, decide, needed_for_retrain
 from services.decisions.train_facts import Facts
-from services.state import LoopState
+from services.state import LoopState, Order, Preflight
 from tests.support.stages import NOW, run, state, version
 
 QUIET_POLICY = {"training": {"cooldown_seconds": 0}}
@@ -154,6 +154,34 @@ def test_the_cooldown_names_its_end_and_asks_again_then() -> None:
     assert decision.again_in == 600
     assert decide(facts(made, later=timedelta(seconds=1))).reason == decision.reason
     assert decide(facts(made, later=timedelta(minutes=10))).act
+
+
+def test_a_preflight_is_made_again_after_five_minutes_or_when_a_person_asks() -> None:
+    made = state(datasets=[version()])
+    made.preflight = Preflight(key=facts(made).key, at=NOW, problems=["no quota", "no data"])
+    decision = decide(facts(made))
+    assert (decision.reason, decision.again_in) == ("no quota; no data", 300)
+    assert not decide(facts(made, later=timedelta(seconds=299))).act
+    assert decide(facts(made, later=timedelta(minutes=5))).act
+    made.train_now = Order(at=NOW - timedelta(seconds=1))
+    assert not decide(facts(made)).act
+    made.train_now = Order(at=NOW + timedelta(seconds=1))
+    assert decide(facts(made)).act
+
+
+def test_however_far_away_the_time_is_it_is_asked_again_within_six_hours() -> None:
+    recent = run(finished=NOW)
+    made = state(config={"training": {"cooldown_seconds": 86400}}, datasets=[version(), version(2)], runs=[recent])
+    assert decide(facts(made)).again_in == 6 * 3600
+
+
+def test_a_backoff_is_never_longer_than_a_day() -> None:
+    failed = run(status="failed", config_hash="config", failure="transient", attempt=9, finished=NOW)
+    retries = {"most": 10, "backoff_seconds": 3600}
+    made = state(config=policy(retries=retries), datasets=[version()], runs=[failed])
+    assert rule(made) == "backoff"
+    assert rule(made, later=timedelta(hours=23, minutes=59)) == "backoff"
+    assert decide(facts(made, later=timedelta(hours=24))).act
 
 
 def test_the_daily_cap_opens_when_the_oldest_run_is_a_day_old() -> None:
