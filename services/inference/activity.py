@@ -41,18 +41,20 @@ class Activity:
             if now - self._noted.get(loop, float("-inf")) < _interval(state):
                 return
             self._noted[loop] = now
-        thread = threading.Thread(target=self._tell, args=(loop, state.resting is not None), daemon=True)
+        thread = threading.Thread(
+            target=self._tell, args=(loop, state.resting is not None, _interval(state)), daemon=True
+        )
         thread.start()
 
-    def _tell(self, loop: str, resting: bool) -> None:  # a thread's arguments are by place
+    def _tell(self, loop: str, resting: bool, interval: float) -> None:  # a thread's arguments are by place
         try:
             self._write(activity_blob(loop), json.dumps({"last": datetime.now(UTC).isoformat()}).encode())
             if resting:
                 self._wake(loop)
         except VisionloopError as error:
             log.warning("That %s is asked could not be noted: %s", loop, error.detail)
-            with self._lock:
-                self._noted.pop(loop, None)
+            with self._lock:  # soon again, but not with every request: storage that is down needs no storm
+                self._noted[loop] = self._clock() - interval + RESTING_SECONDS
 
 
 def _interval(state: LoopState) -> float:
