@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -10,11 +11,15 @@ import pytest
 from services.cloud.blobs import AzureBlobStore
 from services.cloud.fakes import FakeScorer, FakeWorkspace
 from services.context import Cloud, LoopContext
+from services.datasets.parts import read_parts
 from services.datasets.reading import holdout
 from services.datasets.stage import DatasetStage
-from services.loop_config import LoopConfig
+from services.export.exports import Exports
+from services.loop_config import LoopConfig, Retention
+from services.names import state_blob
 from services.settings import read_settings
 from services.state import LoopState
+from services.state_store import StateStore
 from services.wiring import clock
 from tests.support.cloud_process import running_cloud
 from tests.support.dataset_house import BOX, LOOP, coco, picture, voc
@@ -74,6 +79,32 @@ def test_uploads_become_versions_and_only_changes_are_read(cloud: Cloud, monkeyp
     assert [v.number for v in state.datasets] == [1, 2]
     found = [b.name for b in cloud.system.list(f"catalogue/{LOOP}/")]
     assert len(found) == 3
+
+
+def test_parts_are_shared_exports_are_read_by_ranges_and_old_versions_go(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = "shared"
+    monkeypatch.setattr("services.catalogue.working.BUCKET_FILES", 5)
+    state = LoopState(loop=loop, created=clock())
+    state.config.config = LoopConfig(quiet_period_seconds=1, retention=Retention(dataset_versions=1))
+    context = looks(cloud, state)
+    for burst in (range(12), range(12, 13)):
+        for i in burst:
+            cloud.data.write(f"{loop}/images/{i:02}.png", picture(i))
+            cloud.data.write(f"{loop}/images/{i:02}.xml", voc((("nut", "bolt")[i % 2], BOX)))
+        settle(context)
+        known = {b.name for b in cloud.system.list(f"datasets/{loop}/parts/")}
+    assert [v.number for v in state.datasets] == [2]
+    assert {b for part in read_parts(cloud.system, state.datasets[0]) for b in part.blobs} == known
+    assert [b.name for b in cloud.system.list(f"datasets/{loop}/1-")] == []
+    cloud.system.write(state_blob(loop), state.model_dump_json().encode())
+    exports = Exports(StateStore(cloud.system, clock), cloud.system)
+    whole = exports.export(loop, "2", "coco", "")
+    assert len(json.loads(whole.body)["images"]) == 13
+    ranges = [exports.export(loop, "2", "coco", f"bytes={at}-{at + 499}") for at in range(0, len(whole.body), 500)]
+    assert b"".join(found.body for found in ranges) == whole.body
+    assert {found.status for found in ranges} == {206}
 
 
 def test_three_hundred_images_unchanged_are_looked_at_in_half_a_second(cloud: Cloud) -> None:
