@@ -6,6 +6,7 @@ An event may be appended twice by a process that died before it noted the first 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from services.cloud.ports import BlobStore
 from services.state import Event
@@ -41,6 +42,14 @@ class Timeline:
             if len(found) >= limit:
                 break
         return [found[n] for n in sorted(found, reverse=True)[:limit]]
+
+    def between(self, loop: str, since: datetime, until: datetime) -> list[Event]:
+        """The events from `since` on and before `until`, oldest first."""
+        found: dict[str, Event] = {}
+        for name in sorted(b.name for b in self._system.list(f"timeline/{loop}/")):
+            if since.date().isoformat() <= name.rpartition("/")[2].removesuffix(".jsonl") <= until.date().isoformat():
+                found.update((e.id, e) for e in _events(self._system.read(name).data) if since <= e.time < until)
+        return sorted(found.values(), key=lambda e: sequence_of(e.id))
 
 
 def _events(lines: bytes) -> Iterable[Event]:

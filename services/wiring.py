@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from services.webhooks.dispatch import Dispatcher
     from services.webhooks.guard import Guard
     from services.webhooks.registry import Registry
+    from services.webhooks.replay import Replay
 
 
 def clock() -> datetime:
@@ -146,6 +147,14 @@ def webhook_console() -> Console:
     from services.webhooks.console import Console
 
     return Console(system_store(), webhooks(), dispatcher(), clock)
+
+
+@cache
+def webhook_replay() -> Replay:
+    """Sends events again."""
+    from services.webhooks.replay import Replay
+
+    return Replay(system_store(), webhooks(), delivery_queue(), timeline(), states().loops, clock)
 
 
 @cache

@@ -29,6 +29,56 @@ def listing(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the 
     return json_answer(wiring.webhook_console().list())
 
 
+@blueprint.function_name("webhooks_get")
+@blueprint.route("webhooks/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def one(req: func.HttpRequest) -> func.HttpResponse:
+    """One receiver."""
+    from services import wiring
+
+    return json_answer(wiring.webhook_console().get(req.route_params["id"]))
+
+
+@blueprint.function_name("webhooks_update")
+@blueprint.route("webhooks/{id}", methods=["PATCH"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def update(req: func.HttpRequest) -> func.HttpResponse:
+    """Change a receiver."""
+    from services import wiring
+
+    return json_answer(wiring.webhook_console().update(req.route_params["id"], req.get_body()))
+
+
+@blueprint.function_name("webhooks_rotate")
+@blueprint.route("webhooks/{id}/rotate", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def rotate(req: func.HttpRequest) -> func.HttpResponse:
+    """A new secret, shown here and never again."""
+    from services import wiring
+
+    return json_answer(wiring.webhook_console().rotate(req.route_params["id"]))
+
+
+@blueprint.function_name("webhooks_replay")
+@blueprint.route("webhooks/{id}/replay", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def replay(req: func.HttpRequest) -> func.HttpResponse:
+    """Send the events of a time again."""
+    from services import wiring
+
+    return json_answer(wiring.webhook_replay().span(req.route_params["id"], req.get_body()), 202)
+
+
+@blueprint.function_name("webhooks_replay_one")
+@blueprint.route("webhooks/{id}/deliveries/{delivery}/replay", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def replay_one(req: func.HttpRequest) -> func.HttpResponse:
+    """Send one delivery again."""
+    from services import wiring
+
+    return json_answer(wiring.webhook_replay().one(req.route_params["id"], req.route_params["delivery"]), 202)
+
+
 @blueprint.function_name("webhooks_remove")
 @blueprint.route("webhooks/{id}", methods=["DELETE"], auth_level=func.AuthLevel.FUNCTION)
 @answers

@@ -31,11 +31,33 @@ class Console:
         Raises:
             BadRequest: saying what is wrong.
         """
-        try:
-            asked = json.loads(body)
-        except (ValueError, RecursionError):
-            raise BadRequest("The body must be JSON with url, and if wanted events, loops and description") from None
-        endpoint = self._registry.add(asked)
+        endpoint = self._registry.add(_read(body))
+        return {**endpoint.shown(), "secret": endpoint.secret}
+
+    def get(self, endpoint_id: str) -> dict[str, Any]:
+        """One receiver, without its secrets.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._registry.get(endpoint_id).shown()
+
+    def update(self, endpoint_id: str, body: bytes) -> dict[str, Any]:
+        """Change a receiver's members that the body has.
+
+        Raises:
+            BadRequest: saying what is wrong.
+            NotFound: there is none.
+        """
+        return self._registry.update(endpoint_id, _read(body)).shown()
+
+    def rotate(self, endpoint_id: str) -> dict[str, Any]:
+        """Give a receiver a new secret, which is shown here only; the old one signs too for a day.
+
+        Raises:
+            NotFound: there is none.
+        """
+        endpoint = self._registry.rotate(endpoint_id)
         return {**endpoint.shown(), "secret": endpoint.secret}
 
     def list(self) -> dict[str, Any]:
@@ -74,3 +96,10 @@ class Console:
             NotFound: there is no such receiver.
         """
         return {"deliveries": deliveries(self._system, self._registry.get(endpoint_id).id)}
+
+
+def _read(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body must be JSON with url, and if wanted events, loops and description") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -15,12 +15,14 @@ from pydantic import BaseModel, Field, ValidationError
 from services.cloud.ports import BlobStore, Queue
 from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
+from services.webhooks.dispatch import Dispatcher
 from services.webhooks.registry import Endpoint, Registry
 from services.webhooks.schedule import pause
 
 ANSWER_CHARACTERS = 300
 GONE = 410
 STORAGE_SECONDS = 60.0
+PATIENCE = timedelta(days=5)
 log = logging.getLogger(__name__)
 
 
@@ -59,6 +61,10 @@ class Delivery(BaseModel):
     reason: str = ""
     """Why it failed for good."""
     next_attempt: datetime | None = None
+    content: Event | None = None
+    """What was sent, to be sent again."""
+    before_replay: int = 0
+    """Attempts that had been made when it was asked for again: the schedule counts from there."""
     attempts: list[Attempt] = Field(default_factory=list)
 
 
@@ -77,7 +83,7 @@ class Deliverer:
     ) -> None:
         """`sender` is what goes to the network."""
         self._system, self._registry, self._queue = system, registry, queue
-        self._sender, self._clock = sender, clock
+        self._sender, self._clock, self._dispatcher = sender, clock, Dispatcher(registry, queue)
 
     def deliver(self, body: str) -> None:
         """Make the attempt that a message asks for; one that was already made is not made again.
@@ -113,23 +119,25 @@ class Deliverer:
 
     def _attempt(self, message: _Message, endpoint: Endpoint, found: Delivery) -> None:
         payload, now = message.event.model_dump_json().encode(), self._clock()
-        answer = self._sender(endpoint.url, sign(endpoint.secret, message.delivery, now, payload), payload)
+        answer = self._sender(endpoint.url, sign(endpoint.signing(now), message.delivery, now, payload), payload)
         said = answer.body[:ANSWER_CHARACTERS]
         found.attempts.append(Attempt(number=message.attempt, time=now, status=answer.status, answer=said))
         found.next_attempt = None
         if 200 <= answer.status < 300:
             found.state = "delivered"
+            self._recovered(endpoint)
         elif answer.status == GONE:
             found.state, found.reason = "failed", "the receiver answered 410 Gone"
             self._registry.disable(endpoint.id, "it answered 410 Gone")
         else:
             self._again(message, found, answer)
+            self._failed(endpoint, now)
         self._write(found)
         log.info("Delivery %s, attempt %s: %s (%s)", found.id, message.attempt, answer.status, found.state)
 
     def _again(self, message: _Message, found: Delivery, answer: Answer) -> None:
         """Queue the next attempt before this one is written down: dying between the two repeats one, and loses none."""
-        wait = pause(message.attempt, answer.retry_after, random.random())
+        wait = pause(message.attempt - found.before_replay, answer.retry_after, random.random())
         if wait is None:
             found.state, found.reason = "failed", f"{message.attempt} attempts failed"
             return
@@ -137,16 +145,44 @@ class Deliverer:
         following = message.model_copy(update={"attempt": message.attempt + 1})
         self._queue.send(following.model_dump_json(), delay=wait)
 
+    def _recovered(self, endpoint: Endpoint) -> None:
+        if endpoint.failing_since is not None:
+            self._registry.failing(endpoint.id, None)
+
+    def _failed(self, endpoint: Endpoint, now: datetime) -> None:
+        """A receiver that has only failed for days is told nothing more; the others hear of it."""
+        if endpoint.failing_since is None:
+            self._registry.failing(endpoint.id, now)
+        elif now - endpoint.failing_since >= PATIENCE:
+            reason = f"every delivery has failed since {endpoint.failing_since:%Y-%m-%d %H:%M} UTC"
+            self._registry.disable(endpoint.id, reason)
+            self._dispatcher.dispatch([_disabled(endpoint, reason, now)])
+
     def _write(self, found: Delivery) -> None:
-        self._system.write(_file(found.endpoint, found.id), found.model_dump_json().encode())
+        self._system.write(file_of(found.endpoint, found.id), found.model_dump_json().encode())
 
     def _read(self, message: _Message) -> Delivery:
         try:
-            return Delivery.model_validate_json(self._system.read(_file(message.endpoint, message.delivery)).data)
+            return Delivery.model_validate_json(self._system.read(file_of(message.endpoint, message.delivery)).data)
         except NotFound:
-            return Delivery(
-                id=message.delivery, endpoint=message.endpoint, event=message.event.id, type=message.event.type
-            )
+            return first(message.delivery, message.endpoint, message.event)
+
+
+def first(delivery: str, endpoint: str, event: Event) -> Delivery:
+    """A delivery before its first attempt."""
+    return Delivery(id=delivery, endpoint=endpoint, event=event.id, type=event.type, content=event)
+
+
+def _disabled(endpoint: Endpoint, reason: str, now: datetime) -> Event:
+    told = {"loop": "", "webhook": endpoint.id, "url": endpoint.url}
+    return Event(
+        id=f"disabled-{endpoint.id}-{int(now.timestamp())}",
+        source="/visionloop",
+        type="visionloop.webhook.disabled",
+        subject="visionloop",
+        time=now,
+        data={**told, "reason": f"The webhook {endpoint.url} is disabled: {reason}"},
+    )
 
 
 def deliveries(system: BlobStore, endpoint: str, limit: int = 100) -> list[dict[str, Any]]:
@@ -155,15 +191,16 @@ def deliveries(system: BlobStore, endpoint: str, limit: int = 100) -> list[dict[
     return [json.loads(system.read(blob.name).data) for blob in found[:limit]]
 
 
-def _file(endpoint: str, delivery: str) -> str:
+def file_of(endpoint: str, delivery: str) -> str:
     return f"deliveries/log/{endpoint}/{delivery}.json"
 
 
-def sign(secret: str, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
-    """The headers of a signed delivery."""
+def sign(secrets: Sequence[str], message_id: str, now: datetime, body: bytes) -> dict[str, str]:
+    """The headers of a delivery, signed with each of the secrets: while one is replaced there are two."""
     from standardwebhooks import Webhook
 
-    signature = Webhook(secret).sign(message_id, now, body.decode())
+    text = body.decode()
+    signature = " ".join(Webhook(secret).sign(message_id, now, text) for secret in secrets)
     return {
         "content-type": "application/cloudevents+json; charset=utf-8",
         "user-agent": "Visionloop",

@@ -26,6 +26,7 @@ KINDS = {
     "rollout.evaluated": "both slots have answered the holdout, with their scores",
     "rollout.approval_requested": "a better challenger waits for a person's yes, by the link in it",
     "rollout.ordered": "a person promotes, takes back, holds, resumes, approves or refuses a rollout",
+    "rollout.mirror": "a share of the predictions is copied to the challenger, whose answers go to nobody",
     "rollout.canary": "a share of the predictions goes to the challenger",
     "rollout.promoted": "the challenger is live",
     "rollout.rejected": "the champion stays live",
@@ -35,8 +36,9 @@ KINDS = {
     "rollout.rolled_back": "the champion before has the traffic again: by a breach, with its numbers, or by a person",
     "endpoint.asleep": "nobody asked for a prediction: the endpoint rests, and costs nothing or less",
     "endpoint.awake": "the endpoint answers again",
-    "prediction.done": "a prediction that was asked for with respond-async is made, or failed; only to the webhook named",
+    "prediction.done": "a prediction asked for with respond-async is made, or failed; told to the webhook named only",
     "loop.error": "a step of the controller failed and is tried again",
+    "webhook.disabled": "a receiver has only failed for five days, and is told nothing more",
     "webhook.test": "you asked for a test",
 }
 """Without their prefix, with a sentence each; a CloudEvent's type is `visionloop.` and one of these."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -20,7 +21,10 @@ from services.webhooks.kinds import KINDS, is_pattern, matches
 FILE = "deliveries/endpoints.json"
 SECRET_BYTES = 32
 MOST_ENDPOINTS = 100
+MOST_OLD_SECRETS = 3
+OVERLAP = timedelta(hours=24)
 _TRIES = 8
+Asked = TypeVar("Asked", bound=BaseModel)
 Text = Annotated[str, Field(max_length=200)]
 
 
@@ -52,16 +56,38 @@ class NewEndpoint(BaseModel):
             raise ValueError(error.detail) from None
 
 
+class Changes(BaseModel):
+    """What may be changed of a receiver; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, Field(max_length=2000)] | None = None
+    events: list[Text] | None = None
+    loops: list[Text] | None = None
+    description: Text | None = None
+    enabled: bool | None = None
+
+
+class OldSecret(BaseModel):
+    """A secret that was replaced, and signs beside the new one until receivers have had time to take that over."""
+
+    secret: str
+    until: datetime
+
+
 class Endpoint(NewEndpoint):
-    """A registered receiver. `secret` never leaves the system container but in the answer to its registration."""
+    """A registered receiver. Secrets leave the system container only in the answer that makes them."""
 
     model_config = ConfigDict(extra="ignore")
 
     id: str
     secret: str
+    old_secrets: list[OldSecret] = Field(default_factory=list)
     created: datetime
     enabled: bool = True
     disabled_reason: str = ""
+    failing_since: datetime | None = None
+    """Since when nothing but failures: cleared by a success."""
 
     def wants(self, event: Event) -> bool:
         """Whether the event is for this receiver."""
@@ -70,7 +96,11 @@ class Endpoint(NewEndpoint):
 
     def shown(self) -> dict[str, object]:
         """Without the secret."""
-        return self.model_dump(mode="json", exclude={"secret"})
+        return self.model_dump(mode="json", exclude={"secret", "old_secrets"})
+
+    def signing(self, now: datetime) -> list[str]:
+        """The secrets that sign now, the newest first."""
+        return [self.secret, *(old.secret for old in self.old_secrets if now < old.until)]
 
 
 class _Document(BaseModel):
@@ -106,10 +136,10 @@ class Registry:
             BadRequest: saying which member is wrong.
             Conflict: there are too many.
         """
-        found = _read_asked(asked)
+        found = _read(NewEndpoint, asked)
         self._guard.check(found.url)
-        secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-        endpoint = Endpoint(**found.model_dump(), id=f"ep_{secrets.token_hex(8)}", secret=secret, created=self._clock())
+        named = {"id": f"ep_{secrets.token_hex(8)}", "secret": _new_secret(), "created": self._clock()}
+        endpoint = Endpoint(**found.model_dump(), **named)
 
         def append(document: _Document) -> None:
             if len(document.endpoints) >= MOST_ENDPOINTS:
@@ -134,15 +164,57 @@ class Registry:
 
         self._change(drop)
 
+    def update(self, endpoint_id: str, asked: object) -> Endpoint:
+        """Change a receiver; enabling one again forgets its failures.
+
+        Raises:
+            BadRequest: saying which member is wrong.
+            NotFound: there is none.
+        """
+        changes = _read(Changes, asked).model_dump(exclude_none=True)
+        kept = {name: value for name, value in changes.items() if name != "enabled"}
+        old = self.get(endpoint_id)
+        _read(NewEndpoint, {**{name: getattr(old, name) for name in NewEndpoint.model_fields}, **kept})
+        if "url" in kept:
+            self._guard.check(kept["url"])
+        if changes.get("enabled"):
+            changes |= {"disabled_reason": "", "failing_since": None}
+        return self._set(endpoint_id, changes)
+
+    def rotate(self, endpoint_id: str) -> Endpoint:
+        """Give a receiver a new secret; the old one signs beside it for a day.
+
+        Raises:
+            NotFound: there is none.
+        """
+        now, old = self._clock(), self.get(endpoint_id)
+        still = [s for s in old.old_secrets if now < s.until]
+        replaced = OldSecret(secret=old.secret, until=now + OVERLAP)
+        return self._set(endpoint_id, {"secret": _new_secret(), "old_secrets": [replaced, *still][:MOST_OLD_SECRETS]})
+
     def disable(self, endpoint_id: str, reason: str) -> None:
         """Tell a receiver nothing more."""
+        with suppress(NotFound):
+            self._set(endpoint_id, {"enabled": False, "disabled_reason": reason})
 
-        def mark(document: _Document) -> None:
-            for endpoint in document.endpoints:
-                if endpoint.id == endpoint_id:
-                    endpoint.enabled, endpoint.disabled_reason = False, reason
+    def failing(self, endpoint_id: str, since: datetime | None) -> None:
+        """Note since when a receiver has failed, or that it does no longer."""
+        with suppress(NotFound):
+            self._set(endpoint_id, {"failing_since": since})
 
-        self._change(mark)
+    def _set(self, endpoint_id: str, values: Mapping[str, object]) -> Endpoint:
+        changed: list[Endpoint] = []
+
+        def change(document: _Document) -> None:
+            changed[:] = [e for e in document.endpoints if e.id == endpoint_id]
+            for endpoint in changed:
+                for name, value in values.items():
+                    setattr(endpoint, name, value)
+
+        self._change(change)
+        if not changed:
+            raise NotFound(f"There is no webhook {endpoint_id[:60]}")
+        return changed[0]
 
     def _read(self) -> tuple[_Document, str]:
         try:
@@ -164,9 +236,13 @@ class Registry:
         raise ChangedMeanwhile("The list of webhooks is being changed by others; try again")
 
 
-def _read_asked(asked: object) -> NewEndpoint:
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _read(kind: type[Asked], asked: object) -> Asked:
     try:
-        return NewEndpoint.model_validate(asked)
+        return kind.model_validate(asked)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "The body"

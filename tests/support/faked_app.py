@@ -29,6 +29,7 @@ from services.webhooks.console import Console
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.guard import Guard
 from services.webhooks.registry import Registry
+from services.webhooks.replay import Replay
 from tests.support.predictions import loop_state
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +76,9 @@ def wire() -> None:
         "predictor": predictor,
         "gate": Gate(2),
         "webhook_console": console,
+        "webhook_replay": Replay(
+            fakes.system, registry, fakes.deliveries, Timeline(fakes.system), states.loops, fakes.clock
+        ),
         "status": status,
         "runs": Runs(states, fakes.system),
         "controls": Controls(states, Commands(fakes.system), Waker(fakes.wakes, fakes.clock, 1), fakes.clock),

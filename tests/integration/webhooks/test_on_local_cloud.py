@@ -53,6 +53,13 @@ def test_a_receiver_is_registered_tested_seen_in_the_log_and_removed(client: htt
         [logged] = eventually(delivered)
         assert logged["id"] == asked.json()["delivery"]
         assert [a["status"] for a in logged["attempts"]] == [204]
+        again = client.post(f"/webhooks/{endpoint['id']}/deliveries/{logged['id']}/replay")
+        assert (again.status_code, again.json()["event"]) == (202, asked.json()["event"])
+        eventually(lambda: [d for d in delivered() if len(d["attempts"]) == 2])
+        receiver.secret = client.post(f"/webhooks/{endpoint['id']}/rotate").json()["secret"]
+        test = client.post(f"/webhooks/{endpoint['id']}/test").json()["event"]
+        assert eventually(lambda: test in receiver.ids())
+        assert receiver.forged == []
     listed = client.get("/webhooks").text
     assert endpoint["id"] in listed
     assert client.delete(f"/webhooks/{endpoint['id']}").status_code == 204

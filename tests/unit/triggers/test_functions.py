@@ -31,7 +31,7 @@ EXPECTED = {
     "forget_predictions": "timerTrigger",
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "runs", "run", "run_plot", "dashboard", "predict", "train", "pause",
-         "resume", "datasets", "dataset", "dataset_changes", "dataset_labels", "dataset_export", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list",
+         "resume", "datasets", "dataset", "dataset_changes", "dataset_labels", "dataset_export", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one",
          "webhooks_remove", "webhooks_test", "webhooks_deliveries", "prediction", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
          "v2_version_ready", "v2_infer", "v2_version_infer"],
         "httpTrigger",

@@ -49,9 +49,17 @@ def test_a_receiver_is_registered_with_a_secret_of_its_own(registry: Registry) -
 def test_what_is_shown_has_no_secret(registry: Registry) -> None:
     endpoint = registry.add({"url": URL})
     assert endpoint.secret not in json.dumps(endpoint.shown())
-    assert {"id", "url", "events", "loops", "description", "created", "enabled", "disabled_reason"} == set(
-        endpoint.shown()
-    )
+    assert {
+        "id",
+        "url",
+        "events",
+        "loops",
+        "description",
+        "created",
+        "enabled",
+        "disabled_reason",
+        "failing_since",
+    } == set(endpoint.shown())
 
 
 @pytest.mark.parametrize(

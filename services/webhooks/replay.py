@@ -1,0 +1,117 @@
+"""Sends events to a receiver again: one delivery, or all of a time that it missed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from services.cloud.ports import BlobStore, Queue
+from services.errors import BadRequest, NotFound
+from services.state import Event
+from services.timeline import Timeline
+from services.webhooks.deliver import Delivery, file_of, first
+from services.webhooks.dispatch import delivery_id
+from services.webhooks.registry import Endpoint, Registry
+
+MOST_EVENTS = 1000
+_ID = re.compile(r"msg_[0-9a-f]{24}")
+
+
+class Span(BaseModel):
+    """What is asked for: events told from `since` on and before `until`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+    failed_only: Annotated[bool, Field(strict=True)] = False
+    """Leave out what was delivered."""
+
+
+class Replay:
+    """Queues deliveries again. Their `webhook-id` stays: a receiver that has seen one drops it, unless it wants it."""
+
+    def __init__(
+        self,
+        system: BlobStore,
+        registry: Registry,
+        queue: Queue,
+        timeline: Timeline,
+        loops: Callable[[], Iterable[str]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`loops` names those whose timelines there are."""
+        self._system, self._registry, self._queue = system, registry, queue
+        self._timeline, self._loops, self._clock = timeline, loops, clock
+
+    def one(self, endpoint_id: str, delivery: str) -> dict[str, object]:
+        """Make a delivery once more, with its whole schedule.
+
+        Raises:
+            NotFound: there is no such receiver or delivery.
+        """
+        endpoint = self._registry.get(endpoint_id)
+        if not _ID.fullmatch(delivery):
+            raise NotFound(f"Webhook {endpoint.id} has no delivery {delivery[:60]!r}")
+        try:
+            found = Delivery.model_validate_json(self._system.read(file_of(endpoint.id, delivery)).data)
+        except NotFound:
+            raise NotFound(f"Webhook {endpoint.id} has no delivery {delivery[:60]}") from None
+        if found.content is None:
+            raise NotFound(f"What delivery {delivery[:60]} sent was not kept")
+        self._again(found, found.content)
+        return {"delivery": found.id, "event": found.event}
+
+    def span(self, endpoint_id: str, body: bytes) -> dict[str, object]:
+        """Make the deliveries of a time, of everything that the receiver wants today; the oldest first.
+
+        Raises:
+            BadRequest: the body cannot be read, or there would be too many.
+            NotFound: there is no such receiver.
+        """
+        asked, endpoint = _read(body), self._registry.get(endpoint_id)
+        events = self._events(endpoint, asked)
+        queued = [self._event(endpoint, event, asked) for event in events]
+        return {"deliveries": [one for one in queued if one]}
+
+    def _events(self, endpoint: Endpoint, asked: Span) -> list[Event]:
+        until = asked.until or self._clock()
+        told = (e for loop in self._loops() for e in self._timeline.between(loop, asked.since, until))
+        found = sorted((e for e in told if endpoint.wants(e)), key=lambda e: e.time)
+        if len(found) > MOST_EVENTS:
+            raise BadRequest(f"{len(found)} events are of that time; at most {MOST_EVENTS} are sent at once")
+        return found
+
+    def _event(self, endpoint: Endpoint, event: Event, asked: Span) -> str:
+        name = delivery_id(event.id, endpoint.id)
+        try:
+            found = Delivery.model_validate_json(self._system.read(file_of(endpoint.id, name)).data)
+        except NotFound:
+            found = first(name, endpoint.id, event)
+        if asked.failed_only and found.state == "delivered":
+            return ""
+        self._again(found, event)
+        return name
+
+    def _again(self, found: Delivery, event: Event) -> None:
+        """One that is under way is left to its schedule."""
+        if found.state == "pending" and found.attempts:
+            return
+        found.state, found.reason, found.before_replay = "pending", "", len(found.attempts)
+        self._system.write(file_of(found.endpoint, found.id), found.model_dump_json().encode())
+        sent = {"delivery": found.id, "endpoint": found.endpoint, "event": event.model_dump(mode="json")}
+        self._queue.send(json.dumps({**sent, "attempt": len(found.attempts) + 1}))
+
+
+def _read(body: bytes) -> Span:
+    try:
+        return Span.model_validate_json(body)
+    except ValidationError as error:
+        first_error = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first_error["loc"])) or "The body"
+        raise BadRequest(f'{where}: {first_error["msg"]}; such as {{"since": "2026-01-01T12:00:00Z"}}') from None
