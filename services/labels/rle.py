@@ -147,13 +147,13 @@ def _upright(x: int, left: Sequence[Run], right: Sequence[Run]) -> Iterator[tupl
 
 def _loops(edges: dict[Point, list[Point]]) -> Iterator[list[Point]]:
     """The corners of every closed way along the edges, which are used up."""
-    while edges:
-        start = next(iter(edges))
-        loop = [start]
-        while (following := _way(edges, loop)) is not None:
-            _remove(edges, loop[-1], following)
-            loop.append(following)
-        yield _corners(loop[:-1])
+    for start in [*edges]:  # looking for the first that is left would go over all that are gone, each time
+        while start in edges:
+            loop = [start]
+            while (following := _way(edges, loop)) is not None:
+                _remove(edges, loop[-1], following)
+                loop.append(following)
+            yield _corners(loop[:-1])
 
 
 def _way(edges: dict[Point, list[Point]], loop: Sequence[Point]) -> Point | None:

@@ -115,3 +115,14 @@ def test_the_size_that_a_mask_declares_costs_nothing() -> None:
     [outline] = outlines(mask)
     assert len(outline) == 2 * 8
     assert time.process_time() - began < 0.5
+
+
+def test_a_mask_of_many_parts_takes_time_by_their_number() -> None:
+    def seconds(side: int) -> float:
+        mask = read_mask({"size": [side, side], "counts": [1] * side**2})
+        assert mask is not None
+        began = time.process_time()
+        assert len(outlines(mask)) == side**2 // 2
+        return time.process_time() - began
+
+    assert seconds(301) < 20 * max(seconds(101), 0.02)
