@@ -19,6 +19,7 @@ _POLYGONS = 3000
 _CORNERS = 27
 """On average; with it, files have the sizes of instances_val2017.json and instances_train2017.json."""
 _BLOCK = 2000
+_CHUNK = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,9 @@ def jpeg(number: int) -> bytes:
     """An image, made unlike all others by a comment in it."""
     whole, comment = _photograph(size_of(number)), str(number).encode()
     return b"%s\xff\xfe%s%s%s" % (whole[:2], (len(comment) + 2).to_bytes(2, "big"), comment, whole[2:])
+
+
+def chunks(file: Path) -> Iterator[bytes]:
+    """A file in the storage SDK's steps."""
+    with file.open("rb") as opened:
+        yield from iter(lambda: opened.read(_CHUNK), b"")

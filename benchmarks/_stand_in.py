@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from benchmarks._coco_file import bytes_of, jpeg, name_of
+from benchmarks._coco_file import bytes_of, chunks, jpeg, name_of
 from services.cloud.fakes import FakeBlobStore, FakeQueue, FakeWorkspace, fake_settings
 from services.cloud.ports import Blob, BlobInfo
 from services.config_stage import ConfigStage
@@ -27,7 +27,6 @@ LOOP = "coco"
 CONFIG = b"task: object_detection\nquiet_period_seconds: 0\ntraining: {first_threshold: {images: 1000000}}\n"
 LABELS = f"{LOOP}/labels/instances.json"
 _IMAGES = f"{LOOP}/images/"
-_CHUNK = 4 << 20
 
 
 def now() -> datetime:
@@ -69,12 +68,6 @@ class Uploaded(FakeBlobStore):
 
     def stream(self, name: str, *, etag: str | None = None) -> Iterator[bytes]:
         return chunks(self._labels) if name == LABELS else super().stream(name, etag=etag)
-
-
-def chunks(file: Path) -> Iterator[bytes]:
-    """A file in the SDK's steps."""
-    with file.open("rb") as opened:
-        yield from iter(lambda: opened.read(_CHUNK), b"")
 
 
 class OnDisk(FakeBlobStore):

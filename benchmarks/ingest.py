@@ -11,22 +11,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import _ingest_cases as cases  # noqa: E402
-
-Figures = Mapping[str, float]
-
-CASES: dict[str, Callable[[Path], Figures]] = {
-    "azurite": cases.on_azurite,
-    "stand-in": cases.in_process,
-    "large": cases.large,
-    "parse": cases.parse,
-    "events": cases.events,
+CASES = {
+    "azurite": "_ingest_cases.on_azurite",
+    "stand-in": "_ingest_cases.in_process",
+    "large": "_ingest_cases.large",
+    "parse": "_ingest_parse.parse",
+    "events": "_ingest_cases.events",
 }
+"""Where each case is; only the one that is measured is imported."""
 EXPLAINED = {
     "azurite": "5,000 images, 36,781 boxes: wake to registered version on Azurite and the Azure ML emulator",
     "stand-in": "the same in one process, without HTTP",
@@ -49,8 +47,14 @@ def inside(name: str) -> dict[str, float]:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        found = dict(CASES[name](Path(folder)))
+        found = _case(name)(Path(folder))
         return {**found, "all_s": time.perf_counter() - started, "peak_mb": _peak(), "load_before": load}
+
+
+def _case(name: str) -> Callable[[Path], dict[str, float]]:
+    module, _, function = CASES[name].partition(".")
+    found: Callable[[Path], dict[str, float]] = getattr(import_module(f"benchmarks.{module}"), function)
+    return found
 
 
 def _peak() -> float:
