@@ -183,6 +183,8 @@ class Health(_Part):
 class RolloutPolicy(_Part):
     """How traffic moves to a challenger that was found better."""
 
+    mirror: int = Field(0, ge=0, le=50)
+    """Percent of the predictions that are copied to the challenger for `bake_seconds`, before it answers anybody."""
     canary: list[Annotated[int, Field(ge=1, le=99)]] = Field(default_factory=list, max_length=10)
     """Percentages that the challenger gets one after the other before it gets all, such as [10, 50]."""
     bake_seconds: float = Field(600, ge=0, le=24 * 3600)

@@ -47,6 +47,7 @@ RolloutStep = Literal[
     "evaluate",
     "decide",
     "approve",
+    "mirror",
     "canary",
     "shift",
     "keep",
@@ -131,6 +132,8 @@ class Rollout(Part):
     """Who holds the traffic where it is."""
     stage: int = 0
     """Position in the list of canary percentages."""
+    mirror: int = 0
+    """Percent of the predictions that are copied to the challenger."""
     share: int = 0
     """Percent of the predictions that go to the challenger while it is no champion yet."""
     watching: str = ""

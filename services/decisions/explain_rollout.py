@@ -78,6 +78,7 @@ _STEPS: Mapping[RolloutStep, str] = {
     "deploy": "Azure ML is deploying the model, which takes minutes",
     "smoke": "The slot has not answered its first image",
     "decide": "Challenger and champion are compared at the next look",
+    "mirror": "Copies of the users' requests go to the challenger, which is watched",
     "shift": "Azure ML is moving the traffic",
     "revert": "Azure ML is moving the traffic back",
     "retire": "Azure ML is removing the old slot",

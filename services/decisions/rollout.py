@@ -21,6 +21,7 @@ Outcome = Literal[
     "not better",
     "approved",
     "refused",
+    "mirrored",
     "baked",
     "shifted",
     "kept",
@@ -36,7 +37,8 @@ TRANSITIONS: Mapping[RolloutStep, Mapping[Outcome, RolloutStep]] = {
     "smoke": {"answered": "evaluate", "rolled back": "abandon", "failed": "abandon"},
     "evaluate": {"measured": "decide", "rolled back": "abandon", "failed": "abandon"},
     "decide": {"better": "approve", "not better": "abandon", "rolled back": "abandon", "failed": "abandon"},
-    "approve": {"approved": "canary", "refused": "abandon", "rolled back": "abandon", "failed": "abandon"},
+    "approve": {"approved": "mirror", "refused": "abandon", "rolled back": "abandon", "failed": "abandon"},
+    "mirror": {"mirrored": "canary", "rolled back": "abandon", "failed": "abandon"},
     "canary": {"baked": "shift", "rolled back": "abandon", "failed": "abandon"},
     "shift": {"shifted": "keep", "rolled back": "abandon", "failed": "abandon"},
     "keep": {"kept": "retire", "rolled back": "revert"},
@@ -47,11 +49,11 @@ TRANSITIONS: Mapping[RolloutStep, Mapping[Outcome, RolloutStep]] = {
 }
 """Only `decide` leads on to traffic, and only `smoke` to `evaluate`: none reaches a slot that never answered.
 
-Every step is taken; one that loop.yaml does not ask for (approve, canary, keep) has its outcome at once.
+Every step is taken; one that loop.yaml does not ask for (approve, mirror, canary, keep) has its outcome at once.
 """
 
 CANCELLABLE: frozenset[RolloutStep] = frozenset(
-    {"endpoint", "deploy", "smoke", "evaluate", "decide", "approve", "canary", "shift"}
+    {"endpoint", "deploy", "smoke", "evaluate", "decide", "approve", "mirror", "canary", "shift"}
 )
 """Steps before the challenger is champion."""
 
@@ -71,6 +73,7 @@ LIMITS: Mapping[RolloutStep, Limit] = {
     "evaluate": Limit(timedelta(hours=6), 10),
     "decide": Limit(timedelta(hours=1)),
     "approve": Limit(timedelta(hours=170)),
+    "mirror": Limit(timedelta(hours=25)),
     "canary": Limit(timedelta(hours=25), 3),
     "shift": Limit(timedelta(minutes=20), 3),
     "keep": Limit(timedelta(hours=170)),

@@ -86,6 +86,8 @@ class Live:
     champion: Champion
     challenger: Champion | None = None
     share: int = 0
+    mirror: int = 0
+    """Percent of the requests that are copied to the challenger."""
     watching: str = ""
     """Where the counts of what the slots do are kept; empty while nobody watches."""
 
@@ -186,9 +188,10 @@ def _live(state: LoopState, champion: Champion) -> Live:
     rollout = state.rollout
     if rollout is None or not rollout.watching:
         return Live(champion)
-    if not rollout.share:
+    if not rollout.share and not rollout.mirror:
         return Live(champion, watching=rollout.watching)
-    return Live(champion, challenger(state, champion, rollout), rollout.share, rollout.watching)
+    other = challenger(state, champion, rollout)
+    return Live(champion, other, rollout.share, rollout.mirror, rollout.watching)
 
 
 def _no_champion(state: LoopState) -> NoChampion:

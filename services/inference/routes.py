@@ -11,6 +11,7 @@ from typing import TypeVar
 from services.errors import NotFound, Upstream, UpstreamRefused
 from services.inference.calls import ATTEMPTS, Calls
 from services.inference.champion import Champions, Live
+from services.inference.mirror import Mirror
 from services.inference.record import Recorder
 from services.inference.targets import place, slot_key
 from services.state import Champion
@@ -31,6 +32,7 @@ class Routes:
         """`dice`, in [0, 1), chooses for clients that are not known; without a recorder nothing is counted."""
         self._champions, self._recorder, self._dice = champions, recorder, dice
         self._calls = calls or Calls()
+        self._mirror = Mirror()
 
     def ask(
         self, loop: str, score: Callable[[Champion], T], *, client: str = "", ends: float = math.inf
@@ -52,13 +54,22 @@ class Routes:
             except (Upstream, NotFound):
                 live = self._champions.live(loop)  # nobody is to suffer from a challenger
         try:
-            return live.champion, self._counted(live, live.champion, score, ends)
+            answered = self._counted(live, live.champion, score, ends)
         except NotFound:
             live = self._champions.live(loop, fresh=True)
+        else:
+            self._copy(live, score)
+            return live.champion, answered
         try:
             return live.champion, self._counted(live, live.champion, score, ends)
         except NotFound as error:
             raise Upstream(error.detail) from None
+
+    def _copy(self, live: Live, score: Callable[[Champion], T]) -> None:
+        """The same request to a challenger that is mirrored to, after the user has the answer."""
+        other = live.challenger
+        if other is not None and self._dice() * 100 < live.mirror:
+            self._mirror.send(lambda: self._counted(live, other, score, math.inf, attempts=1))
 
     def ask_one(
         self, loop: str, slot: str, version: str, score: Callable[[Champion], T], *, ends: float = math.inf

@@ -21,8 +21,7 @@ KEEP_SECONDS = 60.0
 def canary(context: LoopContext, rollout: Rollout) -> float:
     """Give the challenger one percentage after the other, and watch its users for `bake_seconds` each."""
     plan, champion = context.config.rollout.canary, context.state.champion
-    alone = champion is None or champion.endpoint != rollout.endpoint or bool(rollout.unopposed)
-    if alone or champion is None or rollout.order is not None or rollout.stage >= len(plan):
+    if champion is None or stands_alone(context, rollout) or rollout.stage >= len(plan):
         return go(context, rollout, "baked")
     view = context.cloud.workspace.endpoint(rollout.endpoint)
     if view is None:
@@ -36,6 +35,13 @@ def canary(context: LoopContext, rollout: Rollout) -> float:
     if dict(view.traffic) == share:
         return _bake(context, rollout, champion, percent)
     return _set_traffic(context, rollout, share, dict(view.traffic))
+
+
+def stands_alone(context: LoopContext, rollout: Rollout) -> bool:
+    """Whether there is no champion beside the challenger to try it against, or a person's word makes that needless."""
+    champion = context.state.champion
+    elsewhere = champion is None or champion.endpoint != rollout.endpoint
+    return elsewhere or bool(rollout.unopposed) or rollout.order is not None
 
 
 def sick_slot(context: LoopContext, rollout: Rollout) -> str:
@@ -64,14 +70,14 @@ def _bake(context: LoopContext, rollout: Rollout, champion: Champion, percent: i
         seconds = context.config.rollout.bake_seconds
         context.tell("rollout.canary", f"{said}, watched for {seconds:g} s", run=rollout.run, percent=percent)
         context.save()
-    verdict = _judged(context, rollout, champion.slot)
+    verdict = judged(context, rollout, champion.slot)
     if verdict.healthy is False:
         said = f"At {percent} % of the traffic: {verdict.reason}"
         return give_up(context, rollout, said, "rolled_back")
-    left = _left(context, rollout, context.config.rollout.bake_seconds)
-    if rollout.held is not None or left > 0:
+    seconds = left(context, rollout, context.config.rollout.bake_seconds)
+    if rollout.held is not None or seconds > 0:
         context.save()
-        return poll(context) if rollout.held is not None else min(poll(context), left)
+        return poll(context) if rollout.held is not None else min(poll(context), seconds)
     unwatch(rollout)
     rollout.stage, rollout.attempts, rollout.step_started = rollout.stage + 1, 0, context.now
     context.state.reasons["rollout"] = f"{percent} % went well: {verdict.reason}"
@@ -79,14 +85,14 @@ def _bake(context: LoopContext, rollout: Rollout, champion: Champion, percent: i
     return 0.0
 
 
-def _judged(context: LoopContext, rollout: Rollout, other: str) -> Verdict:
+def judged(context: LoopContext, rollout: Rollout, other: str) -> Verdict:
     """What was seen is kept for the status; the champion's last known stays where it gets no requests any more."""
     rollout.watched |= look(context.cloud.system, rollout.watching)
     challenger = rollout.watched.get(rollout.slot, Watched())
     return judge(context.config.rollout.health, challenger, rollout.watched.get(other))
 
 
-def _left(context: LoopContext, rollout: Rollout, seconds: float) -> float:
+def left(context: LoopContext, rollout: Rollout, seconds: float) -> float:
     since = rollout.watched_since or context.now
     return (since + timedelta(seconds=seconds) - context.now).total_seconds()
 
@@ -100,14 +106,14 @@ def keep(context: LoopContext, rollout: Rollout) -> float:
         rollout.stage += 1
         watch(context, rollout, 0)
         context.save()
-    verdict = _judged(context, rollout, old.slot)
+    verdict = judged(context, rollout, old.slot)
     if verdict.healthy is False:
         return begin_revert(context, rollout, f"After all traffic moved: {verdict.reason}")
-    left = _left(context, rollout, seconds)
-    if rollout.held is not None or (left > 0 and not overdue(rollout, context.now)):
+    seconds = left(context, rollout, seconds)
+    if rollout.held is not None or (seconds > 0 and not overdue(rollout, context.now)):
         context.save()
         wait = max(poll(context), KEEP_SECONDS)
-        return wait if rollout.held is not None else min(wait, left)
+        return wait if rollout.held is not None else min(wait, seconds)
     unwatch(rollout)
     return go(context, rollout, "kept")
 

@@ -62,7 +62,7 @@ def watch(context: LoopContext, rollout: Rollout, percent: int) -> None:
 
 def unwatch(rollout: Rollout) -> None:
     """All predictions go to the champion again, and nobody notes what becomes of them."""
-    rollout.share, rollout.watching, rollout.watched_since = 0, "", None
+    rollout.share, rollout.mirror, rollout.watching, rollout.watched_since = 0, 0, "", None
 
 
 def poll(context: LoopContext) -> float:

@@ -16,6 +16,7 @@ from services.names import endpoint_name
 from services.rollout import canary, slots, trial
 from services.rollout.approval import approve
 from services.rollout.course import enter, give_up
+from services.rollout.mirror import mirror
 from services.state import Rollout, RolloutStep, TrainingRun
 
 Step = Callable[[LoopContext, Rollout], float]
@@ -38,6 +39,7 @@ class RolloutStage:
             "evaluate": lambda context, rollout: trial.evaluate(context, rollout, holdout),
             "decide": trial.decide,
             "approve": approve,
+            "mirror": mirror,
             "canary": canary.canary,
             "shift": slots.shift,
             "keep": canary.keep,

@@ -270,3 +270,45 @@ def test_a_named_slot_that_fails_is_not_covered_by_another() -> None:
     with pytest.raises(Upstream):
         w.routes.ask_one("cards", "green", "", w.score)
     assert w.asked == ["green"]
+
+
+def mirrored() -> World:
+    state = baking(share=0)
+    assert state.rollout is not None
+    state.rollout.mirror = 20
+    return World(state)
+
+
+def eventually(true: Callable[[], object]) -> bool:
+    ends = time.monotonic() + 5
+    while not true() and time.monotonic() < ends:
+        time.sleep(0.005)
+    return bool(true())
+
+
+@pytest.mark.parametrize(("dice", "slots"), [(0.1, {"blue", "green"}), (0.3, {"blue"})])
+def test_a_copied_request_is_answered_by_the_champion_alone(dice: float, slots: set[str]) -> None:
+    w = mirrored()
+    w.dice = dice
+    assert w.ask() == ("blue", "by 1")
+    assert eventually(lambda: set(w.seen()) == slots)
+    assert set(w.asked) == slots
+
+
+def test_a_challenger_that_fails_or_hangs_on_copies_disturbs_nobody() -> None:
+    w, hold = mirrored(), threading.Event()
+    w.dice = 0.0
+    calm = w.score
+
+    def score(model: Any) -> str:
+        if model.slot == "green":
+            hold.wait(5)
+            raise Upstream("502")
+        return calm(model)
+
+    started = time.monotonic()
+    for _ in range(30):
+        assert w.routes.ask("cards", score)[0].slot == "blue"
+    assert time.monotonic() - started < 2
+    hold.set()
+    assert eventually(lambda: w.seen().get("green") == (8, 8))  # what would have waited long was left out

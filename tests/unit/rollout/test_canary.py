@@ -288,3 +288,31 @@ def test_a_tie_is_still_rejected_before_any_traffic() -> None:
     settle(w)
     assert w.kinds[-1] == "rollout.rejected"
     assert w.fake.workspace.traffic_history == [{"blue": 100}]
+
+
+MIRRORED = {**PLAN, "mirror": 20, "canary": []}
+
+
+def test_copies_are_watched_before_the_challenger_answers_anybody() -> None:
+    w = begun(MIRRORED)
+    until(w, in_step("mirror"))
+    w.wakes(1)
+    assert w.state.rollout is not None
+    assert (w.state.rollout.mirror, w.state.rollout.share) == (20, 0)
+    assert traffic(w) == {"blue": 100}
+    seen(w, green=(30, 0, 50), blue=(300, 0, 50))
+    until(w, in_step("keep"))
+    assert w.fake.workspace.traffic_history == [{"blue": 100}, {"green": 100}]
+    assert w.state.rollout.mirror == 0
+    assert "rollout.mirror" in w.kinds
+
+
+def test_a_challenger_that_fails_copies_gets_no_user() -> None:
+    w = begun(MIRRORED)
+    until(w, in_step("mirror"))
+    w.wakes(1)
+    seen(w, green=(30, 9, 50), blue=(300, 0, 50))
+    settle(w)
+    assert w.fake.workspace.traffic_history == [{"blue": 100}]
+    assert "Of copied requests: 9 of 30 requests failed" in w.events[-1].data["reason"]
+    assert champion(w).run == 1
