@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from services.cloud.ports import Scorer
-from services.errors import BadRequest, UpstreamRefused
+from services.errors import BadRequest, UpstreamRefused, UpstreamTimeout
 from services.inference.answer import Answer, Prediction, answer, predictions, to_json
 from services.inference.body import Fetch, check_body, check_count, read_images
 from services.inference.cache import Cache
@@ -94,7 +94,9 @@ class Predictor:
         wishes = read_wishes(request.query, request.headers, self._settings.predict_deadline_seconds)
         self._champions.champion(request.loop)  # a loop without a model says so before it looks at images
         content_type = request.headers.get("content-type", "")
-        images = read_images(request.body, content_type, self._settings, self._fetch)
+        images = read_images(
+            request.body, content_type, self._settings, partial(self._fetch_by, began + wishes.deadline)
+        )
         if images.scoring:
             return self._pass_on(request, wishes, began)
         if wishes.drawn and len(images.data) != 1:
@@ -146,6 +148,11 @@ class Predictor:
         if policy.share > 0:
             for picture, found in both:
                 capturer.offer(loop, policy, model, picture, found)
+
+    def _fetch_by(self, ends: float, url: str) -> bytes:
+        if time.monotonic() >= ends:
+            raise UpstreamTimeout("The deadline passed before all images were fetched from their addresses")
+        return self._fetch(url)
 
     def _picture(self, images: Sequence[bytes], number: int) -> Picture:
         return _one_of(len(images), number, lambda: measured(images[number], self._settings))

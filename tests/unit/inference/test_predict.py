@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -335,3 +336,23 @@ def test_what_the_model_is_unsure_about_is_kept_where_the_loop_wants_it() -> Non
     predictor.reply(Request("cards", jpeg(40, 30)))
     capturer.drain()
     assert [blob.name.rpartition(".")[2] for blob in cloud.data.list("cards/images/captured/")] == ["jpg"]
+
+
+def test_addresses_are_fetched_within_the_deadline() -> None:
+    fetched: list[str] = []
+
+    def fetch(url: str) -> bytes:
+        fetched.append(url)
+        time.sleep(0.06)
+        return jpeg(40, 30)
+
+    known = loop_state().model_dump_json().encode()
+    champions = Champions(lambda name, etag: (200, "1", known))
+    predictor = Predictor(champions, FakeScorer(lambda slot, image: TWO), fake_settings(), fetch=fetch)
+    body = json.dumps({"image_urls": [f"https://example.com/{n}.jpg" for n in range(9)]}).encode()
+    headers = {"content-type": "application/json", "x-deadline-ms": "100"}
+    with pytest.raises(UpstreamTimeout, match="fetched"):
+        predictor.reply(Request("cards", body, headers))
+    assert len(fetched) <= 3
+    one = json.dumps({"image_url": "https://example.com/1.jpg"}).encode()
+    assert json.loads(predictor.reply(Request("cards", one, {"content-type": "application/json"})).content)["slot"]
