@@ -12,7 +12,7 @@ from devtools.console import Stop, step
 from devtools.layout import ROOT
 from tests.support.programs import program
 
-COMMANDS = ("demo", "serve", "explain", "check", "test", "lint", "bench", "doctor", "clean")
+COMMANDS = ("demo", "serve", "explain", "check", "upload", "test", "lint", "bench", "doctor", "clean")
 
 
 @pytest.fixture(autouse=True)
