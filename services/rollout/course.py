@@ -11,6 +11,8 @@ from services.rollout.card import write as write_card
 from services.state import Rollout, RolloutStep
 
 STAGE = "rollout"
+HEALTH = "health"
+"""Folder of the system container where the proxy's processes count."""
 
 
 def go(context: LoopContext, rollout: Rollout, outcome: Outcome, said: str = "") -> float:
@@ -56,7 +58,7 @@ def give_up(context: LoopContext, rollout: Rollout, reason: str, ending: Ending 
 def watch(context: LoopContext, rollout: Rollout, percent: int) -> None:
     """Have the proxy give the challenger its share, and note what becomes of it in a folder of its own."""
     rollout.share, rollout.watched_since = percent, context.now
-    rollout.watching = f"health/{context.loop}/run-{rollout.run}/{context.now:%Y%m%d%H%M%S}-{rollout.stage}/"
+    rollout.watching = f"{HEALTH}/{context.loop}/run-{rollout.run}/{context.now:%Y%m%d%H%M%S}-{rollout.stage}/"
     rollout.watched.pop(rollout.slot, None)
 
 

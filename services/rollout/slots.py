@@ -7,7 +7,7 @@ from services.context import LoopContext
 from services.decisions.promote import metric_of
 from services.decisions.rollout import free_slot, may_try, overdue
 from services.rollout.canary import sick_slot
-from services.rollout.course import give_up, go, poll, try_again
+from services.rollout.course import HEALTH, give_up, go, poll, try_again
 from services.rollout.specs import make_deployment, make_endpoint
 from services.state import Champion, Rollout
 
@@ -162,6 +162,10 @@ def _given_back(context: LoopContext, name: str) -> dict[str, int]:
 
 
 def _over(context: LoopContext, rollout: Rollout) -> float:
+    """What was counted of users' requests is in the events; the counters themselves are of no more use."""
+    system = context.cloud.system
+    for counters in list(system.list(f"{HEALTH}/{context.loop}/run-{rollout.run}/")):
+        system.delete(counters.name)
     rollout.replaced = None
     return go(context, rollout, "cleaned")
 

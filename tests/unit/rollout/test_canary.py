@@ -135,6 +135,7 @@ def test_a_challenger_that_fails_users_is_rolled_back_by_itself(share: int) -> N
     assert traffic(w) == {"blue": 100}
     assert slots(w) == {"blue": "vl-nuts:1"}
     assert w.state.run(2).rollout == "rolled_back"
+    assert list(w.cloud.system.list("health/")) == []
 
 
 def test_a_slow_challenger_is_rolled_back() -> None:
