@@ -6,13 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from services.catalogue.documents import Bucket, View
 from services.catalogue.resolve import Member, resolve
 from services.catalogue.store import Splits
 from services.cloud.ports import BlobStore
 from services.datasets.parts import Facts, LabelFile, Part, Remembered, members, read_facts, read_parts
 from services.datasets.splits import Side
+from services.errors import NotFound
 from services.state import DatasetVersion, LoopState
+
+_SIDES = TypeAdapter(Splits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +43,33 @@ def facts_of(bucket: Bucket, found: Sequence[Row]) -> Facts:
     )
 
 
-def recovered_splits(system: BlobStore, versions: Sequence[DatasetVersion]) -> Splits:
+def recovered_splits(system: BlobStore, loop: str, versions: Sequence[DatasetVersion]) -> Splits:
     """The sides that versions remember, so that a lost catalogue lets no image change sides."""
-    return {member.content: member.side for version in versions for member in members(system, version)}
+    known = {member.content: member.side for version in versions for member in members(system, version)}
+    return archived_sides(system, loop) | known
+
+
+def archived_sides(system: BlobStore, loop: str) -> Splits:
+    """The sides of images that only archived versions held."""
+    try:
+        return _SIDES.validate_json(system.read(_sides_blob(loop)).data)
+    except NotFound:
+        return {}
+
+
+def remember_sides(system: BlobStore, loop: str, version: DatasetVersion, gone: Sequence[str]) -> None:
+    """Note the sides of the images in parts that are about to be deleted, of a version before parts of all of them."""
+    facts = (facts for blob in gone if blob.endswith(".json") for facts in read_facts(system, [Part("", "", "", blob)]))
+    found = {member.content: member.side for each in facts for member in each.members.values()}
+    if not read_parts(system, version):
+        found |= {member.content: member.side for member in members(system, version)}
+    known = archived_sides(system, loop)
+    if found.keys() - known.keys():
+        system.write(_sides_blob(loop), _SIDES.dump_json(found | known))
+
+
+def _sides_blob(loop: str) -> str:
+    return f"datasets/{loop}/sides.json"
 
 
 def new_since_trained(system: BlobStore, state: LoopState, version: DatasetVersion) -> int:

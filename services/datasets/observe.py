@@ -54,7 +54,7 @@ def _config_digest(config: LoopConfig) -> str:
 
 def _catalogue(context: LoopContext, store: CatalogueStore) -> Catalogue:
     def recover() -> Splits:
-        return recovered_splits(context.cloud.system, context.state.datasets)
+        return recovered_splits(context.cloud.system, context.loop, context.state.datasets)
 
     least = max(SPARE_SECONDS, context.time_left() - SLICE_SECONDS)
     reader = FileReader(context.cloud.data, context.cloud.settings)

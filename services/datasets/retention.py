@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.context import LoopContext
+from services.datasets.members import remember_sides
 from services.datasets.parts import part_blob, parts_folder, read_parts
 from services.decisions.retain import decide
 from services.state import DatasetVersion
@@ -26,27 +27,27 @@ def _archive(context: LoopContext, version: DatasetVersion) -> None:
     for asset in (version.train_asset, version.validation_asset):
         name, _, number = asset.rpartition(":")
         context.cloud.workspace.archive_table(name, number)
-    deleted = _delete_parts(context, version)
+    gone = _unused_parts(context, version)
+    remember_sides(context.cloud.system, context.loop, version, gone)
+    for blob in gone:
+        context.cloud.system.delete(blob)
     for blob in [b.name for b in context.cloud.system.list(version.folder)]:
         context.cloud.system.delete(blob)
     context.state.datasets.remove(version)
     keeps = context.config.retention.dataset_versions
     reason = f"Version {version.number} is archived: loop.yaml keeps {keeps} versions beside those in use"
-    context.tell("dataset.archived", reason, number=version.number, parts_deleted=deleted)
+    context.tell("dataset.archived", reason, number=version.number, parts_deleted=len(gone))
     context.save()
 
 
-def _delete_parts(context: LoopContext, version: DatasetVersion) -> int:
-    """Delete every part that no other version has, before `version`'s own list goes; returns how many.
+def _unused_parts(context: LoopContext, version: DatasetVersion) -> list[str]:
+    """Every part that no version but `version` has, told before `version`'s own list goes.
 
-    Where another version's list is gone, its MLTables may list any of them: nothing is deleted.
+    Where another version's list is gone, its MLTables may list any of them: none is unused.
     """
     system, loop = context.cloud.system, context.loop
     lists = [read_parts(system, other) for other in context.state.datasets if other is not version]
     if not all(lists):
-        return 0
+        return []
     kept = {blob for parts in lists for part in parts for blob in part.blobs} | {part_blob(loop, b"", "jsonl")}
-    gone = sorted({b.name for b in system.list(parts_folder(loop))} - kept)
-    for blob in gone:
-        system.delete(blob)
-    return len(gone)
+    return sorted({b.name for b in system.list(parts_folder(loop))} - kept)

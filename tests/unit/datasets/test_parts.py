@@ -124,10 +124,10 @@ def test_a_version_from_before_there_were_parts_is_read(house: House) -> None:
     old = version.model_copy(update={"folder": "datasets/parts/old/"})
     system = house.fakes.system
     system.write(old.folder + LEGACY_MEMBERS_FILE, b'{"c1": ["l1", "train"], "c2": ["l2", "validation"]}')
-    assert recovered_splits(system, [old]) == {"c1": "train", "c2": "validation"}
+    assert recovered_splits(system, LOOP, [old]) == {"c1": "train", "c2": "validation"}
     assert files_of(system, old, "train") == ["datasets/parts/old/train/train_annotations.jsonl"]
     gone = DatasetVersion.model_validate(old.model_dump() | {"folder": "datasets/parts/gone/"})
-    assert recovered_splits(system, [gone]) == {}
+    assert recovered_splits(system, LOOP, [gone]) == {}
 
 
 def test_a_side_without_images_is_an_empty_file(monkeypatch: pytest.MonkeyPatch) -> None:

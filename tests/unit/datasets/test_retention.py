@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.datasets.parts import files_of, parts_folder, read_parts
+from services.datasets.members import archived_sides
+from services.datasets.parts import files_of, members, parts_folder, read_parts
 from services.datasets.reading import holdout
 from services.state import LoopState, TrainingRun
 from tests.support.dataset_house import LOOP, House
@@ -81,6 +82,35 @@ def test_where_another_versions_list_is_gone_no_part_is_deleted() -> None:
     before = {b for b in house.fakes.system.blobs if b.startswith(parts_folder(LOOP))}
     assert [v.number for v in house.settle().datasets] == [1, 5]
     assert {b for b in house.fakes.system.blobs if b.startswith(parts_folder(LOOP))} == before
+
+
+def test_no_image_changes_sides_although_its_version_and_the_catalogue_are_gone() -> None:
+    house = aged()
+    sides = {m.content: m.side for m in members(house.fakes.system, house.state.datasets[-1])}
+    for i in (12, 13, 14, 15):
+        house.remove(f"images/{i:03}.png")
+        house.remove(f"images/{i:03}.xml")
+    house.labelled(1, start=60)
+    house.settle()
+    house.configure(retention={"dataset_versions": 1})
+    assert [v.number for v in house.settle().datasets] == [1, 6]
+    for name in [b for b in house.fakes.system.blobs if b.startswith(f"catalogue/{LOOP}/")]:
+        house.fakes.system.delete(name)
+    house.labelled(4, start=12)
+    version = house.settle().datasets[-1]
+    again = {m.content: m.side for m in members(house.fakes.system, version)}
+    assert sides.items() <= again.items()
+    assert len(again) == 17
+    assert archived_sides(house.fakes.system, LOOP).items() <= again.items()
+
+
+def test_the_sides_of_a_version_from_before_there_were_parts_are_remembered() -> None:
+    house = aged(keep=1)
+    old = house.state.datasets[1]
+    house.fakes.system.delete(f"{old.folder}parts.json")
+    house.fakes.system.write(f"{old.folder}members.json", b'{"c1": ["l1", "validation"]}')
+    house.settle()
+    assert archived_sides(house.fakes.system, LOOP)["c1"] == "validation"
 
 
 def outcome(house: House) -> object:
