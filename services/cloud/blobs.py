@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 20
 """A process that was killed holds its loop this long at most."""
 RENEW_SECONDS = 6
+CHUNK = 4 << 20
+"""Bytes of a download's request: the SDK's 32 MiB at first would be held for each stream."""
 _LEASE_CODES = {"LeaseAlreadyPresent", "LeaseIdMissing", "LeaseIdMismatchWithLeaseOperation"}
 
 log = logging.getLogger(__name__)
@@ -86,10 +88,16 @@ class AzureBlobStore:
 
     def __init__(self, account_uri: str, container: str) -> None:
         """`account_uri` is the blob service's address, such as `https://name.blob.core.windows.net`."""
-        from azure.storage.blob import ContainerClient
+        from azure.storage.blob import ContainerClient, ExponentialRetry
 
         self._container: ContainerClient = ContainerClient(
-            account_uri, container, credential(), retry_total=3, retry_backoff_factor=0.3, logging_enable=False
+            account_uri,
+            container,
+            credential(),
+            retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3),
+            max_single_get_size=CHUNK,
+            max_chunk_get_size=CHUNK,
+            logging_enable=False,
         )
         self._rest = BlobRest(account_uri, container)
 
