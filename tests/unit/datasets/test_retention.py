@@ -124,7 +124,7 @@ def outcome(house: House) -> object:
 REFERENCE = outcome(aged(keep=2))
 
 
-@pytest.mark.parametrize("line", range(0, 60, 3))
+@pytest.mark.parametrize("line", range(0, 60, 7))
 def test_killed_at_any_outside_call_it_ends_the_same(line: int) -> None:
     house, calls = aged(keep=2), 0
 
