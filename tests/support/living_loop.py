@@ -31,6 +31,7 @@ from services.timeline import Timeline
 from services.training.stage import TrainingStage
 from services.wake import Waker, read_wake
 from tests.support.dataset_house import BOX, picture, voc
+from tests.support.stages import dies_at
 
 LOOP = "parts"
 CONFIG = {
@@ -52,10 +53,6 @@ NUMBERS = {picture(number): number for number in range(MOST_IMAGES)}
 
 def _number(blob: str) -> int:
     return int(blob.rpartition("/")[2].removesuffix(".png"))
-
-
-class Killed(BaseException):
-    """The process died here."""
 
 
 class _Told:
@@ -100,21 +97,9 @@ class LivingLoop:
 
     def dying_at(self, number: int, act: Callable[[], None]) -> bool:
         """Die before or after an outside call; returns whether it came to that."""
-        left = iter(range(number, -1, -1))
-
-        def hook(call: str) -> None:
-            if next(left, 1) == 0:
-                raise Killed(call)
-
-        self.fake.on_call = hook
-        try:
-            act()
-        except Killed:
-            return True
-        finally:
-            self.fake.on_call = lambda _: None
-            self._collect()
-        return False
+        died = dies_at(self.fake, number, act)
+        self._collect()
+        return died
 
     def _collect(self) -> None:
         """What was sent to the queue becomes visible in its time."""

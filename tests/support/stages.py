@@ -142,19 +142,25 @@ class World:
 
     def dying_at(self, number: int, act: Callable[[], None]) -> None:
         """Die at an outside call; whatever was not stored is gone."""
-        left = iter(range(number, -1, -1))
+        dies_at(self.fake, number, act)
 
-        def hook(call: str) -> None:
-            if next(left, 1) == 0:
-                raise Killed(call)
 
-        self.fake.on_call = hook
-        try:
-            act()
-        except Killed:
-            pass
-        finally:
-            self.fake.on_call = lambda _: None
+def dies_at(fake: FakeCloud, number: int, act: Callable[[], None]) -> bool:
+    """Whether an act came as far as an outside call, before and after counted, at which its process died."""
+    left = iter(range(number, -1, -1))
+
+    def hook(call: str) -> None:
+        if next(left, 1) == 0:
+            raise Killed(call)
+
+    fake.on_call = hook
+    try:
+        act()
+    except Killed:
+        return True
+    finally:
+        fake.on_call = lambda _: None
+    return False
 
 
 def _copy(source: LoopState, target: LoopState) -> None:
