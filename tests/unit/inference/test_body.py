@@ -121,6 +121,7 @@ def test_any_bytes_are_images_or_a_clear_refusal(body: bytes) -> None:
         (json.dumps({"images": [text(A)] * 4}).encode(), "application/json"),
         form(*[("image", ("a.jpg", A))] * 4),
     ],
+    ids=["json", "form"],
 )
 def test_too_many_images_are_refused(body: bytes, kind: str) -> None:
     with pytest.raises(TooLarge, match="VISIONLOOP_MAX_REQUEST_IMAGES = 3") as caught:

@@ -13,7 +13,9 @@ from services.labels.whole_file import BATCH, all_or_nothing
 
 def readings(count: int) -> Iterator[Reading]:
     for i in range(count):
-        labels = (RawLabel("nut", (float(i), 0.5, i + 1.0, 2.0), f"[{i}]", polygons=((1.0, 2.0, 3.0, 4.0, 5.0, float(i)),)),)
+        labels = (
+            RawLabel("nut", (float(i), 0.5, i + 1.0, 2.0), f"[{i}]", polygons=((1.0, 2.0, 3.0, 4.0, 5.0, float(i)),)),
+        )
         yield ImageRecord(f"{i}.jpg", f"[{i}]", labels) if i % 7 else problem("box-invalid", "x", str(i))
 
 
