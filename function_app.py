@@ -11,6 +11,7 @@ from triggers import (
     deliver,
     ml_events,
     open_inference,
+    openapi,
     predict,
     predict_later,
     runs,
@@ -37,5 +38,6 @@ for part in (
     datasets,
     approvals,
     webhooks,
+    openapi,
 ):
     app.register_functions(part.blueprint)

@@ -1,0 +1,140 @@
+"""The shapes that the document names: from the pydantic models where there are any, else their members' names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+Shape = dict[str, Any]
+REF = "#/components/schemas/"
+TEXT: Shape = {"type": "string"}
+NUMBER: Shape = {"type": "number"}
+COUNT: Shape = {"type": "integer"}
+PAGE: Shape = {"type": ["integer", "null"]}
+FREE: Shape = {"type": "object"}
+
+
+def ref(name: str) -> Shape:
+    """A reference to a shape."""
+    return {"$ref": f"{REF}{name}"}
+
+
+def many(shape: Shape) -> Shape:
+    """A list of them."""
+    return {"type": "array", "items": shape}
+
+
+def record(description: str = "", *, needed: int | None = None, **members: Shape) -> Shape:
+    """An object of at least these members; of the first `needed` of them, where the others may be left out."""
+    found = {"type": "object", "properties": members, "required": [*members][:needed]}
+    return {"description": description, **found} if description else found
+
+
+def shapes() -> dict[str, Shape]:
+    """Every shape by name."""
+    return {**_models(), **_documents(), **_protocol(), **_requests()}
+
+
+def _models() -> dict[str, Shape]:
+    """What pydantic makes of the models, under our names, and the models that those stand on under their own."""
+    from services.commands import Asked
+    from services.inference.answer import Answer
+    from services.state import Event, LoopState, Problem
+    from services.webhooks.deliver import Delivery
+    from services.webhooks.registry import Changes, Endpoint, NewEndpoint
+    from services.webhooks.replay import Span
+
+    reads: Mapping[str, type[BaseModel]] = {
+        "Asked": Asked, "WebhookRequest": NewEndpoint, "WebhookChanges": Changes, "ReplayRequest": Span,
+    }  # fmt: skip
+    tells: Mapping[str, type[BaseModel]] = {
+        "Prediction": Answer, "Event": Event, "LoopState": LoopState, "FileProblem": Problem, "Delivery": Delivery,
+        "Webhook": Endpoint,
+    }  # fmt: skip
+    modes: list[tuple[str, type[BaseModel], JsonSchemaMode]] = [
+        *((name, model, "validation") for name, model in reads.items()),
+        *((name, model, "serialization") for name, model in tells.items()),
+    ]
+    pairs, top = models_json_schema([(model, mode) for _, model, mode in modes], ref_template=f"{REF}Model{{model}}")
+    found = {f"Model{name}": shape for name, shape in top["$defs"].items()}
+    named: dict[str, Shape] = {name: pairs[model, mode] for name, model, mode in modes}
+    for name, secret in {"Webhook": {"secret", "old_secrets"}, "LoopState": {"outbox"}}.items():
+        named[name] = _without(found.pop(named[name]["$ref"].removeprefix(REF)), secret)
+    del found["ModelOldSecret"]
+    return {**found, **named}
+
+
+def _without(shape: Shape, left_out: set[str]) -> Shape:
+    properties = {name: found for name, found in shape["properties"].items() if name not in left_out}
+    return {**shape, "properties": properties, "required": [n for n in shape["required"] if n not in left_out]}
+
+
+def _documents() -> dict[str, Shape]:
+    """What operations answer beside models: their members, as docs/api.md describes them."""
+    loop = record(loop=TEXT, doing=TEXT, images=COUNT, labelled=COUNT, addresses=FREE)
+    stands = record(problems=many(ref("FileProblem")), progress=FREE, serving={}, timeline=many(ref("Event")))
+    version = record(number=COUNT, images=COUNT, current={"type": "boolean"}, runs=many(COUNT), addresses=FREE)
+    return {
+        "ProblemDetails": record("RFC 9457", type=TEXT, title=TEXT, status=COUNT, detail=TEXT),
+        "Predictions": {"anyOf": [ref("Prediction"), many(ref("Prediction")), {"description": "Azure ML's own"}]},
+        "WaitingPrediction": record(id=TEXT, loop=TEXT, status={"const": "waiting"}, path=TEXT),
+        "Loops": record(loops=many(loop)),
+        "LoopStatus": {"allOf": [loop, ref("LoopState"), stands]},
+        "Problems": record(
+            count=COUNT, by_severity=FREE, by_code=FREE, kept=COUNT, problems=many(ref("FileProblem")), next=PAGE
+        ),
+        "TimelinePage": record(events=many(ref("Event")), next={"type": ["string", "null"]}),
+        "Explanations": record(
+            loop=TEXT, parts=many(record(part=TEXT, acts={"type": "boolean"})), sentences=many(TEXT)
+        ),
+        "Card": FREE,
+        "Leaderboard": record(loop=TEXT, metric=TEXT, champion_run=PAGE, runs=many(record(number=COUNT, status=TEXT))),
+        "Run": record(number=COUNT, status=TEXT, metric=TEXT, trials=many(record(name=TEXT)), plots=FREE),
+        "DatasetVersions": record(loop=TEXT, versions=many(ref("DatasetDocument"))),
+        "DatasetDocument": version,
+        "DatasetChanges": record(kind=TEXT, counts=FREE, images=many(TEXT), next=PAGE),
+        "DatasetLabels": record(count=COUNT, by_format=FREE, files=many(record(file=TEXT, format=TEXT)), next=PAGE),
+        "Export": {"description": "COCO's JSON, or a range of its bytes"},
+        "Ordered": record(loop=TEXT, command=TEXT, says=TEXT),
+        "Webhooks": record(webhooks=many(ref("Webhook"))),
+        "NewWebhook": {"allOf": [ref("Webhook"), record(secret=TEXT)]},
+        "Queued": record(delivery=TEXT, event=TEXT),
+        "Deliveries": record(deliveries=many(ref("Delivery"))),
+        "ReplayedDeliveries": record(deliveries=many(TEXT)),
+        "Health": record(needed=2, status={"const": "ok"}, version=TEXT, storage={"const": "ok"}),
+        "OpenAPI": record(openapi=TEXT, info=FREE, paths=FREE, webhooks=FREE),
+    }
+
+
+def _protocol() -> dict[str, Shape]:
+    """https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md."""
+    tensor = record(name=TEXT, datatype=TEXT, shape=many(COUNT))
+    values = record(name=TEXT, datatype=TEXT, shape=many(COUNT), data={"type": "array"})
+    asked = record(
+        needed=3, name=TEXT, datatype={"const": "BYTES"}, shape=many(COUNT), data=many(TEXT), parameters=FREE
+    )
+    return {
+        "Server": record(name=TEXT, version=TEXT, extensions=many(TEXT)),
+        "Probe": record(live={"type": "boolean"}),
+        "ModelMetadata": record(
+            name=TEXT, versions=many(TEXT), platform=TEXT, inputs=many(tensor), outputs=many(tensor)
+        ),
+        "ModelReady": record(name=TEXT, ready={"type": "boolean"}),
+        "InferenceRequest": record(
+            needed=1, inputs=many(asked), id=TEXT, parameters=FREE, outputs=many(record(name=TEXT))
+        ),
+        "InferenceAnswer": record(model_name=TEXT, model_version=TEXT, outputs=many(values)),
+    }
+
+
+def _requests() -> dict[str, Shape]:
+    image: Shape = {"type": "string", "contentEncoding": "base64"}
+    one_of = {"image": image, "images": many(image), "image_url": TEXT, "image_urls": many(TEXT), "input_data": FREE}
+    return {
+        "ImageRequest": {"oneOf": [record("", needed=1, **{name: shape}) for name, shape in one_of.items()]},
+        "ImageForm": record(image=many({"type": "string", "contentMediaType": "application/octet-stream"})),
+        "ApprovalForm": record(needed=2, token=TEXT, answer={"enum": ["approve", "refuse"]}, by=TEXT),
+    }
