@@ -71,7 +71,7 @@ def drawn_rows(count: int, seed: int, folder: Path) -> tuple[list[Row], list[Row
         file = folder / example.name
         file.write_bytes(example.data)
         size = (example.width, example.height) * 2
-        boxes = [_box(t.name, *(v / s for v, s in zip(t.box, size, strict=True))) for t in example.things]
+        boxes = [_box(t.name, *(v / s for v, s in zip(t.box, size, strict=True))) for t in example.things if t.box]
         rows.append(_row(file, boxes))
     return rows[:count], rows[count:]
 

@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         marks = judge(client, source.loop, source.held_out, lambda n: shown.bar("judging", n, len(source.held_out)))
     console.print(table(example, found))
     tell(console, f"The picture with its boxes: {picture}")
-    tell(console, f"On {marks.images} held-out images: mAP50 {marks.map50:.3f}, mAP {marks.mean_average_precision:.3f}")
+    tell(console, f"On {marks.images} held-out images: {marks.told}")
     if not already:
         tell(console, f"From first upload to first prediction: {seconds:.0f} s")
     tell(console, f"Try it: {curl(client, source.loop)}")
@@ -120,7 +120,7 @@ def table(example: Example, found: Sequence[Found]) -> Table:
     for column in ("label", "score", "box (pixels)", "right"):
         shown.add_column(column, justify="right" if column == "score" else "left")
     for each in found:
-        box = ", ".join(f"{edge:.0f}" for edge in each.box)
+        box = ", ".join(f"{edge:.0f}" for edge in each.box) if each.box else "all of it"
         shown.add_row(each.name, f"{each.score:.2f}", box, "yes" if is_right(each, example) else "no")
     return shown
 
@@ -141,7 +141,7 @@ def check_closed(status: dict[str, Any], found: Sequence[Found], example: Exampl
         "dataset version": bool(status.get("datasets")),
         "training job": bool(status.get("runs")),
         "champion": bool(status.get("champion")),
-        "right box": any(is_right(each, example) for each in found),
+        "right answer": any(is_right(each, example) for each in found),
     }
     missing = [name for name, is_there in there.items() if not is_there]
     if missing:

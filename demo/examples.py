@@ -13,10 +13,10 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One labelled object."""
+    """One labelled object; `box` is None where the whole image is of the class."""
 
     name: str
-    box: Box
+    box: Box | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ def coco(examples: Sequence[Example]) -> dict[str, Any]:
         "annotations": [
             {"id": n, "image_id": image, "category_id": numbered[thing.name], **_measures(thing.box)}
             for n, (image, thing) in enumerate(found, 1)
+            if thing.box is not None
         ],
     }
 

@@ -23,8 +23,10 @@ training:
   sampling: grid
   parameters: {{number_of_epochs: {epochs}}}
   search_space:
-    - {{model_name: [yolov5], learning_rate: [0.003], model_size: [medium, small]}}
+    - {space}
 """
+BOXES = "{model_name: [yolov5], learning_rate: [0.003], model_size: [medium, small]}"
+CLASSES = "{model_name: [vitb16r224], learning_rate: [0.003, 0.01]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,10 @@ class Source:
     described: str
 
 
-def config(images: int, per_class: int, epochs: int) -> bytes:
+def config(images: int, per_class: int, epochs: int, task: str = "object_detection") -> bytes:
     """A loop.yaml that suits a demonstration: no waiting, two trials."""
-    return CONFIG.format(images=images, per_class=per_class, epochs=epochs).encode()
+    space = CLASSES if task.startswith("image_classification") else BOXES
+    return CONFIG.format(images=images, per_class=per_class, epochs=epochs, space=space).encode()
 
 
 def drawn(loop: str, seed: int, *, fast: bool) -> Source:

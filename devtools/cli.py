@@ -91,7 +91,7 @@ def _demo(found: Commands[argparse.ArgumentParser]) -> None:
         "training, rollout, prediction.",
     )
     demo.add_argument("--once", action="store_true", help="end after the prediction; 0 only if the loop closed")
-    demo.add_argument("--data", metavar="FOLDER", help="your images with COCO or Pascal VOC labels")
+    demo.add_argument("--data", metavar="FOLDER", help="your images with labels in any format that the app reads")
     demo.add_argument("--loop", metavar="NAME", help="name of the loop (default: conveyor, or the folder's name)")
     demo.add_argument("--seed", type=int, help="of the drawn data set, and of what is held out of a folder")
     demo.add_argument("--fast", action="store_true", help="a smaller set and fewer epochs: sooner, and less precise")

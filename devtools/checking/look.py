@@ -79,16 +79,16 @@ def look(target: Path, overrides: Mapping[str, Any], told: Told) -> Checked:
     files = loop_files(target) if target.is_dir() else {f"labels/{target.name}": target}
     if not files.keys() - {CONFIG_FILE}:
         raise NothingThere(f"{target} holds neither images ({' '.join(sorted(IMAGES))}) nor label files")
-    config, wrong = _config(files.get(CONFIG_FILE))
+    config, wrong = settings_of(files.get(CONFIG_FILE))
     config = LoopConfig.model_validate({**config.model_dump(), **overrides})
     root = target if target.is_dir() else target.parent
     names = {printable(path): file.relative_to(root).as_posix() for path, file in files.items()}
     if target.is_dir():
-        return _checked(_Looking(_reader(files, told)), config, wrong, names)
+        return _checked(_Looking(reader(files, told)), config, wrong, names)
     return _checked(_alone(files, told), config, wrong, names)
 
 
-def _config(file: Path | None) -> tuple[LoopConfig, list[Problem]]:
+def settings_of(file: Path | None) -> tuple[LoopConfig, list[Problem]]:
     """A loop.yaml that is wrong is told of, and the defaults hold."""
     if file is None:
         return LoopConfig(), []
@@ -102,7 +102,8 @@ def _settings() -> Settings:
     return read_settings({**dict.fromkeys(needed, "none"), **os.environ})
 
 
-def _reader(files: Mapping[str, Path], told: Told) -> FileReader:
+def reader(files: Mapping[str, Path], told: Told) -> FileReader:
+    """Reads files by their paths below a loop's folder; `told` hears how many of how many."""
     done, total = [0], len(files)
 
     def read_one() -> None:
@@ -146,14 +147,14 @@ def _content(path: str) -> str:
 
 def _alone(files: Mapping[str, Path], told: Told) -> _Looking:
     """A label file is read once more for what it says of images, so that its boxes are held against that."""
-    plain = _reader(files, told)
+    plain = reader(files, told)
     [blob] = plain.data.list()
     read = plain.read(path := blob.name.removeprefix(f"{LOOP}/"), blob)
     records = [filed.record for filed in read[1]] if isinstance(read, tuple) else []
     found = {_image_of(path, r): ImageFacts("", r.width, r.height) for r in records if r.width and r.height}
     images = {name: facts for name, facts in found.items() if kind_of(name, 1) == "image"}
-    reader = _Imagining(plain.data, plain.settings, images=images)
-    return _Looking(reader, [BlobInfo(f"{LOOP}/{name}", '"0"', 1, blob.modified) for name in images])
+    imagining = _Imagining(plain.data, plain.settings, images=images)
+    return _Looking(imagining, [BlobInfo(f"{LOOP}/{name}", '"0"', 1, blob.modified) for name in images])
 
 
 def _image_of(path: str, record: ImageRecord) -> str:

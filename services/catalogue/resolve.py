@@ -64,25 +64,25 @@ def resolve(bucket: Bucket, view: View) -> Resolved:
     """Match, choose and check; pure."""
     found = Resolved()
     found.problems += (e.problem for e in bucket.images.values() if e.problem)
-    claims = _claims(bucket, found)
+    about = claims(bucket, found)
     if view.rules is None:
         return found
     for path in sorted(bucket.images):
         entry = bucket.images[path]
-        annotations = _annotations(entry, claims.get(path, []), view, found.problems)
+        annotations = _annotations(entry, about.get(path, []), view, found.problems)
         if annotations is not None and entry.facts is not None:
             found.members.append(Member(path, entry.content, entry.facts, annotations))
     return found
 
 
-def _claims(bucket: Bucket, found: Resolved) -> dict[str, list[FiledRecord]]:
-    """Records by the image that they are about."""
+def claims(bucket: Bucket, found: Resolved) -> dict[str, list[FiledRecord]]:
+    """Records by the image that they are about; those of none or of several are among `found`'s problems."""
     matcher = Matcher(bucket.images)
-    claims: dict[str, list[FiledRecord]] = {}
+    about: dict[str, list[FiledRecord]] = {}
     for filed in bucket.records:
         images = matcher.find(_reference(filed), with_extension=not filed.per_image)
         if len(images) == 1:
-            claims.setdefault(images[0], []).append(filed)
+            about.setdefault(images[0], []).append(filed)
         elif images:
             expected, listed = "one image of that name", ", ".join(images[:3])
             found.problems.append(
@@ -94,7 +94,7 @@ def _claims(bucket: Bucket, found: Resolved) -> dict[str, list[FiledRecord]]:
             found.problems.append(
                 problem("label-waiting", filed.file, filed.record.place, expected=expected, found="none yet")
             )
-    return claims
+    return about
 
 
 def _reference(filed: FiledRecord) -> str:

@@ -47,8 +47,8 @@ class FakeClient:
         return json.dumps({"predictions": listed}).encode()
 
 
-def _corners(box: Box) -> dict[str, float]:
-    return dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))
+def _corners(box: Box | None) -> dict[str, float] | None:
+    return dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)) if box else None
 
 
 def _app(*answers: dict[str, Any] | Exception, boxes: dict[bytes, list[Found]] | None = None) -> Client:
@@ -139,15 +139,23 @@ class TestScoring:
         heard: list[int] = []
         right = [Found(t.name, 0.9, t.box) for t in EXAMPLE.things]
         marks = judge(_app(boxes={b"a": right}), "nuts", [EXAMPLE], heard.append)
-        assert (marks.map50, marks.mean_average_precision, marks.images) == (pytest.approx(1), pytest.approx(1), 1)
+        assert (marks.figures, marks.images) == ({"mAP50": pytest.approx(1), "mAP": pytest.approx(1)}, 1)
         assert heard == [1]
         half = judge(_app(boxes={b"a": right[:1]}), "nuts", [EXAMPLE], heard.append)
-        assert half.map50 == pytest.approx(0.5)
+        assert half.figures["mAP50"] == pytest.approx(0.5)
 
     def test_nothing_found_is_nought(self) -> None:
-        assert judge(_app(), "nuts", [EXAMPLE], lambda _: None).map50 == 0.0
+        assert judge(_app(), "nuts", [EXAMPLE], lambda _: None).figures["mAP50"] == 0.0
         unknown = {b"a": [Found("spring", 0.9, NUT.box)]}
-        assert judge(_app(boxes=unknown), "nuts", [EXAMPLE], lambda _: None).map50 == 0.0
+        assert judge(_app(boxes=unknown), "nuts", [EXAMPLE], lambda _: None).figures["mAP50"] == 0.0
+
+    def test_a_class_of_the_whole_image_is_right_by_its_name(self) -> None:
+        cans = Example("can.jpg", b"c", 10, 10, (Thing("can", None),))
+        app = _app(boxes={b"c": [Found("can", 0.9, None), Found("carton", 0.1, None)]})
+        marks = judge(app, "fridge", [cans], lambda _: None)
+        assert (marks.figures, marks.told) == ({"accuracy": 1.0}, "accuracy 1.000")
+        wrong = _app(boxes={b"c": [Found("carton", 0.9, None), Found("can", 0.1, None)]})
+        assert judge(wrong, "fridge", [cans], lambda _: None).figures == {"accuracy": 0.0}
 
 
 class TestScreen:
@@ -195,7 +203,7 @@ def test_what_is_missing_fails_the_demonstration(missing: str) -> None:
     check_closed(CLOSED, found, EXAMPLE)
     with pytest.raises(Failed):
         check_closed({**CLOSED, missing: None}, found, EXAMPLE)
-    with pytest.raises(Failed, match="no right box"):
+    with pytest.raises(Failed, match="no right answer"):
         check_closed(CLOSED, [Found("nut", 0.9, BOLT.box)], EXAMPLE)
 
 
