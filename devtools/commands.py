@@ -21,8 +21,8 @@ from devtools.install import ensure_installed
 from devtools.layout import CLOUD, LOCAL, LOGS, ROOT, VENV, shown, venv_python
 from devtools.processes import Command, run, run_logged
 
-SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
-"""The whole suite mostly waits; a selection, and whatever else pytest is told, runs in one process."""
+SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""The whole suite mostly waits, its longest files come first; a selection runs in one process."""
 
 DEEP = ["tests/safety", "-n", "auto", "--maxprocesses", "4", "--timeout", "3600"]
 
