@@ -17,3 +17,13 @@ def openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the 
     from services.openapi.document import text
 
     return func.HttpResponse(text(), mimetype="application/json")
+
+
+@blueprint.function_name("api_page")
+@blueprint.route("docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers
+def api_page(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding asks for it
+    """The page to read and try it; it asks for the key itself."""
+    from services.openapi.page import headers, page
+
+    return func.HttpResponse(page(), mimetype="text/html", headers=headers())

@@ -154,5 +154,7 @@ _APP = (
               is_open=True),
     Operation("openapi", "GET", "openapi.json", "app", "This document", {200: {JSON: "OpenAPI"}}, (413, 500),
               is_open=True),
+    Operation("api_page", "GET", "docs", "app", "A page to read and try it", {200: {HTML: "text"}}, (413, 500),
+              is_open=True),
 )  # fmt: skip
 OPERATIONS = (*_PREDICTIONS, *_LOOPS, *_ORDERS, *_WEBHOOKS, *_INFERENCE, *_APP)

@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from services import wiring
-from services.cloud.fakes import FakeCloud, FakeScorer, fake_settings
+from services.approvals import Approvals
+from services.cloud.fakes import FakeCloud, FakeQueue, FakeScorer, fake_settings
 from services.commands import Commands
 from services.controls import Controls
 from services.datasets.documents import Datasets
 from services.export.exports import Exports
 from services.inference.champion import Champions
 from services.inference.gate import Gate
+from services.inference.later import Later
+from services.inference.open_inference import OpenInference
 from services.inference.predict import Predictor
 from services.names import state_blob
+from services.rollout_controls import RolloutControls
 from services.state_store import StateStore
+from services.status.cards import Cards
 from services.status.documents import Status
 from services.status.problems import ProblemReports
 from services.status.runs import Runs
@@ -53,8 +58,8 @@ class Noting:
         return note
 
 
-def wire() -> None:
-    """Replace what the triggers ask the wiring for."""
+def wire() -> FakeCloud:
+    """Replace what the triggers ask the wiring for; what is returned lies behind it."""
     fakes = FakeCloud()
     live, waiting = loop_state(), loop_state(live=False).model_copy(update={"loop": "fruit"})
     for state in (live, waiting):
@@ -70,8 +75,17 @@ def wire() -> None:
     console = Console(fakes.system, registry, Dispatcher(registry, fakes.deliveries), fakes.clock)
     states = StateStore(fakes.system, fakes.clock)
     status = Status(states, Timeline(fakes.system))
+    commands, waker = Commands(fakes.system), Waker(fakes.wakes, fakes.clock, 1)
+    hooks = (registry, Dispatcher(registry, fakes.deliveries))
     services: dict[str, Any] = {
         "settings": fake_settings(),
+        "data_store": fakes.data,
+        "system_store": fakes.system,
+        "open_inference": OpenInference(champions, predictor, fake_settings()),
+        "later": Later(fakes.system, FakeQueue(), predictor, hooks, fake_settings(), fakes.clock),
+        "rollout_controls": RolloutControls(states, commands, waker, fakes.clock),
+        "approvals": Approvals(states, fakes.system, commands, waker, fakes.clock),
+        "cards": Cards(fakes.system),
         "champions": champions,
         "predictor": predictor,
         "gate": Gate(2),
@@ -81,7 +95,7 @@ def wire() -> None:
         ),
         "status": status,
         "runs": Runs(states, fakes.system),
-        "controls": Controls(states, Commands(fakes.system), Waker(fakes.wakes, fakes.clock, 1), fakes.clock),
+        "controls": Controls(states, commands, waker, fakes.clock),
         "datasets": Datasets(states, fakes.system),
         "exports": Exports(states, fakes.system),
         "problem_reports": ProblemReports(StateStore(fakes.system, fakes.clock), fakes.system),
@@ -89,11 +103,17 @@ def wire() -> None:
     }
     for name, service in services.items():
         setattr(wiring, name, lambda service=service: service)
+    return fakes
 
 
 def load() -> Any:
     """The product's app, wired to fakes."""
     wire()
+    return product()
+
+
+def product() -> Any:
+    """The product's app, as it is."""
     spec = importlib.util.spec_from_file_location("product_app", ROOT / "function_app.py")
     assert spec is not None
     assert spec.loader is not None

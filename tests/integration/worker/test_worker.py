@@ -28,7 +28,7 @@ FUNCTIONS = sorted(
      "explain", "runs", "run", "run_plot", "datasets", "dataset", "dataset_export", "dataset_labels", "dataset_changes", "train", "pause", "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer",
      "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one", "webhooks_remove", "webhooks_test", "webhooks_deliveries",
      "predict_later", "prediction", "forget_predictions", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
-     "v2_version_ready", "v2_infer", "v2_version_infer", "openapi"]
+     "v2_version_ready", "v2_infer", "v2_version_infer", "openapi", "api_page"]
 )  # fmt: skip
 IMAGE = picture(200, 100)
 TURNED = picture(200, 100, orientation=6)

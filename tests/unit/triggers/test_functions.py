@@ -33,7 +33,7 @@ EXPECTED = {
         ["health", "status", "loop_status", "problems", "timeline", "explain", "runs", "run", "run_plot", "dashboard", "predict", "train", "pause",
          "resume", "datasets", "dataset", "dataset_changes", "dataset_labels", "dataset_export", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one",
          "webhooks_remove", "webhooks_test", "webhooks_deliveries", "prediction", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
-         "v2_version_ready", "v2_infer", "v2_version_infer", "openapi"],
+         "v2_version_ready", "v2_infer", "v2_version_infer", "openapi", "api_page"],
         "httpTrigger",
     ),
 }  # fmt: skip
@@ -77,6 +77,7 @@ def test_only_health_and_the_page_are_open_to_everybody(app: dict[str, Any]) -> 
         "v2_health",
         "dashboard",
         "openapi",
+        "api_page",
         "approval",
         "approval_answer",
     }  # an approval's signed link is its key

@@ -1,0 +1,137 @@
+"""The page that reads and tries the API, in a real browser, before the app itself behind our host."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from services.openapi.page import headers, page
+from services.openapi.table import OPERATIONS
+from services.status.page import headers_of
+from services.webhooks.kinds import KINDS
+from tests.support.in_process import KEY, faked_host
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=4000",
+]  # fmt: skip
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+PERSON = """<script>
+const wanted = setInterval(() => {
+  const box = document.getElementById(WHAT);
+  if (!box) return;
+  clearInterval(wanted);
+  box.open = true;
+  setTimeout(() => {
+    const fields = [...box.querySelectorAll("input:not([type=file])")];
+    VALUES.forEach((value, number) => { fields[number].value = value; });
+    box.querySelector("button").click();
+  }, 50);
+}, 20);
+</script>"""
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium"),
+]
+
+
+class Site:
+    """The app on a port, with a person's hands in the page where some are given."""
+
+    def __init__(self) -> None:
+        self.address, self.hands, self.asked = "", "", list[tuple[str, str, str | None]]()
+
+    def does(self, operation: str, *values: str) -> None:
+        self.hands = PERSON.replace("WHAT", repr(operation)).replace("VALUES", repr([*values]))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    found = Site()
+    with faked_host(tmp_path) as (host, _):
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                found.asked.append((self.command, self.path, self.headers.get("x-functions-key")))
+                key = self.headers.get("x-functions-key") or ""
+                given = {"content-type": self.headers.get("content-type") or "", "content-length": str(len(body))}
+                told = host.ask(self.command, self.path, key=key, headers=given, content=body)
+                content, shown = told.content, dict(told.headers)
+                if self.path.startswith("/api/docs") and found.hands:
+                    content = content.replace(b"</main>", b"</main>" + found.hands.encode())
+                    shown |= headers_of(content.decode())
+                self.send_response(told.status_code)
+                for name, value in shown.items():
+                    if name != "content-length":
+                        self.send_header(name, value)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815  # the names that the server asks for
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                return
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        found.address = f"http://127.0.0.1:{server.server_port}/api/docs"
+        yield found
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def dom(address: str, profile: Path) -> str:
+    assert CHROMIUM is not None
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return re.sub(r"<script>.*?</script>", "", done.stdout, flags=re.DOTALL)
+
+
+def test_every_operation_and_event_is_listed(site: Site, tmp_path: Path) -> None:
+    shown = dom(site.address, tmp_path / "profile")
+    assert set(re.findall(r'<details id="(\w+)"', shown)) == {o.function for o in OPERATIONS}
+    assert all(f"visionloop.{kind}" in shown for kind in KINDS)
+    assert f"{len(KINDS)} events" in shown
+
+
+def test_a_request_is_sent_with_the_key_and_its_answer_shown(site: Site, tmp_path: Path) -> None:
+    site.does("loop_status", "cards")
+    shown = dom(f"{site.address}?code={KEY}", tmp_path / "profile")
+    assert ("GET", "/api/loops/cards/status", KEY) in site.asked
+    assert "200 OK" in shown
+    assert '"labelled": 12' in shown
+    assert KEY not in shown, "the key is in no attribute and no text of the page"
+
+
+def test_without_a_key_the_host_says_so(site: Site, tmp_path: Path) -> None:
+    site.does("status")
+    assert "401 Unauthorized" in dom(site.address, tmp_path / "profile")
+
+
+def test_what_was_typed_stays_a_value_and_an_answer_stays_text(site: Site, tmp_path: Path) -> None:
+    site.does("webhooks_get", HOSTILE)
+    shown = dom(f"{site.address}?code={KEY}", tmp_path / "profile")
+    assert "<title>Visionloop's HTTP</title>" in shown
+    assert 'onerror="' not in shown
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    assert not re.search(
+        r"(src|href)\s*=\s*[\"']|@import|https?://|innerHTML|insertAdjacent|document\.write|eval\(", page()
+    )
+    assert "default-src 'none'" in headers()["content-security-policy"]
+    assert "script-src 'sha256-" in headers()["content-security-policy"]
