@@ -23,15 +23,20 @@ def request(
 
 
 def functions() -> dict[str, Any]:
-    """The app's own functions by name, as the host indexes them (once an app object)."""
+    """The app's own functions by name, as the host indexes them."""
     import importlib
-    import sys
 
-    sys.modules.pop("function_app", None)
-    for name in [n for n in sys.modules if n.startswith("triggers.")]:
-        del sys.modules[name]
+    forget_app()
     app = importlib.import_module("function_app").app
     return {f.get_function_name(): f for f in app.get_functions()}
+
+
+def forget_app() -> None:
+    """An app object is indexed once in a process: the next import makes another."""
+    import sys
+
+    for name in [n for n in sys.modules if n == "function_app" or n.startswith("triggers.")]:
+        del sys.modules[name]
 
 
 def document(answer: func.HttpResponse) -> dict[str, Any]:

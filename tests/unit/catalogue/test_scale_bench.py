@@ -11,6 +11,7 @@ from benchmarks import _ingest_cases as cases
 from benchmarks._coco_file import VALIDATION, Shape, bytes_of, jpeg, size_of, write_coco
 from services.labels.coco import CocoReader
 from services.labels.record import ImageRecord
+from tests.support.http_request import forget_app
 
 
 def test_the_file_is_coco_s(tmp_path: Path) -> None:
@@ -46,6 +47,7 @@ def test_events_cost_a_handful_of_calls(tmp_path: Path, monkeypatch: pytest.Monk
 
     for name in ("waker", "settings"):
         monkeypatch.setattr(wiring, name, getattr(wiring, name))
+    forget_app()
     found = cases.events(tmp_path)
     assert (found["events"], found["queue_calls"]) == (10_000, 1)
     assert found["per_second"] > 2000
