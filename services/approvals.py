@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from services.cloud.ports import BlobStore
 from services.commands import Asked, Commands, command
-from services.errors import BadLink, BadRequest, NotFound
+from services.errors import BadLink, BadRequest, NotFound, TooLarge
 from services.names import check_loop_name
 from services.rollout import link
 from services.state import Rollout
@@ -76,6 +76,7 @@ class Approvals:
 
         Raises:
             BadRequest: it is not the page's form.
+            TooLarge: it is longer than such a form.
             BadLink: forged, too old, or answered already.
         """
         fields = _fields(form)
@@ -106,7 +107,7 @@ class Approvals:
 
 def _fields(form: bytes) -> dict[str, str]:
     if len(form) > MOST_BYTES:
-        raise BadRequest(f"The form has more than {MOST_BYTES} bytes")
+        raise TooLarge(f"The form has more than {MOST_BYTES} bytes", limit=MOST_BYTES)
     try:
         return {name: values[-1] for name, values in parse_qs(form.decode(), max_num_fields=10).items()}
     except ValueError:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.cloud.ports import BlobStore
-from services.errors import BadRequest, NotFound
+from services.errors import BadRequest, NotFound, TooLarge
 from services.state import LoopState, Order
 
 Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -72,9 +72,10 @@ def read_asked(body: bytes) -> Asked:
 
     Raises:
         BadRequest: saying which member is wrong.
+        TooLarge: it is no such body.
     """
     if len(body) > MOST_BYTES:
-        raise BadRequest(f"The body has more than {MOST_BYTES} bytes")
+        raise TooLarge(f"The body has more than {MOST_BYTES} bytes", limit=MOST_BYTES)
     try:
         return Asked.model_validate(json.loads(body) if body.strip() else {})
     except ValidationError as error:

@@ -8,8 +8,11 @@ from functools import wraps
 
 import azure.functions as func
 
+from services.errors import TooLarge
 from services.problem import problem
 
+MOST_BYTES = 256 * 1024
+"""Of a body, but for predictions, whose limits are settings: no other route needs a hundredth of it."""
 Handler = Callable[[func.HttpRequest], func.HttpResponse]
 AsyncHandler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -25,6 +28,7 @@ def answers(handler: Handler) -> Handler:
     @wraps(handler)
     def guarded(req: func.HttpRequest) -> func.HttpResponse:
         try:
+            _check_size(req)
             return handler(req)
         except Exception as error:  # noqa: BLE001  # the one place where errors become answers
             return _told(error)
@@ -33,16 +37,26 @@ def answers(handler: Handler) -> Handler:
 
 
 def answers_later(handler: AsyncHandler) -> AsyncHandler:
-    """The same for a coroutine: such a handler runs on the worker's event loop, and must not block it."""
+    """The same for a coroutine: such a handler runs on the worker's event loop, and must not block it.
+
+    The body of a POST is left to its service, which knows the limits of predictions.
+    """
 
     @wraps(handler)
     async def guarded(req: func.HttpRequest) -> func.HttpResponse:
         try:
+            if req.method != "POST":
+                _check_size(req)
             return await handler(req)
         except Exception as error:  # noqa: BLE001  # as above
             return _told(error)
 
     return guarded
+
+
+def _check_size(req: func.HttpRequest) -> None:
+    if (length := len(req.get_body())) > MOST_BYTES:
+        raise TooLarge(f"The body has {length} bytes, over {MOST_BYTES}", limit=MOST_BYTES)
 
 
 def json_answer(value: object, status: int = 200) -> func.HttpResponse:

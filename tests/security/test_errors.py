@@ -1,0 +1,105 @@
+"""One shape of errors: whatever is asked of whichever route, what fails is problem details (RFC 9457).
+
+What the host answers itself, before the app is asked, has no body: 401 without the key, 404 where no route is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from services.openapi.table import OPERATIONS, Operation
+from services.problem import CONTENT_TYPE
+from services.settings import Settings
+from tests.support.in_process import Host, faked_host
+from tests.support.predictions import jpeg
+from triggers.http import MOST_BYTES
+
+USUAL = {
+    "loop": "cards",
+    "number": "1",
+    "version": "1",
+    "id": "ep_0",
+    "delivery": "msg_0",
+    "word": "hold",
+    "probe": "live",
+}
+ODD = [
+    dict.fromkeys(USUAL, "nobody"), dict.fromkeys(USUAL, "%00"), dict.fromkeys(USUAL, "%2e%2e"),
+    dict.fromkeys(USUAL, "x" * 300), dict.fromkeys(USUAL, "%C3%A9%F0%9F%98%80"), dict.fromkeys(USUAL, "A'\"<b>;--"),
+]  # fmt: skip
+BODIES = {
+    "nothing": b"", "half": b'{"a": ', "bytes": b"\xff\xfe\x00", "number": b"7", "null": b"null", "list": b"[]",
+    "unknown": b'{"unknown": 1}', "deep": b"[" * 100_000, "wrong": b'{"url": 1, "since": "x", "by": [], "inputs": {}}',
+    "text": b"a=b&a=c&%%%", "huge number": b'{"run": 1' + b"0" * 5000 + b"}", "surrogate": b'{"by": "\\ud800"}',
+}  # fmt: skip
+TYPES = ("application/json", "multipart/form-data; boundary=x", "multipart/form-data", "image/jpeg", "")
+ODD_QUERY = (
+    "?limit=x&offset=-1&before=x&severity=x&kind=x&format=x&metric=%00&deep=true&token=x.y&threshold=nan&top_k=0"
+    "&render=x&slot=x&version=x&notify=x&code=x"
+)
+each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.function)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with faked_host(tmp_path_factory.mktemp("host")) as (found, _):
+        yield found
+
+
+def address(operation: Operation, values: dict[str, str]) -> str:
+    return "/api/" + operation.path.format(**values)
+
+
+def check(answer: httpx.Response) -> None:
+    """No failure of ours, and one shape."""
+    assert answer.status_code < 500, answer.content[:300]
+    if answer.status_code < 400:
+        return
+    assert answer.headers["content-type"] == CONTENT_TYPE, (answer.status_code, answer.content[:200])
+    found = answer.json()
+    assert found["status"] == answer.status_code
+    assert found["type"].startswith("urn:visionloop:problem:")
+    assert all(isinstance(found[name], str) and found[name] for name in ("title", "detail"))
+    assert "Traceback" not in answer.text
+
+
+@each
+def test_odd_requests(host: Host, operation: Operation) -> None:
+    for values in [USUAL, *ODD]:
+        for query in ("", ODD_QUERY):
+            check(host.ask(operation.method, address(operation, values) + query, headers={"content-length": "0"}))
+    for body in BODIES.values():
+        for kind in TYPES if operation.sends else TYPES[:1]:
+            headers = {"content-type": kind, "content-length": str(len(body))}
+            check(host.ask(operation.method, address(operation, USUAL), headers=headers, content=body))
+
+
+@each
+def test_a_body_over_the_limit_is_413(host: Host, operation: Operation) -> None:
+    settings = Settings.model_fields["max_request_bytes"].default
+    length = settings + 1 if operation.tag in ("predict", "open inference protocol") else MOST_BYTES + 1
+    headers = {"content-type": "application/json", "content-length": str(length)}
+    answer = host.ask(operation.method, address(operation, USUAL), headers=headers, content=bytes(length))
+    check(answer)
+    assert (answer.status_code, answer.json()["title"]) == (413, "Too large")
+
+
+@pytest.mark.parametrize("header", ["x-deadline-ms", "inference-header-content-length", "range"])
+def test_odd_headers(host: Host, header: str) -> None:
+    for operation in OPERATIONS:
+        for value in ("x", "-1", "0", "9" * 40, "bytes=9-1", "\x7f"):
+            headers = {header: value, "content-type": "image/jpeg"}
+            check(host.ask(operation.method, address(operation, USUAL), headers=headers, content=jpeg(9, 9)))
+
+
+@each
+def test_what_the_host_answers_itself_has_no_body(host: Host, operation: Operation) -> None:
+    path = address(operation, USUAL)
+    assert host.ask("PUT", path).status_code == 404
+    if not operation.is_open:
+        for key in ("", "wrong", "a-function-keY"):
+            answer = host.ask(operation.method, path, key=key)
+            assert (answer.status_code, answer.content) == (401, b"")
