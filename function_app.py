@@ -9,6 +9,7 @@ from triggers import (
     control,
     datasets,
     deliver,
+    inbound,
     ml_events,
     open_inference,
     openapi,
@@ -38,6 +39,7 @@ for part in (
     datasets,
     approvals,
     webhooks,
+    inbound,
     openapi,
 ):
     app.register_functions(part.blueprint)

@@ -6,7 +6,10 @@ VisionloopError
 │   ├── UnprocessableImage (422) an image that cannot be decoded
 │   ├── TooLarge (413)          over a limit that settings name
 │   └── RangeNotSatisfiable (416) a range behind the end of what is asked for
+├── Unauthorized (401)          no key or identity, or one that is not known here
+├── Forbidden (403)             the key or identity is not for this
 ├── BadLink (403)               a signed link is forged, too old or used
+├── Forged (403)                a message does not prove that it is its source's
 ├── NotFound (404)              no such loop, webhook, version or blob
 ├── Conflict (409)              the state of the loop forbids it now
 │   ├── NoChampion (409)        no model is live yet
@@ -15,6 +18,7 @@ VisionloopError
 ├── LoopBusy (409)              another process holds the loop's lease
 ├── ConfigError (422)           loop.yaml or an app setting is wrong
 ├── TooBusy (429)               as many requests are under way here as may be
+├── OverQuota (429)             a client key's requests of this minute or day are used up
 ├── Upstream (502)              Azure answered with an error
 │   ├── UpstreamRefused (502)   Azure refuses the request as it is, and would again
 │   ├── UpstreamUnreached (502) nobody answered: no connection, or a gateway without anybody behind it
@@ -72,10 +76,28 @@ class RangeNotSatisfiable(BadRequest):
     status, title = 416, "Range not satisfiable"
 
 
+class Unauthorized(VisionloopError):
+    """No key or identity, or one that is not known here (401)."""
+
+    status, title = 401, "Unauthorized"
+
+
+class Forbidden(VisionloopError):
+    """The key or identity is known, and not for this (403)."""
+
+    status, title = 403, "Forbidden"
+
+
 class BadLink(VisionloopError):
     """A signed link is forged, too old or used (403)."""
 
     status, title = 403, "This link is no longer good"
+
+
+class Forged(VisionloopError):
+    """A message does not prove that it is its source's (403)."""
+
+    status, title = 403, "Not signed as agreed"
 
 
 class NotFound(VisionloopError):
@@ -124,6 +146,12 @@ class TooBusy(VisionloopError):
     """As many requests are under way here as may be (429); `extra["retry_after"]` in seconds."""
 
     status, title, retryable = 429, "Too many requests", True
+
+
+class OverQuota(VisionloopError):
+    """A client key's requests of this minute or day are used up (429); `extra["retry_after"]` in seconds."""
+
+    status, title, retryable = 429, "Quota used up", True
 
 
 class Upstream(VisionloopError):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from services.controls import Controls
     from services.datasets.documents import Datasets
     from services.export.exports import Exports
+    from services.inbound.receive import Inbound
+    from services.inbound.sources import Sources
     from services.inference.activity import Activity
     from services.inference.capture import Capturer
     from services.inference.champion import Champions
@@ -280,6 +282,23 @@ def cards() -> Cards:
     from services.status.cards import Cards
 
     return Cards(system_store())
+
+
+@cache
+def inbound_sources() -> Sources:
+    """Which systems may send."""
+    from services.inbound.sources import Sources
+
+    return Sources(system_store(), states(), clock)
+
+
+@cache
+def inbound() -> Inbound:
+    """Takes what they send."""
+    from services.inbound.receive import Inbound
+    from services.inbound.taken import Taken
+
+    return Inbound(data_store(), inbound_sources(), Taken(system_store(), clock), settings())
 
 
 @cache

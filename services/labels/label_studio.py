@@ -55,7 +55,7 @@ def _group(element: tuple[str, Any]) -> object:
 
 
 def _read_group(file: str, group: list[tuple[str, Any]]) -> Iterator[Reading]:
-    place, value = max(group, key=lambda element: _time(element[1])) if len(group) > 1 else group[0]
+    place, value = max(group, key=lambda element: changed_at(element[1])) if len(group) > 1 else group[0]
     yield from _minimal(file, place, value) if is_minimal(value) else read_task(file, place, value)
 
 
@@ -84,10 +84,11 @@ def read_task(file: str, place: str, task: Any) -> Iterator[Reading]:
 def newest(annotations: list[dict[str, Any]]) -> int | None:
     """The index of the annotation that was changed last; cancelled (skipped) ones do not count."""
     valid = [i for i, each in enumerate(annotations) if not each.get("was_cancelled")]
-    return max(valid, key=lambda i: (_time(annotations[i]), i), default=None)
+    return max(valid, key=lambda i: (changed_at(annotations[i]), i), default=None)
 
 
-def _time(value: Any) -> datetime:
+def changed_at(value: Any) -> datetime:
+    """When an annotation was changed last; the beginning of time where it does not say."""
     text = value.get("updated_at") or value.get("created_at") if isinstance(value, dict) else None
     try:
         found = datetime.fromisoformat(text) if isinstance(text, str) else _NEVER

@@ -41,6 +41,8 @@ def shapes() -> dict[str, Shape]:
 def _models() -> dict[str, Shape]:
     """What pydantic makes of the models, under our names, and the models that those stand on under their own."""
     from services.commands import Asked
+    from services.inbound.generic import Message
+    from services.inbound.sources import NewSource
     from services.inference.answer import Answer
     from services.state import Event, LoopState, Problem
     from services.webhooks.deliver import Delivery
@@ -49,6 +51,7 @@ def _models() -> dict[str, Shape]:
 
     reads: Mapping[str, type[BaseModel]] = {
         "Asked": Asked, "WebhookRequest": NewEndpoint, "WebhookChanges": Changes, "ReplayRequest": Span,
+        "SourceRequest": NewSource, "InboundMessage": Message,
     }  # fmt: skip
     tells: Mapping[str, type[BaseModel]] = {
         "Prediction": Answer, "Event": Event, "LoopState": LoopState, "FileProblem": Problem, "Delivery": Delivery,
@@ -101,6 +104,9 @@ def _documents() -> dict[str, Shape]:
         "Ordered": record(loop=TEXT, command=TEXT, says=TEXT),
         "Webhooks": record(webhooks=many(ref("Webhook"))),
         "NewWebhook": {"allOf": [ref("Webhook"), record(secret=TEXT)]},
+        "NewSource": record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT, secret=TEXT),
+        "Sources": record(sources=many(record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT))),
+        "Received": record(taken={"type": "boolean"}, files=many(TEXT), says=TEXT),
         "Queued": record(delivery=TEXT, event=TEXT),
         "Deliveries": record(deliveries=many(ref("Delivery"))),
         "ReplayedDeliveries": record(deliveries=many(TEXT)),

@@ -147,6 +147,15 @@ _WEBHOOKS = (
     _webhook("webhooks_replay_one", "POST", f"{HOOK}/deliveries/{{delivery}}/replay", "Sends one delivery again",
              {202: {JSON: "Queued"}}),
 )  # fmt: skip
+_INBOUND = (
+    Operation("inbound_register", "POST", "inbound", "inbound", "Lets a system send; the only answer with its secret",
+              {201: {JSON: "NewSource"}}, CHANGES, (), {JSON: "SourceRequest"}, needs_body=True),
+    _get("inbound_list", "inbound", "inbound", "Lists systems that may send", "Sources"),
+    Operation("inbound_remove", "DELETE", "inbound/{id}", "inbound", "Takes nothing more from one", {204: {}}, CHANGES),
+    Operation("inbound_events", "POST", "inbound/{id}/events", "inbound", "Takes images and labels; signed by its "
+              "source", {200: {JSON: "Received"}}, (*CHANGES, 403), (), {JSON: "InboundMessage"}, needs_body=True,
+              is_open=True),
+)  # fmt: skip
 _APP = (
     Operation("health", "GET", "health", "app", "Whether the app answers; with `deep` its storage too",
               {200: {JSON: "Health"}}, (413, 422, 500, 503), ("deep",), is_open=True),
@@ -157,4 +166,4 @@ _APP = (
     Operation("api_page", "GET", "docs", "app", "A page to read and try it", {200: {HTML: "text"}}, (413, 500),
               is_open=True),
 )  # fmt: skip
-OPERATIONS = (*_PREDICTIONS, *_LOOPS, *_ORDERS, *_WEBHOOKS, *_INFERENCE, *_APP)
+OPERATIONS = (*_PREDICTIONS, *_LOOPS, *_ORDERS, *_WEBHOOKS, *_INBOUND, *_INFERENCE, *_APP)

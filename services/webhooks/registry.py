@@ -136,9 +136,9 @@ class Registry:
             BadRequest: saying which member is wrong.
             Conflict: there are too many.
         """
-        found = _read(NewEndpoint, asked)
+        found = read_members(NewEndpoint, asked)
         self._guard.check(found.url)
-        named = {"id": f"ep_{secrets.token_hex(8)}", "secret": _new_secret(), "created": self._clock()}
+        named = {"id": f"ep_{secrets.token_hex(8)}", "secret": new_secret(), "created": self._clock()}
         endpoint = Endpoint(**found.model_dump(), **named)
 
         def append(document: _Document) -> None:
@@ -171,10 +171,10 @@ class Registry:
             BadRequest: saying which member is wrong.
             NotFound: there is none.
         """
-        changes = _read(Changes, asked).model_dump(exclude_none=True)
+        changes = read_members(Changes, asked).model_dump(exclude_none=True)
         kept = {name: value for name, value in changes.items() if name != "enabled"}
         old = self.get(endpoint_id)
-        _read(NewEndpoint, {**{name: getattr(old, name) for name in NewEndpoint.model_fields}, **kept})
+        read_members(NewEndpoint, {**{name: getattr(old, name) for name in NewEndpoint.model_fields}, **kept})
         if "url" in kept:
             self._guard.check(kept["url"])
         if changes.get("enabled"):
@@ -190,7 +190,7 @@ class Registry:
         now, old = self._clock(), self.get(endpoint_id)
         still = [s for s in old.old_secrets if now < s.until]
         replaced = OldSecret(secret=old.secret, until=now + OVERLAP)
-        return self._set(endpoint_id, {"secret": _new_secret(), "old_secrets": [replaced, *still][:MOST_OLD_SECRETS]})
+        return self._set(endpoint_id, {"secret": new_secret(), "old_secrets": [replaced, *still][:MOST_OLD_SECRETS]})
 
     def disable(self, endpoint_id: str, reason: str) -> None:
         """Tell a receiver nothing more."""
@@ -236,11 +236,17 @@ class Registry:
         raise ChangedMeanwhile("The list of webhooks is being changed by others; try again")
 
 
-def _new_secret() -> str:
+def new_secret() -> str:
+    """A secret as Standard Webhooks writes one."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def _read(kind: type[Asked], asked: object) -> Asked:
+def read_members(kind: type[Asked], asked: object) -> Asked:
+    """What was asked for.
+
+    Raises:
+        BadRequest: saying which member is wrong.
+    """
     try:
         return kind.model_validate(asked)
     except ValidationError as error:

@@ -1,0 +1,40 @@
+"""Small JSON documents in the system container, changed by compare-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from services.cloud.ports import BlobStore
+from services.errors import ChangedMeanwhile, NotFound
+
+Document = TypeVar("Document", bound=BaseModel)
+_TRIES = 8
+
+
+def read(store: BlobStore, name: str, kind: type[Document]) -> tuple[Document, str]:
+    """The document and its ETag; an empty one and no ETag where there is none."""
+    try:
+        blob = store.read(name)
+    except NotFound:
+        return kind(), ""
+    return kind.model_validate_json(blob.data), blob.etag
+
+
+def change(store: BlobStore, name: str, kind: type[Document], change: Callable[[Document], None]) -> Document:
+    """Change a document in place, again where others did meanwhile.
+
+    Raises:
+        ChangedMeanwhile: others were faster each time.
+    """
+    for _ in range(_TRIES):
+        document, etag = read(store, name, kind)
+        change(document)
+        try:
+            store.write(name, document.model_dump_json().encode(), etag=etag or None, create=not etag)
+        except ChangedMeanwhile:
+            continue
+        return document
+    raise ChangedMeanwhile("Others are changing the same; try again")

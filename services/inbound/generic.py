@@ -1,0 +1,85 @@
+"""The body of a generic message: images, labels, or both."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from services.errors import BadRequest, TooLarge
+from services.inbound.paths import image_file, label_file
+from services.labels.label_file import LabelFile
+from services.settings import Settings
+from services.webhooks.registry import read_members
+
+File = tuple[str, bytes]
+"""Path below the loop's folder, and content."""
+
+
+class Item(BaseModel):
+    """One image."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=900)]
+    """Its path below `images/`, such as `shelf/1.jpg`."""
+    image: str | None = None
+    """Its bytes in base64; left out where the loop has the image, or gets it otherwise."""
+    label: LabelFile | None = None
+    """What is known of it; replaces what was sent of it before."""
+
+    @model_validator(mode="after")
+    def _has_something(self) -> Self:
+        if self.image is None and self.label is None:
+            raise ValueError("an image, a label or both are needed")
+        return self
+
+
+class Message(BaseModel):
+    """What a generic source sends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: Annotated[list[Item], Field(min_length=1)]
+
+
+def files_of(body: bytes, settings: Settings) -> list[File]:
+    """The files that a message asks for, images first; nothing is written before all of it was looked at.
+
+    Raises:
+        BadRequest: saying which member is wrong.
+        TooLarge: over a limit of the settings.
+    """
+    try:
+        message = read_members(Message, json.loads(body))
+    except (ValueError, RecursionError):
+        raise BadRequest('The body must be JSON, such as {"items": [{"name": "1.jpg", "label": …}]}') from None
+    limit = settings.max_request_images
+    if len(message.items) > limit:
+        raise TooLarge(f"{len(message.items)} items are over VISIONLOOP_MAX_REQUEST_IMAGES = {limit}", limit=limit)
+    found = [file for index, item in enumerate(message.items) for file in _files(f"items.{index}", item, settings)]
+    return sorted(found, key=lambda file: not file[0].startswith("images/"))
+
+
+def _files(place: str, item: Item, settings: Settings) -> Iterator[File]:
+    image, label = image_file(item.name), label_file(item.name)
+    if item.image is not None:
+        yield image, _decoded(place, item.image, settings.max_image_bytes)
+    if item.label is not None:
+        yield label, item.label.to_json()
+
+
+def _decoded(place: str, text: str, limit: int) -> bytes:
+    if len(text) // 4 * 3 - text[-2:].count("=") > limit:
+        raise TooLarge(f"{place}.image is over VISIONLOOP_MAX_IMAGE_BYTES = {limit}", limit=limit)
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest(f"{place}.image: it is not base64") from None
+    if not data:
+        raise BadRequest(f"{place}.image: it is empty")
+    return data

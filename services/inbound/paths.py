@@ -1,0 +1,34 @@
+"""The files that something sent becomes, below a loop's folder; names come from outside and never leave it."""
+
+from __future__ import annotations
+
+from services.catalogue.paths import IMAGES, LABELS, kind_of
+from services.errors import BadRequest
+
+
+def image_file(name: str) -> str:
+    """The file of an image that was sent under a name.
+
+    Raises:
+        BadRequest: it is not a name that an image may have.
+    """
+    return _checked(f"{IMAGES}{name}", "image")
+
+
+def label_file(image: str, folder: str = "") -> str:
+    """The label file of an image by its name, with its folders, since these tell images of one name apart.
+
+    Raises:
+        BadRequest: it is not a name that an image may have.
+    """
+    folders, slash, base = image.rpartition("/")
+    stem = base.rpartition(".")[0] or base
+    return _checked(f"{LABELS}{folder}{folders}{slash}{stem}.json", "label")
+
+
+def _checked(path: str, kind: str) -> str:
+    # Azure takes a backslash for a slash, so that one could leave the folder too.
+    if "\\" in path or not all(path.split("/")) or kind_of(path, 1) != kind:
+        shown = path.partition("/")[2][:100]
+        raise BadRequest(f"name: {shown!r} is no usable name of an image: such as shelf/1.jpg, without '..'")
+    return path

@@ -1,0 +1,121 @@
+"""Which systems may send: `inbound/sources.json` in the system container."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.cloud.ports import BlobStore
+from services.errors import BadRequest, Conflict, NotFound
+from services.inbound.documents import change, read
+from services.names import check_loop_name
+from services.state_store import StateStore
+from services.webhooks.registry import new_secret, read_members
+
+FILE = "inbound/sources.json"
+MOST_SOURCES = 100
+MOST_BYTES = 8 * 1024
+Kind = Literal["generic"]
+
+
+class NewSource(BaseModel):
+    """What is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Kind
+    loop: Annotated[str, Field(max_length=60)]
+    """Whose images and labels it sends."""
+    description: Annotated[str, Field(max_length=200)] = ""
+
+
+class Source(NewSource):
+    """A system that may send. Its secret leaves the system container only in the answer that makes it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    secret: str
+    created: datetime
+
+    def shown(self) -> dict[str, Any]:
+        """Without the secret, with the path that it sends to."""
+        return {**self.model_dump(mode="json", exclude={"secret"}), "path": f"/api/inbound/{self.id}/events"}
+
+
+class _Document(BaseModel):
+    sources: list[Source] = Field(default_factory=list)
+
+
+class Sources:
+    """All of them."""
+
+    def __init__(self, system: BlobStore, states: StateStore, clock: Callable[[], datetime]) -> None:
+        """`states` says which loops there are."""
+        self._system, self._states, self._clock = system, states, clock
+
+    def list(self) -> dict[str, Any]:
+        """All of them, oldest first, without secrets."""
+        return {"sources": [source.shown() for source in self._read()]}
+
+    def get(self, source_id: str) -> Source:
+        """One of them.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = next((source for source in self._read() if source.id == source_id), None)
+        if found is None:
+            raise NotFound(f"There is no inbound source {source_id[:60]}")
+        return found
+
+    def register(self, body: bytes) -> dict[str, Any]:
+        """Let a system send; the answer is the only place where its secret is shown.
+
+        Raises:
+            BadRequest: saying which member is wrong.
+            NotFound: there is no such loop.
+            Conflict: there are too many.
+        """
+        asked = read_members(NewSource, _json(body))
+        self._states.read(check_loop_name(asked.loop))
+        named = {"id": f"in_{secrets.token_hex(8)}", "secret": new_secret(), "created": self._clock()}
+        source = Source(**asked.model_dump(), **named)
+
+        def append(document: _Document) -> None:
+            if len(document.sources) >= MOST_SOURCES:
+                raise Conflict(f"There are {MOST_SOURCES} inbound sources already: remove one first")
+            document.sources.append(source)
+
+        change(self._system, FILE, _Document, append)
+        return {**source.shown(), "secret": source.secret}
+
+    def remove(self, source_id: str) -> None:
+        """Take nothing more from a system; what it sent stays.
+
+        Raises:
+            NotFound: there is none.
+        """
+        self.get(source_id)
+
+        def drop(document: _Document) -> None:
+            document.sources = [source for source in document.sources if source.id != source_id]
+
+        change(self._system, FILE, _Document, drop)
+
+    def _read(self) -> Sequence[Source]:
+        return read(self._system, FILE, _Document)[0].sources
+
+
+def _json(body: bytes) -> object:
+    if len(body) > MOST_BYTES:
+        raise BadRequest(f"The body has more than {MOST_BYTES} bytes")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest('The body must be JSON, such as {"kind": "generic", "loop": "cards"}') from None

@@ -1,0 +1,211 @@
+"""Generic sources: who may send, what is taken, and that nothing leaves the loop's folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from services.cloud.fakes import FakeCloud, fake_settings
+from services.errors import BadRequest, Conflict, Forged, NotFound, TooLarge
+from services.inbound.receive import Inbound
+from services.inbound.sources import MOST_SOURCES, Sources
+from services.inbound.taken import KEPT, Taken
+from services.names import state_blob
+from services.state_store import StateStore
+from tests.support.predictions import loop_state
+
+LABEL = {"visionloop": 1, "labels": [{"label": "ace", "box": [1, 2, 30, 40]}]}
+
+
+class House:
+    """One loop, one source of it."""
+
+    def __init__(self) -> None:
+        self.cloud = FakeCloud()
+        state = loop_state()
+        self.cloud.system.write(state_blob(state.loop), state.model_dump_json().encode())
+        self.sources = Sources(self.cloud.system, StateStore(self.cloud.system, self.cloud.clock), self.cloud.clock)
+        self.taken = Taken(self.cloud.system, self.cloud.clock)
+        self.inbound = Inbound(self.cloud.data, self.sources, self.taken, fake_settings())
+        found = self.sources.register(b'{"kind": "generic", "loop": "cards"}')
+        self.id, self.secret = str(found["id"]), str(found["secret"])
+
+    def send(self, *items: dict[str, Any], message: str = "m1", at: datetime | None = None, **forged: str) -> Any:
+        body = json.dumps({"items": items}).encode()
+        return self.inbound.take(self.id, self.signed(body, message, at) | forged, body)
+
+    def signed(self, body: bytes, message: str = "m1", at: datetime | None = None) -> dict[str, str]:
+        time = at or datetime.now(UTC)
+        signature = Webhook(self.secret).sign(message, time, body.decode())
+        stamp = str(int(time.timestamp()))
+        return {"webhook-id": message, "webhook-timestamp": stamp, "webhook-signature": signature}
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def test_images_and_labels_become_files_of_the_loop_images_first(house: House) -> None:
+    answer = house.send(
+        {"name": "a.jpg", "label": LABEL}, {"name": "shelf/b.png", "image": encoded(b"png"), "label": LABEL}
+    )
+    assert answer["files"] == ["images/shelf/b.png", "labels/a.json", "labels/shelf/b.json"]
+    assert house.cloud.data.blobs["cards/images/shelf/b.png"].data == b"png"
+    kept = json.loads(house.cloud.data.blobs["cards/labels/a.json"].data)
+    assert kept["labels"] == [{"label": "ace", "box": [1, 2, 30, 40]}]
+
+
+def test_a_message_that_comes_again_does_nothing(house: House) -> None:
+    house.send({"name": "a.jpg", "label": LABEL})
+    house.cloud.data.blobs.clear()
+    earlier = datetime.now(UTC) - timedelta(minutes=2)
+    again = house.send({"name": "a.jpg", "label": LABEL}, at=earlier)
+    assert (again["taken"], again["files"]) == (False, [])
+    assert not house.cloud.data.blobs
+    assert house.send({"name": "a.jpg", "label": LABEL}, message="m2")["taken"]
+
+
+def test_a_message_that_was_cut_off_is_taken_when_it_comes_again(house: House) -> None:
+    def die(call: str) -> None:
+        if call == "after:blob.write":
+            raise OSError("cut off")
+
+    house.cloud.data.on_call = die
+    with pytest.raises(OSError, match="cut off"):
+        house.send({"name": "a.jpg", "label": LABEL}, {"name": "b.jpg", "label": LABEL})
+    house.cloud.data.on_call = lambda call: None
+    assert house.send({"name": "a.jpg", "label": LABEL}, {"name": "b.jpg", "label": LABEL})["taken"]
+    assert sorted(house.cloud.data.blobs) == ["cards/labels/a.json", "cards/labels/b.json"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"webhook-id": "other"},
+        {"webhook-id": ""},
+        {"webhook-timestamp": "now"},
+        {"webhook-timestamp": "9" * 30},
+        {"webhook-signature": "v1,AAAA"},
+        {"webhook-signature": "AAAA"},
+        {"webhook-signature": "v1,é"},
+        {"webhook-signature": "v2,AAAA v1"},
+    ],
+)
+def test_forgeries_are_refused_before_the_body_is_read(house: House, wrong: dict[str, str]) -> None:
+    with pytest.raises(Forged) as refused:
+        house.send({"name": "../x"}, **wrong)
+    assert house.secret not in refused.value.detail
+    assert not house.cloud.data.blobs
+
+
+@pytest.mark.parametrize("minutes", [-6, 6])
+def test_what_is_signed_for_another_time_is_refused(house: House, minutes: int) -> None:
+    with pytest.raises(Forged):
+        house.send({"name": "a.jpg", "label": LABEL}, at=datetime.now(UTC) + timedelta(minutes=minutes))
+
+
+def test_another_sources_secret_is_no_proof(house: House) -> None:
+    other = house.sources.register(b'{"kind": "generic", "loop": "cards"}')
+    body = b'{"items": []}'
+    with pytest.raises(Forged):
+        house.inbound.take(str(other["id"]), house.signed(body), body)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x.jpg", "a/../../x.jpg", "..\\x.jpg", "a\\..\\..\\x.jpg", "/x.jpg", "a//x.jpg", "./x.jpg", "x.exe", "x", ".jpg/",
+     "a\nb.jpg", "a\x00.jpg", "\u202egpj.jpg", "x" * 1100 + ".jpg", "\ud800.jpg"],
+)  # fmt: skip
+def test_no_name_leaves_the_loops_images(house: House, name: str) -> None:
+    with pytest.raises(BadRequest):
+        house.send({"name": "ok.jpg", "label": LABEL}, {"name": name, "label": LABEL, "image": encoded(b"x")})
+    assert not house.cloud.data.blobs, "nothing is written of a message that is wrong in part"
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        ({"name": "a.jpg"}, "an image, a label or both"),
+        ({"name": "a.jpg", "image": "%%%"}, "not base64"),
+        ({"name": "a.jpg", "image": ""}, "empty"),
+        ({"name": "a.jpg", "label": {"visionloop": 1}}, "items.0.label"),
+        ({"name": "a.jpg", "label": {**LABEL, "labels": [{"label": "", "box": [1, 2]}]}}, "items.0.label"),
+        ({"name": "a.jpg", "label": LABEL, "loop": "fruit"}, "items.0.loop"),
+    ],
+)
+def test_a_wrong_item_is_named(house: House, item: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadRequest, match=says):
+        house.send(item)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[" * 100_000, b'{"items": []}', b'{"items": [7]}'])
+def test_a_body_that_is_no_message_is_a_bad_request(house: House, body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        house.inbound.take(house.id, house.signed(body), body)
+
+
+def test_a_body_that_is_no_text_is_refused(house: House) -> None:
+    with pytest.raises(Forged):
+        house.inbound.take(house.id, house.signed(b"{}"), b"\xff\xfe")
+
+
+def test_limits_are_those_of_predictions(house: House) -> None:
+    small = fake_settings().model_copy(update={"max_request_images": 1, "max_image_bytes": 8, "max_request_bytes": 400})
+    house.inbound = Inbound(house.cloud.data, house.sources, house.taken, small)
+    with pytest.raises(TooLarge, match="MAX_REQUEST_IMAGES"):
+        house.send({"name": "a.jpg", "image": "AA=="}, {"name": "b.jpg", "image": "AA=="})
+    with pytest.raises(TooLarge, match="MAX_IMAGE_BYTES"):
+        house.send({"name": "a.jpg", "image": encoded(b"123456789")})
+    with pytest.raises(TooLarge, match="MAX_REQUEST_BYTES"):
+        house.send({"name": "a.jpg", "image": encoded(b"1" * 400)})
+    assert house.send({"name": "a.jpg", "image": encoded(b"12345678")})["taken"]
+
+
+def test_ids_are_forgotten_when_no_sender_repeats_them_any_more(house: House) -> None:
+    house.taken.note("in_1", "m1")
+    assert house.taken.has("in_1", "m1")
+    assert not house.taken.has("in_2", "m1")
+    house.cloud.clock.advance(KEPT.total_seconds() + 1)
+    house.taken.note("in_1", "m1")
+    [name] = [n for n in house.cloud.system.blobs if "/taken/" in n]
+    assert house.cloud.system.blobs[name].data.count(b"2026") == 1
+
+
+def test_a_secret_is_shown_once(house: House) -> None:
+    assert house.secret not in json.dumps(house.sources.list())
+    [source] = house.sources.list()["sources"]
+    assert source["path"] == f"/api/inbound/{house.id}/events"
+
+
+def test_a_removed_source_is_unknown(house: House) -> None:
+    house.sources.remove(house.id)
+    for call in (lambda: house.sources.remove(house.id), lambda: house.send({"name": "a.jpg", "label": LABEL})):
+        with pytest.raises(NotFound):
+            call()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[", b"{}", b'{"kind": "x", "loop": "cards"}', b'{"kind": "generic", "loop": "../x"}', b" " * 9000]
+)
+def test_a_wrong_source_is_refused(house: House, body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        house.sources.register(body)
+
+
+def test_a_source_is_of_a_loop_that_is_there_and_they_are_not_endless(house: House) -> None:
+    with pytest.raises(NotFound):
+        house.sources.register(b'{"kind": "generic", "loop": "nobody"}')
+    for _ in range(MOST_SOURCES - 1):
+        house.sources.register(b'{"kind": "generic", "loop": "cards"}')
+    with pytest.raises(Conflict):
+        house.sources.register(b'{"kind": "generic", "loop": "cards"}')

@@ -1,0 +1,50 @@
+"""HTTP: which systems may send images and labels, and what they send."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from triggers.http import answers, json_answer
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("inbound_register")
+@blueprint.route("inbound", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def register(req: func.HttpRequest) -> func.HttpResponse:
+    """Let a system send; its secret is shown here and never again."""
+    from services import wiring
+
+    return json_answer(wiring.inbound_sources().register(req.get_body()), 201)
+
+
+@blueprint.function_name("inbound_list")
+@blueprint.route("inbound", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def listing(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding asks for it
+    """All systems that may send."""
+    from services import wiring
+
+    return json_answer(wiring.inbound_sources().list())
+
+
+@blueprint.function_name("inbound_remove")
+@blueprint.route("inbound/{id}", methods=["DELETE"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def remove(req: func.HttpRequest) -> func.HttpResponse:
+    """Take nothing more from a system."""
+    from services import wiring
+
+    wiring.inbound_sources().remove(req.route_params["id"])
+    return func.HttpResponse(status_code=204)
+
+
+@blueprint.function_name("inbound_events")
+@blueprint.route("inbound/{id}/events", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers
+def events(req: func.HttpRequest) -> func.HttpResponse:
+    """Take what a system sends; its signature or secret is its key."""
+    from services import wiring
+
+    return json_answer(wiring.inbound().take(req.route_params["id"], req.headers, req.get_body()))
