@@ -33,5 +33,7 @@ def _answer(kind: type[VisionloopError], detail: str, extra: dict[str, object]) 
     headers = {"content-type": CONTENT_TYPE}
     if isinstance(after := extra.get("retry_after"), int | float):
         headers["retry-after"] = str(max(1, round(after)))
+    if kind.status == 401:
+        headers["www-authenticate"] = 'Bearer realm="visionloop"'  # RFC 9110, 15.5.2: a 401 says how to do better
     body = {**extra, "type": kind_of(kind), "title": kind.title, "status": kind.status, "detail": detail}
     return kind.status, headers, json.dumps(body, default=str).encode()

@@ -25,7 +25,8 @@ def test_the_shape_is_rfc_9457s(kind: type[VisionloopError]) -> None:
         "loop": "cards",
     }
     assert status == kind.status
-    assert headers == {"content-type": "application/problem+json"}
+    challenge = {"www-authenticate": 'Bearer realm="visionloop"'} if status == 401 else {}
+    assert headers == {"content-type": "application/problem+json", **challenge}
 
 
 def test_every_kind_has_a_type_of_its_own() -> None:

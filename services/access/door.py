@@ -1,0 +1,69 @@
+"""Whether a request may come in: by a client key, or by an identity that Easy Auth has checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from services.access import secret
+from services.access.keys import Key, Scope
+from services.access.meter import Meter
+from services.access.principal import HEADER, read_principal
+from services.access.ring import Ring
+from services.errors import Forbidden, Unauthorized
+from services.names import check_loop_name
+
+_BEARER = "bearer "
+
+
+class Door:
+    """One for a process."""
+
+    def __init__(self, ring: Ring, meter: Meter, clock: Callable[[], datetime], *, easy_auth: bool) -> None:
+        """`easy_auth` is true only where App Service itself sets the header of an identity."""
+        self._ring, self._meter, self._clock, self._easy_auth = ring, meter, clock, easy_auth
+
+    def admit(self, loop: str, headers: Mapping[str, str], scope: Scope) -> str:
+        """Let a request in and count it; returns who asks. Names of `headers` are in lower case.
+
+        Raises:
+            BadRequest: this is no loop's name.
+            Unauthorized: there is no key, or none that this loop knows.
+            Forbidden: the key or identity is not for `scope`.
+            OverQuota: the key has asked often enough for now.
+            Upstream: the keys cannot be read.
+        """
+        check_loop_name(loop)
+        given = _given(headers)
+        if not given and self._easy_auth and (sent := headers.get(HEADER)):
+            return self._admit_identity(loop, sent, scope)
+        key = self._key(loop, given)
+        if not key.allows(scope):
+            raise Forbidden(f"The key {key.id} has no scope {scope}; it has {', '.join(key.scopes)}", scope=scope)
+        self._meter.take(loop, key.id, key.per_minute, key.per_day)
+        return key.id
+
+    def _key(self, loop: str, given: str) -> Key:
+        if not given:
+            raise Unauthorized("Send a client key: Authorization: Bearer vlk_…, or x-api-key: vlk_…")
+        parts = secret.parts(given)
+        key = self._ring.find(loop, parts.id) if parts else None
+        if parts is None or key is None or not key.opened_by(parts.secret, self._clock()):
+            raise Unauthorized(f"The client key is none of {loop}")
+        return key
+
+    def _admit_identity(self, loop: str, sent: str, scope: Scope) -> str:
+        principal = read_principal(sent)
+        if not principal.allows(loop, scope):
+            raise Forbidden(f"The identity has no role visionloop.{scope} or visionloop.{scope}.{loop}", scope=scope)
+        self._meter.take(loop, principal.name)
+        return principal.name
+
+
+def _given(headers: Mapping[str, str]) -> str:
+    """The key of a request; a bearer token of somebody else's, which Easy Auth leaves in its place, is none."""
+    if named := headers.get("x-api-key", ""):
+        return named.strip()
+    authorization = headers.get("authorization", "")
+    token = authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else ""
+    return token if token.startswith("vlk_") else ""
