@@ -296,9 +296,8 @@ def inbound_sources() -> Sources:
 def inbound() -> Inbound:
     """Takes what they send."""
     from services.inbound.receive import Inbound
-    from services.inbound.taken import Taken
 
-    return Inbound(data_store(), inbound_sources(), Taken(system_store(), clock), settings())
+    return Inbound((data_store(), system_store()), inbound_sources(), settings(), clock)
 
 
 @cache

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, Forged, TooLarge
 from services.inbound.generic import files_of
+from services.inbound.label_studio import changes_of, check_secret
+from services.inbound.newest import Newest
 from services.inbound.sources import Source, Sources
 from services.inbound.taken import Taken
 from services.settings import Settings
@@ -18,9 +21,17 @@ MOST_ID = 256
 class Inbound:
     """The receiving end of all sources."""
 
-    def __init__(self, data: BlobStore, sources: Sources, taken: Taken, settings: Settings) -> None:
-        """`data` is the container of users' files."""
-        self._data, self._sources, self._taken, self._settings = data, sources, taken, settings
+    def __init__(
+        self,
+        stores: tuple[BlobStore, BlobStore],
+        sources: Sources,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`stores` are the container of users' files and the one that only we write."""
+        self._data, self._system = stores
+        self._sources, self._settings, self._clock = sources, settings, clock
+        self._taken = Taken(self._system, clock)
 
     def take(self, source_id: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """Take one message; what was taken before is acknowledged and does nothing.
@@ -33,7 +44,10 @@ class Inbound:
         limit = self._settings.max_request_bytes
         if len(body) > limit:
             raise TooLarge(f"The body is over VISIONLOOP_MAX_REQUEST_BYTES = {limit}", limit=limit)
-        return self._generic(self._sources.get(source_id), headers, body)
+        source = self._sources.get(source_id)
+        if source.kind == "label_studio":
+            return self._label_studio(source, headers, body)
+        return self._generic(source, headers, body)
 
     def _generic(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         check_signature(source.secret, headers, body)
@@ -47,6 +61,18 @@ class Inbound:
             self._data.write(f"{source.loop}/{path}", content)
         self._taken.note(source.id, message)
         return {"taken": True, "files": [path for path, _ in files], "says": ""}
+
+    def _label_studio(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        """A repeated message changes nothing, and an older one nothing newer: so no ids are noted."""
+        check_secret(source.secret, headers)
+        newest, files = Newest(self._data, self._system, source.id, source.loop), []
+        for change in changes_of(body):
+            if change.at is None:
+                files.append(newest.delete(change.annotation, self._clock()))
+            else:
+                newest.put(change.annotation, change.file, change.at, change.content)
+                files.append(change.file)
+        return {"taken": True, "files": [*filter(None, files)], "says": ""}
 
 
 def check_signature(secret: str, headers: Mapping[str, str], body: bytes) -> None:

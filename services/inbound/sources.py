@@ -20,7 +20,7 @@ from services.webhooks.registry import new_secret, read_members
 FILE = "inbound/sources.json"
 MOST_SOURCES = 100
 MOST_BYTES = 8 * 1024
-Kind = Literal["generic"]
+Kind = Literal["generic", "label_studio"]
 
 
 class NewSource(BaseModel):
@@ -118,4 +118,4 @@ def _json(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise BadRequest('The body must be JSON, such as {"kind": "generic", "loop": "cards"}') from None
+        raise BadRequest('The body must be JSON, such as {"kind": "label_studio", "loop": "cards"}') from None

@@ -51,7 +51,7 @@ def _models() -> dict[str, Shape]:
 
     reads: Mapping[str, type[BaseModel]] = {
         "Asked": Asked, "WebhookRequest": NewEndpoint, "WebhookChanges": Changes, "ReplayRequest": Span,
-        "SourceRequest": NewSource, "InboundMessage": Message,
+        "SourceRequest": NewSource, "GenericMessage": Message,
     }  # fmt: skip
     tells: Mapping[str, type[BaseModel]] = {
         "Prediction": Answer, "Event": Event, "LoopState": LoopState, "FileProblem": Problem, "Delivery": Delivery,
@@ -140,6 +140,7 @@ def _requests() -> dict[str, Shape]:
     image: Shape = {"type": "string", "contentEncoding": "base64"}
     one_of = {"image": image, "images": many(image), "image_url": TEXT, "image_urls": many(TEXT), "input_data": FREE}
     return {
+        "InboundMessage": {"anyOf": [ref("GenericMessage"), record("Label Studio's", action=TEXT)]},
         "ImageRequest": {"oneOf": [record("", needed=1, **{name: shape}) for name, shape in one_of.items()]},
         "ImageForm": record(image=many({"type": "string", "contentMediaType": "application/octet-stream"})),
         "ApprovalForm": record(needed=2, token=TEXT, answer={"enum": ["approve", "refuse"]}, by=TEXT),

@@ -152,7 +152,7 @@ _INBOUND = (
               {201: {JSON: "NewSource"}}, CHANGES, (), {JSON: "SourceRequest"}, needs_body=True),
     _get("inbound_list", "inbound", "inbound", "Lists systems that may send", "Sources"),
     Operation("inbound_remove", "DELETE", "inbound/{id}", "inbound", "Takes nothing more from one", {204: {}}, CHANGES),
-    Operation("inbound_events", "POST", "inbound/{id}/events", "inbound", "Takes images and labels; signed by its "
+    Operation("inbound_events", "POST", "inbound/{id}/events", "inbound", "Takes images and labels, proven by its "
               "source", {200: {JSON: "Received"}}, (*CHANGES, 403), (), {JSON: "InboundMessage"}, needs_body=True,
               is_open=True),
 )  # fmt: skip

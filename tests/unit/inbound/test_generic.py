@@ -16,6 +16,7 @@ from services.inbound.receive import Inbound
 from services.inbound.sources import MOST_SOURCES, Sources
 from services.inbound.taken import KEPT, Taken
 from services.names import state_blob
+from services.settings import Settings
 from services.state_store import StateStore
 from tests.support.predictions import loop_state
 
@@ -31,9 +32,12 @@ class House:
         self.cloud.system.write(state_blob(state.loop), state.model_dump_json().encode())
         self.sources = Sources(self.cloud.system, StateStore(self.cloud.system, self.cloud.clock), self.cloud.clock)
         self.taken = Taken(self.cloud.system, self.cloud.clock)
-        self.inbound = Inbound(self.cloud.data, self.sources, self.taken, fake_settings())
+        self.inbound = self.end(fake_settings())
         found = self.sources.register(b'{"kind": "generic", "loop": "cards"}')
         self.id, self.secret = str(found["id"]), str(found["secret"])
+
+    def end(self, settings: Settings) -> Inbound:
+        return Inbound((self.cloud.data, self.cloud.system), self.sources, settings, self.cloud.clock)
 
     def send(self, *items: dict[str, Any], message: str = "m1", at: datetime | None = None, **forged: str) -> Any:
         body = json.dumps({"items": items}).encode()
@@ -161,7 +165,7 @@ def test_a_body_that_is_no_text_is_refused(house: House) -> None:
 
 def test_limits_are_those_of_predictions(house: House) -> None:
     small = fake_settings().model_copy(update={"max_request_images": 1, "max_image_bytes": 8, "max_request_bytes": 400})
-    house.inbound = Inbound(house.cloud.data, house.sources, house.taken, small)
+    house.inbound = house.end(small)
     with pytest.raises(TooLarge, match="MAX_REQUEST_IMAGES"):
         house.send({"name": "a.jpg", "image": "AA=="}, {"name": "b.jpg", "image": "AA=="})
     with pytest.raises(TooLarge, match="MAX_IMAGE_BYTES"):

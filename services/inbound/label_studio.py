@@ -1,0 +1,118 @@
+"""Label Studio's webhooks: each annotation becomes the label file of its image.
+
+Contract: Label Studio, "Webhook event format reference". They are not signed and sent once; what proves them is a
+header that is set where the webhook is registered there. Deletions come as ids only.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.errors import BadRequest, Forged
+from services.inbound.paths import label_file
+from services.labels.label_file import LabelFile
+from services.labels.label_studio import changed_at, image_of, read_annotation
+from services.labels.record import ImageRecord
+from services.names import is_loop_name
+
+HEADER = "x-visionloop-secret"
+FOLDER = "label-studio/"
+"""Below labels/, so that nothing that people uploaded is written over."""
+_WRITES = {"ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED"}
+_DELETES = {"ANNOTATION_DELETED", "ANNOTATIONS_DELETED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a message says of one annotation; without a file it was deleted, without content it was skipped."""
+
+    annotation: str
+    at: datetime | None = None
+    file: str = ""
+    content: str | None = None
+
+
+def check_secret(secret: str, headers: Mapping[str, str]) -> None:
+    """See that the header has the source's secret.
+
+    Raises:
+        Forged: it does not.
+    """
+    if not hmac.compare_digest(secret.encode(), headers.get(HEADER, "").encode(errors="replace")):
+        raise Forged(f"The header {HEADER} does not have the secret of this source")
+
+
+def changes_of(body: bytes) -> list[Change]:
+    """What a message says; nothing where it is about something else, such as a task or the project; pure.
+
+    Raises:
+        BadRequest: it is no message of Label Studio, or its task names no image.
+    """
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body must be JSON, as Label Studio's webhooks send it") from None
+    if not isinstance(message, dict) or not isinstance(message.get("action"), str):
+        raise BadRequest("The body must be an object with an action, as Label Studio's webhooks send it")
+    annotations = _objects(message.get("annotation")) + _objects(message.get("annotations"))
+    if message["action"] in _DELETES:
+        return [Change(_id(each)) for each in annotations or _objects(message)]
+    if message["action"] not in _WRITES:
+        return []
+    return [*_written(annotations, _objects(message.get("task")) + _objects(message.get("tasks")))]
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    each = value if isinstance(value, list) else [value]
+    return [found for found in each if isinstance(found, dict)]
+
+
+def _id(annotation: Mapping[str, Any]) -> str:
+    found = annotation.get("id")
+    if isinstance(found, bool) or not isinstance(found, int | str):
+        raise BadRequest("annotation.id: a number is expected")
+    return str(found)[:100]
+
+
+def _written(annotations: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> Iterator[Change]:
+    """Of several tasks an annotation's is the one that it names."""
+    by_id = {str(task.get("id")): task for task in tasks}
+    for annotation in annotations:
+        task = tasks[0] if len(tasks) == 1 else by_id.get(str(annotation.get("task")), {})
+        image = image_of(task.get("data"))
+        if image is None:
+            raise BadRequest("task.data: the path or address of an image is expected")
+        content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
+        yield Change(_id(annotation), changed_at(annotation), label_file(_below_images(image), FOLDER), content)
+
+
+def _below_images(path: str) -> str:
+    """The part that tells images apart: what follows `<loop>/images/` or else `images/`, or else the last part.
+
+    Other folders are those of Label Studio or of its storage, and none of the loop's.
+    """
+    parts = [part for part in path.split("/") if part]
+    at = max((i for i, part in enumerate(parts[:-1]) if part == "images"), default=len(parts) - 2)
+    of_loop = (i for i in range(1, at + 1) if parts[i] == "images" and is_loop_name(parts[i - 1]))
+    return "/".join(parts[next(of_loop, at) + 1 :])
+
+
+def _content(image: str, annotation: dict[str, Any], task: dict[str, Any]) -> str:
+    """Our own label file. Where something of it cannot be read, it is kept as Label Studio has it.
+
+    The loop reads that too, and then shows what is wrong with it among its problems.
+    """
+    readings = read_annotation("", "annotation", image, annotation)
+    record = next((each for each in readings if isinstance(each, ImageRecord)), None)
+    if record is not None and not record.broken:
+        try:
+            return LabelFile.of(record, f"Label Studio, annotation {_id(annotation)}").to_json().decode()
+        except ValueError:
+            pass
+    kept = {name: annotation[name] for name in ("id", "result", "updated_at", "created_at") if name in annotation}
+    return json.dumps({**kept, "task": {"id": task.get("id"), "data": {"image": image}}})

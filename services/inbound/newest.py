@@ -1,0 +1,94 @@
+"""The labels of images that several annotations are about: whatever the order of messages, the same file results.
+
+What is known of an image is one document: each annotation with its time and its file's content. Messages are merged
+into it; a deletion stays. The newest annotation that has a content is the label file.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from services.cloud.ports import BlobStore
+from services.inbound.documents import change, read
+from services.names import digest
+
+MOST_KEPT = 100
+"""Annotations of one image; beyond it the oldest are forgotten."""
+
+
+class Entry(BaseModel):
+    """One annotation."""
+
+    at: datetime
+    content: str | None = None
+    """The label file; None where the annotation says nothing (skipped, or deleted)."""
+    is_deleted: bool = False
+
+    @property
+    def rank(self) -> tuple[bool, datetime]:
+        """Of two entries of one annotation the greater holds."""
+        return self.is_deleted, self.at
+
+
+class _Image(BaseModel):
+    entries: dict[str, Entry] = Field(default_factory=dict)
+
+    def merge(self, annotation: str, entry: Entry) -> None:
+        known = self.entries.get(annotation)
+        if known is None or entry.rank >= known.rank:
+            self.entries[annotation] = entry
+        oldest_first = sorted(self.entries.items(), key=lambda each: each[1].at)
+        self.entries = dict(oldest_first[-MOST_KEPT:])
+
+    def content(self) -> str | None:
+        found = [(e.at, key, e.content) for key, e in self.entries.items() if e.content is not None]
+        return max(found, default=(None, "", None))[2]
+
+
+class _Annotation(BaseModel):
+    file: str = ""
+    is_deleted: bool = False
+
+
+class Newest:
+    """The label files of one source."""
+
+    def __init__(self, data: BlobStore, system: BlobStore, source: str, loop: str) -> None:
+        """`data` has the loop's files, `system` what is known of them."""
+        self._data, self._system, self._source, self._loop = data, system, source, loop
+
+    def put(self, annotation: str, file: str, at: datetime, content: str | None) -> None:
+        """An annotation as it was at a time; one that was deleted stays so."""
+        index = change(self._system, self._index(annotation), _Annotation, lambda i: setattr(i, "file", file))
+        if not index.is_deleted:
+            self._merge(annotation, file, Entry(at=at, content=content))
+
+    def delete(self, annotation: str, at: datetime) -> str:
+        """Deletions name an annotation only; returns its label file, or nothing where it is not known yet."""
+        index = change(self._system, self._index(annotation), _Annotation, lambda i: setattr(i, "is_deleted", True))
+        if index.file:
+            self._merge(annotation, index.file, Entry(at=at, is_deleted=True))
+        return index.file
+
+    def _merge(self, annotation: str, file: str, entry: Entry) -> None:
+        name = f"inbound/{self._source}/images/{digest(file, length=32)}.json"
+        change(self._system, name, _Image, lambda image: image.merge(annotation, entry))
+        image, etag = read(self._system, name, _Image)
+        while True:
+            self._write(f"{self._loop}/{file}", image.content())
+            written = etag
+            image, etag = read(self._system, name, _Image)
+            # Where others merged meanwhile, the file may be theirs or ours: it is written once more.
+            if etag == written:
+                return
+
+    def _write(self, name: str, content: str | None) -> None:
+        if content is None:
+            self._data.delete(name)
+        else:
+            self._data.write(name, content.encode())
+
+    def _index(self, annotation: str) -> str:
+        return f"inbound/{self._source}/annotations/{digest(annotation, length=32)}.json"
