@@ -24,7 +24,17 @@ from devtools.processes import Command, run, run_logged
 SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
 """The whole suite mostly waits, its longest files come first; a selection runs in one process."""
 
-DEEP = ["tests/safety", "-n", "auto", "--maxprocesses", "4", "--timeout", "3600"]
+DEEP = [
+    "tests/safety",
+    "tests/proofs",
+    "tests/unit/rollout/test_machine.py",
+    "-n",
+    "auto",
+    "--maxprocesses",
+    "4",
+    "--timeout",
+    "3600",
+]
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -58,7 +68,7 @@ def test(arguments: argparse.Namespace) -> int:
     """Checks, then the test suite; pytest's words come last."""
     ensure_installed("dev")
     if arguments.deep:
-        os.environ["HYPOTHESIS_PROFILE"] = "deep"  # tests/support/hostile.py goes by it
+        os.environ["HYPOTHESIS_PROFILE"] = "deep"  # the tests named in DEEP go by it
         return run([venv_python(), "-m", "pytest", *DEEP, *arguments.arguments])
     failed = [] if arguments.no_lint else _failed_checks()
     if failed:

@@ -1,6 +1,6 @@
 """Whatever users, Azure, the network and the clock do, in any order: no paid job twice, no worse model live, it settles.
 
-`VISIONLOOP_PROOF=deep` looks at more and longer histories.
+`python3 dev.py test --deep` looks at more and longer histories, and new ones each time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from services.errors import Upstream
 from tests.support.living_loop import CLASSES, MOST_IMAGES, PASSING, QUALITIES, LivingLoop
 
-DEEP = os.environ.get("VISIONLOOP_PROOF") == "deep"
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 HISTORIES, STEPS = (2000, 50) if DEEP else (500, 30)
 NUMBERS = st.integers(0, MOST_IMAGES - 1)
 CALLS = st.integers(0, 160)
@@ -215,6 +215,7 @@ Loop.TestCase.settings = settings(
     max_examples=HISTORIES,
     stateful_step_count=STEPS,
     deadline=None,
+    derandomize=not DEEP,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
     print_blob=True,

@@ -27,7 +27,7 @@ from services.state import LoopState
 from tests.support.rollouts import ENDPOINT, IMAGES, Quality, add, measure_once, quality, settle, world
 from tests.support.stages import LOOP, World
 
-DEEP = os.environ.get("VISIONLOOP_PROOF") == "deep"
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 HISTORIES, STEPS = (1000, 60) if DEEP else (25, 30)
 SEEN = Counter[str]()
 """What happened in all histories, so that the proof cannot be empty."""
