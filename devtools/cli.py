@@ -162,7 +162,7 @@ def _test(found: Commands[argparse.ArgumentParser]) -> None:
     )
     test.add_argument("--no-lint", action="store_true", help="tests only")
     test.add_argument(
-        "--deep", action="store_true", help="for an hour: 100,000 hostile inputs a parser, 2,000 histories of a loop"
+        "--deep", action="store_true", help="an hour of 100,000 hostile inputs a parser and 2,000 histories"
     )
     test.set_defaults(arguments=[])
 

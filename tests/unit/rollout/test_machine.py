@@ -1,6 +1,6 @@
 """Candidates, orders, breaches, rests and deaths in any order: traffic is always whole and on slots that answered.
 
-`VISIONLOOP_PROOF=deep` looks at more and longer histories.
+`python3 dev.py test --deep` looks at more and longer histories.
 """
 
 from __future__ import annotations
