@@ -12,7 +12,7 @@ from services.errors import TooLarge
 from services.problem import problem
 
 MOST_BYTES = 256 * 1024
-"""Of a body, but for predictions, whose limits are settings: no other route needs a hundredth of it."""
+"""Of a body, but for those that hold images, whose limits are settings: no other route needs a hundredth of it."""
 Handler = Callable[[func.HttpRequest], func.HttpResponse]
 AsyncHandler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -24,11 +24,19 @@ def _told(error: Exception) -> func.HttpResponse:
 
 def answers(handler: Handler) -> Handler:
     """Turn whatever the handler raises into problem details."""
+    return _guarded(handler, _check_size)
 
+
+def answers_large(handler: Handler) -> Handler:
+    """The same where a body may hold images."""
+    return _guarded(handler, _check_large)
+
+
+def _guarded(handler: Handler, check: Callable[[func.HttpRequest], None]) -> Handler:
     @wraps(handler)
     def guarded(req: func.HttpRequest) -> func.HttpResponse:
         try:
-            _check_size(req)
+            check(req)
             return handler(req)
         except Exception as error:  # noqa: BLE001  # the one place where errors become answers
             return _told(error)
@@ -57,6 +65,13 @@ def answers_later(handler: AsyncHandler) -> AsyncHandler:
 def _check_size(req: func.HttpRequest) -> None:
     if (length := len(req.get_body())) > MOST_BYTES:
         raise TooLarge(f"The body has {length} bytes, over {MOST_BYTES}", limit=MOST_BYTES)
+
+
+def _check_large(req: func.HttpRequest) -> None:
+    from services import wiring
+    from services.inference.body import check_body
+
+    check_body(len(req.get_body()), wiring.settings())
 
 
 def json_answer(value: object, status: int = 200) -> func.HttpResponse:

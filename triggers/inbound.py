@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from triggers.http import answers, json_answer
+from triggers.http import answers, answers_large, json_answer
 
 blueprint = func.Blueprint()
 
@@ -42,7 +42,7 @@ def remove(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.function_name("inbound_events")
 @blueprint.route("inbound/{id}/events", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-@answers
+@answers_large
 def events(req: func.HttpRequest) -> func.HttpResponse:
     """Take what a system sends; its signature or secret is its key."""
     from services import wiring

@@ -54,7 +54,7 @@ def test_odd_requests(host: Host, operation: Operation) -> None:
 @each
 def test_a_body_over_the_limit_is_413(host: Host, operation: Operation) -> None:
     settings = Settings.model_fields["max_request_bytes"].default
-    length = settings + 1 if operation.tag in ("predict", "open inference protocol") else MOST_BYTES + 1
+    length = settings + 1 if operation.tag in ("predict", "open inference protocol", "inbound") else MOST_BYTES + 1
     headers = {"content-type": "application/json", "content-length": str(length)}
     answer = host.ask(operation.method, address(operation, USUAL), headers=headers, content=bytes(length))
     check(answer)
