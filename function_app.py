@@ -5,6 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 from triggers import (
+    access,
     approvals,
     control,
     datasets,
@@ -32,6 +33,7 @@ for part in (
     deliver,
     predict,
     predict_later,
+    access,
     open_inference,
     status,
     runs,

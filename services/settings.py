@@ -65,6 +65,11 @@ class Settings(BaseModel):
         alias="VISIONLOOP_ALLOW_LOCAL_WEBHOOKS",
         description="Webhook receivers on this machine and plain http; for development only.",
     )
+    easy_auth: bool = Field(
+        default=False,
+        alias="VISIONLOOP_EASY_AUTH",
+        description="Take identities that Easy Auth has checked; only where it is on, as else anybody may claim one.",
+    )
     machine_prices: str = Field(
         "",
         alias="VISIONLOOP_MACHINE_PRICES",
@@ -92,7 +97,10 @@ class Settings(BaseModel):
         if text:
             from services.decisions.budget import read_prices
 
-            read_prices(text)
+            try:
+                read_prices(text)
+            except ValueError:
+                raise ValueError("expected SIZE=PRICE or SIZE=PRICE/GPUS, with commas between") from None
         return text
 
 

@@ -10,6 +10,8 @@ from services.settings import DELIVERY_QUEUE, PREDICTION_QUEUE, WAKE_QUEUE
 from services.settings import settings as settings  # noqa: PLC0414  # part of the wiring, for triggers
 
 if TYPE_CHECKING:
+    from services.access.console import KeyConsole
+    from services.access.door import Door
     from services.approvals import Approvals
     from services.cloud.blobs import AzureBlobStore
     from services.cloud.queues import AzureQueue
@@ -239,6 +241,29 @@ def later() -> Later:
 
     queue = AzureQueue(settings().system_queue_uri, PREDICTION_QUEUE)
     return Later(system_store(), queue, predictor(), (webhooks(), dispatcher()), settings(), clock)
+
+
+@cache
+def door() -> Door:
+    """Who may ask without a function key."""
+    from services.access.door import Door
+    from services.access.meter import Meter
+    from services.access.ring import Ring
+    from services.access.usage import Usage
+    from services.inference.champion import StateReader
+
+    meter = Meter(lambda: Usage(system_store()), clock)
+    return Door(Ring(StateReader(settings())), meter, clock, easy_auth=settings().easy_auth)
+
+
+@cache
+def key_console() -> KeyConsole:
+    """What people do with client keys."""
+    from services.access.console import KeyConsole
+    from services.access.keys import Keys
+    from services.access.usage import Usage
+
+    return KeyConsole(Keys(system_store(), clock), Usage(system_store()), states().read, clock)
 
 
 @cache

@@ -15,7 +15,7 @@ KEY = func.AuthLevel.FUNCTION
 Later = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
-def _protocol(handler: Later) -> Later:
+def protocol(handler: Later) -> Later:
     """Errors have the protocol's member too."""
 
     @wraps(handler)
@@ -43,7 +43,7 @@ def v2_server(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # th
 @blueprint.function_name("v2_health")
 @blueprint.route("v2/health/{probe}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answers_later
-@_protocol
+@protocol
 async def v2_health(req: func.HttpRequest) -> func.HttpResponse:
     """Whether the app answers, and its storage."""
     from services import wiring
@@ -56,7 +56,7 @@ async def v2_health(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("v2_model")
 @blueprint.route("v2/models/{loop}", methods=["GET"], auth_level=KEY)
 @answers_later
-@_protocol
+@protocol
 async def v2_model(req: func.HttpRequest) -> func.HttpResponse:
     """A loop's tensors."""
     return await _model(req)
@@ -65,7 +65,7 @@ async def v2_model(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("v2_version")
 @blueprint.route("v2/models/{loop}/versions/{version}", methods=["GET"], auth_level=KEY)
 @answers_later
-@_protocol
+@protocol
 async def v2_version(req: func.HttpRequest) -> func.HttpResponse:
     """The same of a version."""
     return await _model(req)
@@ -74,7 +74,7 @@ async def v2_version(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("v2_model_ready")
 @blueprint.route("v2/models/{loop}/ready", methods=["GET"], auth_level=KEY)
 @answers_later
-@_protocol
+@protocol
 async def v2_model_ready(req: func.HttpRequest) -> func.HttpResponse:
     """Whether a loop has a live model."""
     return await _ready(req)
@@ -83,7 +83,7 @@ async def v2_model_ready(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("v2_version_ready")
 @blueprint.route("v2/models/{loop}/versions/{version}/ready", methods=["GET"], auth_level=KEY)
 @answers_later
-@_protocol
+@protocol
 async def v2_version_ready(req: func.HttpRequest) -> func.HttpResponse:
     """Whether a version answers."""
     return await _ready(req)
@@ -92,19 +92,19 @@ async def v2_version_ready(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("v2_infer")
 @blueprint.route("v2/models/{loop}/infer", methods=["POST"], auth_level=KEY)
 @answers_later
-@_protocol
+@protocol
 async def v2_infer(req: func.HttpRequest) -> func.HttpResponse:
     """Ask the live model."""
-    return await _infer(req)
+    return await infer(req)
 
 
 @blueprint.function_name("v2_version_infer")
 @blueprint.route("v2/models/{loop}/versions/{version}/infer", methods=["POST"], auth_level=KEY)
 @answers_later
-@_protocol
+@protocol
 async def v2_version_infer(req: func.HttpRequest) -> func.HttpResponse:
     """Ask a version."""
-    return await _infer(req)
+    return await infer(req)
 
 
 async def _model(req: func.HttpRequest) -> func.HttpResponse:
@@ -123,14 +123,20 @@ async def _ready(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(await wiring.gate().run(lambda: service.ready(loop, version)))
 
 
-async def _infer(req: func.HttpRequest) -> func.HttpResponse:
+async def infer(req: func.HttpRequest, admit: Callable[[], object] = lambda: None) -> func.HttpResponse:
+    """Ask a model; `admit`, which may take its time, raises where the request may not come in."""
     from services import wiring
-    from services.inference.predict import Request
+    from services.inference.predict import Reply, Request
 
     loop, version = _names(req)
     request = Request(loop, req.get_body(), req.headers, req.params)
     service = wiring.open_inference()
-    reply = await wiring.gate().run(lambda: service.infer(request, version))
+
+    def work() -> Reply:
+        admit()
+        return service.infer(request, version)
+
+    reply = await wiring.gate().run(work)
     return func.HttpResponse(reply.content, mimetype=reply.content_type, headers=reply.headers)
 
 

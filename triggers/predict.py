@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import azure.functions as func
 
 from triggers.http import answers_later
@@ -14,15 +16,24 @@ blueprint = func.Blueprint()
 @answers_later
 async def predict(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with predictions, or with the picture that has them drawn; later, where the caller prefers."""
+    return await ask(req)
+
+
+async def ask(
+    req: func.HttpRequest, admit: Callable[[], object] = lambda: None, below: str = "/api"
+) -> func.HttpResponse:
+    """The same; `admit`, which may take its time, raises where the request may not come in, `below` is our address."""
     from services import wiring
-    from services.inference.predict import Request
+    from services.inference.predict import Reply, Request
     from services.inference.wishes import wants_later
 
     request = Request(req.route_params["loop"], req.get_body(), req.headers, req.params)
-    if wants_later(req.headers):
-        later = wiring.later()
-        status, reply = await wiring.gate().run(lambda: later.accept(request))
-        return func.HttpResponse(reply.content, status_code=status, mimetype=reply.content_type, headers=reply.headers)
+    later = wiring.later() if wants_later(req.headers) else None
     predictor = wiring.predictor()
-    reply = await wiring.gate().run(lambda: predictor.reply(request))
-    return func.HttpResponse(reply.content, mimetype=reply.content_type, headers=reply.headers)
+
+    def work() -> tuple[int, Reply]:
+        admit()
+        return later.accept(request, below) if later else (200, predictor.reply(request))
+
+    status, reply = await wiring.gate().run(work)
+    return func.HttpResponse(reply.content, status_code=status, mimetype=reply.content_type, headers=reply.headers)

@@ -23,8 +23,10 @@ class Door:
         """`easy_auth` is true only where App Service itself sets the header of an identity."""
         self._ring, self._meter, self._clock, self._easy_auth = ring, meter, clock, easy_auth
 
-    def admit(self, loop: str, headers: Mapping[str, str], scope: Scope) -> str:
-        """Let a request in and count it; returns who asks. Names of `headers` are in lower case.
+    def admit(self, loop: str, headers: Mapping[str, str], scope: Scope, *, count: bool = True) -> str:
+        """Let a request in, and count it unless it only looks at what was counted; returns who asks.
+
+        Names of `headers` are in lower case.
 
         Raises:
             BadRequest: this is no loop's name.
@@ -36,11 +38,12 @@ class Door:
         check_loop_name(loop)
         given = _given(headers)
         if not given and self._easy_auth and (sent := headers.get(HEADER)):
-            return self._admit_identity(loop, sent, scope)
+            return self._admit_identity(loop, sent, scope, count=count)
         key = self._key(loop, given)
         if not key.allows(scope):
             raise Forbidden(f"The key {key.id} has no scope {scope}; it has {', '.join(key.scopes)}", scope=scope)
-        self._meter.take(loop, key.id, key.per_minute, key.per_day)
+        if count:
+            self._meter.take(loop, key.id, key.per_minute, key.per_day)
         return key.id
 
     def _key(self, loop: str, given: str) -> Key:
@@ -52,11 +55,12 @@ class Door:
             raise Unauthorized(f"The client key is none of {loop}")
         return key
 
-    def _admit_identity(self, loop: str, sent: str, scope: Scope) -> str:
+    def _admit_identity(self, loop: str, sent: str, scope: Scope, *, count: bool) -> str:
         principal = read_principal(sent)
         if not principal.allows(loop, scope):
             raise Forbidden(f"The identity has no role visionloop.{scope} or visionloop.{scope}.{loop}", scope=scope)
-        self._meter.take(loop, principal.name)
+        if count:
+            self._meter.take(loop, principal.name)
         return principal.name
 
 

@@ -29,6 +29,7 @@ from services.webhooks.dispatch import Dispatcher
 from services.webhooks.registry import Registry
 
 FOLDER = "predictions/"
+API = "/api"
 ATTEMPTS = 5
 """As often as host.json has a message tried; the last failure is the outcome."""
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -85,8 +86,8 @@ class Later:
         self._registry, self._dispatcher = webhooks
         self._settings, self._clock = settings, clock
 
-    def accept(self, request: Request) -> Shown:
-        """Keep a request and queue it: 202 with the address of its outcome.
+    def accept(self, request: Request, below: str = API) -> Shown:
+        """Keep a request and queue it: 202 with the address of its outcome, which lies `below` another.
 
         The same `Idempotency-Key` with the same request is the same prediction.
 
@@ -104,9 +105,9 @@ class Later:
         except ChangedMeanwhile:
             self._check_same(asked)
         self._queue.send(json.dumps({"loop": asked.loop, "id": asked.id}))
-        return _waiting(asked)
+        return _waiting(asked, below)
 
-    def show(self, loop: str, number: str) -> Shown:
+    def show(self, loop: str, number: str, below: str = API) -> Shown:
         """What came of a prediction: as if it had been waited for, or 202 while it is not made.
 
         Raises:
@@ -115,7 +116,7 @@ class Later:
         asked = self._read(check_loop_name(loop), number)
         outcome = self._outcome(asked)
         if outcome is None:
-            return _waiting(asked)
+            return _waiting(asked, below)
         content = self._system.read(f"{_folder(loop, number)}content").data
         return Shown(outcome.status, Reply(content, outcome.content_type, outcome.headers))
 
@@ -202,7 +203,7 @@ class Later:
             type="visionloop.prediction.done",
             subject=asked.loop,
             time=asked.at,
-            data={"loop": asked.loop, "prediction": asked.id, "status": status, "path": _path(asked)},
+            data={"loop": asked.loop, "prediction": asked.id, "status": status, "path": _path(asked, API)},
         )
         try:
             self._dispatcher.send(event, asked.notify)
@@ -214,11 +215,12 @@ def _folder(loop: str, number: str) -> str:
     return f"{FOLDER}{loop}/{number}/"
 
 
-def _path(asked: Asked) -> str:
-    return f"/api/loops/{asked.loop}/predictions/{asked.id}"
+def _path(asked: Asked, below: str) -> str:
+    return f"{below}/loops/{asked.loop}/predictions/{asked.id}"
 
 
-def _waiting(asked: Asked) -> Shown:
-    body: dict[str, Any] = {"id": asked.id, "loop": asked.loop, "status": "waiting", "path": _path(asked)}
-    headers = {"location": _path(asked), "retry-after": "1", "preference-applied": "respond-async"}
+def _waiting(asked: Asked, below: str) -> Shown:
+    path = _path(asked, below)
+    body: dict[str, Any] = {"id": asked.id, "loop": asked.loop, "status": "waiting", "path": path}
+    headers = {"location": path, "retry-after": "1", "preference-applied": "respond-async"}
     return Shown(202, Reply(json.dumps(body).encode(), "application/json", headers))

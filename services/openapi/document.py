@@ -20,6 +20,10 @@ _KEYS = {
     "header": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
     "query": {"type": "apiKey", "in": "query", "name": "code"},
 }
+_CLIENT_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "vlk_<id>_<secret>"},
+    "client": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
 _RETRIED = (202, 429, 503)
 _EVENT_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
@@ -47,7 +51,7 @@ def document() -> dict[str, Any]:
         "security": [{name: []} for name in _KEYS],
         "paths": paths,
         "webhooks": {f"{PREFIX}{kind}": _event(kind, told) for kind, told in KINDS.items()},
-        "components": {"schemas": shapes(), "securitySchemes": _KEYS},
+        "components": {"schemas": shapes(), "securitySchemes": {**_KEYS, **_CLIENT_KEYS}},
     }
 
 
@@ -61,6 +65,8 @@ def _operation(found: Operation) -> dict[str, Any]:
     }
     if found.sends:
         shown["requestBody"] = {"required": found.needs_body, "content": _content(found.sends)}
+    if found.by_client:
+        return {**shown, "security": [{name: []} for name in _CLIENT_KEYS]}
     return {**shown, "security": []} if found.is_open else shown
 
 

@@ -40,6 +40,7 @@ def shapes() -> dict[str, Shape]:
 
 def _models() -> dict[str, Shape]:
     """What pydantic makes of the models, under our names, and the models that those stand on under their own."""
+    from services.access.keys import Key, NewKey, Rotation
     from services.commands import Asked
     from services.inbound.generic import Message
     from services.inbound.sources import NewSource
@@ -52,10 +53,11 @@ def _models() -> dict[str, Shape]:
     reads: Mapping[str, type[BaseModel]] = {
         "Asked": Asked, "WebhookRequest": NewEndpoint, "WebhookChanges": Changes, "ReplayRequest": Span,
         "SourceRequest": NewSource, "GenericMessage": Message,
+        "ClientKeyRequest": NewKey, "KeyRotation": Rotation,
     }  # fmt: skip
     tells: Mapping[str, type[BaseModel]] = {
         "Prediction": Answer, "Event": Event, "LoopState": LoopState, "FileProblem": Problem, "Delivery": Delivery,
-        "Webhook": Endpoint,
+        "Webhook": Endpoint, "ClientKey": Key,
     }  # fmt: skip
     modes: list[tuple[str, type[BaseModel], JsonSchemaMode]] = [
         *((name, model, "validation") for name, model in reads.items()),
@@ -64,9 +66,13 @@ def _models() -> dict[str, Shape]:
     pairs, top = models_json_schema([(model, mode) for _, model, mode in modes], ref_template=f"{REF}Model{{model}}")
     found = {f"Model{name}": shape for name, shape in top["$defs"].items()}
     named: dict[str, Shape] = {name: pairs[model, mode] for name, model, mode in modes}
-    for name, secret in {"Webhook": {"secret", "old_secrets"}, "LoopState": {"outbox"}}.items():
+    for name, secret in {
+        "Webhook": {"secret", "old_secrets"},
+        "LoopState": {"outbox"},
+        "ClientKey": {"hash", "old"},
+    }.items():
         named[name] = _without(found.pop(named[name]["$ref"].removeprefix(REF)), secret)
-    del found["ModelOldSecret"]
+    del found["ModelOldSecret"], found["ModelOld"]
     return {**found, **named}
 
 
@@ -80,6 +86,7 @@ def _documents() -> dict[str, Shape]:
     loop = record(loop=TEXT, doing=TEXT, images=COUNT, labelled=COUNT, addresses=FREE)
     stands = record(problems=many(ref("FileProblem")), progress=FREE, serving={}, timeline=many(ref("Event")))
     version = record(number=COUNT, images=COUNT, current={"type": "boolean"}, runs=many(COUNT), addresses=FREE)
+    used = record(last_used={"type": ["string", "null"]}, used=FREE)
     return {
         "ProblemDetails": record("RFC 9457", type=TEXT, title=TEXT, status=COUNT, detail=TEXT),
         "Predictions": {"anyOf": [ref("Prediction"), many(ref("Prediction")), {"description": "Azure ML's own"}]},
@@ -107,6 +114,10 @@ def _documents() -> dict[str, Shape]:
         "NewSource": record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT, secret=TEXT),
         "Sources": record(sources=many(record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT))),
         "Received": record(taken={"type": "boolean"}, files=many(TEXT), says=TEXT),
+        "NewClientKey": {"allOf": [ref("ClientKey"), record(key=TEXT)]},
+        "ClientKeys": record(
+            loop=TEXT, keys=many({"allOf": [ref("ClientKey"), used]}), others=many({"allOf": [record(id=TEXT), used]})
+        ),
         "Queued": record(delivery=TEXT, event=TEXT),
         "Deliveries": record(deliveries=many(ref("Delivery"))),
         "ReplayedDeliveries": record(deliveries=many(TEXT)),

@@ -6,7 +6,7 @@ Only what code cannot know of itself is written here: a line for people, what a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 JSON, SVG, HTML, OCTETS = "application/json", "image/svg+xml", "text/html", "application/octet-stream"
 Content = Mapping[str, str]
@@ -35,6 +35,9 @@ class Operation:
     sends: Content = field(default_factory=dict)
     needs_body: bool = False
     is_open: bool = False
+    """The host asks no key for it."""
+    by_client: bool = False
+    """It asks for a client key itself."""
 
 
 def _get(function: str, path: str, tag: str, summary: str, shape: str, *parameters: str) -> Operation:
@@ -166,4 +169,21 @@ _APP = (
     Operation("api_page", "GET", "docs", "app", "A page to read and try it", {200: {HTML: "text"}}, (413, 500),
               is_open=True),
 )  # fmt: skip
-OPERATIONS = (*_PREDICTIONS, *_LOOPS, *_ORDERS, *_WEBHOOKS, *_INBOUND, *_INFERENCE, *_APP)
+_KEYS = (
+    Operation("keys_add", "POST", f"{LOOP}/keys", "keys", "Makes a client key; the only answer with it",
+              {201: {JSON: "NewClientKey"}}, CHANGES, (), {JSON: "ClientKeyRequest"}),
+    _get("keys_list", f"{LOOP}/keys", "keys", "Its client keys, and what was asked with each", "ClientKeys"),
+    Operation("keys_rotate", "POST", f"{LOOP}/keys/{{id}}/rotate", "keys", "Makes it a new secret; the old one is good "
+              "too for a while", {200: {JSON: "NewClientKey"}}, CHANGES, (), {JSON: "KeyRotation"}),
+    Operation("keys_remove", "DELETE", f"{LOOP}/keys/{{id}}", "keys", "Forgets it", {204: {}}, CHANGES),
+)  # fmt: skip
+_TWINS = {"predict": "client_predict", "prediction": "client_prediction", "v2_infer": "client_v2_infer"}
+_CLIENTS = tuple(
+    replace(
+        one, function=_TWINS[one.function], path=f"client/{one.path}", tag="client", is_open=True, by_client=True,
+        errors=tuple(sorted({*one.errors, 401, 403, 429})),
+    )
+    for one in (*_PREDICTIONS, *_INFERENCE)
+    if one.function in _TWINS
+)  # fmt: skip
+OPERATIONS = (*_PREDICTIONS, *_CLIENTS, *_KEYS, *_LOOPS, *_ORDERS, *_WEBHOOKS, *_INBOUND, *_INFERENCE, *_APP)

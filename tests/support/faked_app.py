@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from services import wiring
+from services.access.console import KeyConsole
+from services.access.door import Door
+from services.access.keys import Keys
+from services.access.meter import Meter
+from services.access.ring import Ring
+from services.access.usage import Usage
 from services.approvals import Approvals
 from services.cloud.fakes import FakeCloud, FakeQueue, FakeScorer, fake_settings
 from services.commands import Commands
@@ -77,7 +83,11 @@ def wire() -> FakeCloud:
     status = Status(states, Timeline(fakes.system))
     commands, waker = Commands(fakes.system), Waker(fakes.wakes, fakes.clock, 1)
     hooks = (registry, Dispatcher(registry, fakes.deliveries))
+    usage = Usage(fakes.system)
+    meter = Meter(lambda: usage, fakes.clock, every=0.1)
     services: dict[str, Any] = {
+        "door": Door(Ring(read), meter, fakes.clock, easy_auth=True),
+        "key_console": KeyConsole(Keys(fakes.system, fakes.clock), usage, states.read, fakes.clock),
         "settings": fake_settings(),
         "data_store": fakes.data,
         "system_store": fakes.system,

@@ -32,7 +32,7 @@ EXPECTED = {
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "runs", "run", "run_plot", "dashboard", "predict", "train", "pause",
          "resume", "datasets", "dataset", "dataset_changes", "dataset_labels", "dataset_export", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one",
-         "webhooks_remove", "webhooks_test", "webhooks_deliveries", "inbound_register", "inbound_list", "inbound_remove", "inbound_events", "prediction", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
+         "webhooks_remove", "webhooks_test", "webhooks_deliveries", "inbound_register", "inbound_list", "inbound_remove", "inbound_events", "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", "client_v2_infer", "prediction", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
          "v2_version_ready", "v2_infer", "v2_version_infer", "openapi", "api_page"],
         "httpTrigger",
     ),
@@ -81,7 +81,10 @@ def test_only_health_and_the_page_are_open_to_everybody(app: dict[str, Any]) -> 
         "approval",
         "approval_answer",
         "inbound_events",
-    }  # a signed link or message is its own key
+        "client_predict",
+        "client_prediction",
+        "client_v2_infer",
+    }  # a signed link or message is its own key, and services/access asks for clients'
     assert {n for n, level in levels.items() if "ANONYMOUS" in level} == is_open
     assert all("FUNCTION" in level for n, level in levels.items() if n not in is_open)
 
@@ -171,6 +174,13 @@ class TestErrors:
         "webhooks_remove": "webhook_console",
         "webhooks_test": "webhook_console",
         "webhooks_deliveries": "webhook_console",
+        "keys_add": "key_console",
+        "keys_list": "key_console",
+        "keys_rotate": "key_console",
+        "keys_remove": "key_console",
+        "client_predict": "door",
+        "client_prediction": "door",
+        "client_v2_infer": "door",
     }
 
     @pytest.mark.parametrize("name", ROUTES)
