@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
 import re
 import shlex
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from emulator.azure_ml.store import Body
 
 PROCESS_FILE = "command.process"
+ROWS_FILE = "annotations.jsonl"
+TABLE = f"""\
+type: mltable
+paths: [{{file: ./{ROWS_FILE}}}]
+transformations:
+  - read_json_lines: {{encoding: utf8, invalid_lines: error, include_path_column: false}}
+"""
 _PLACEHOLDER = re.compile(r"\$\{\{(inputs|outputs)\.(\w+)\}\}")
 
 
@@ -54,12 +63,34 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
         )
         _remember(folder / PROCESS_FILE, process.pid)
         runner.follow(name, process)
-    model = code / "outputs" / "mlflow-model"
-    if (model / "MLmodel").exists():
-        runner.note_model(name, model)
     if process.returncode != 0:
         last = (folder / "user.log").read_text(errors="replace").splitlines()[-5:]
         raise JobFailed("UserError", f"The command ended with {process.returncode}: {' | '.join(last)[:500]}")
+    runner.note_metrics(name, read_metrics(code / "outputs" / "metrics.json"))
+    model = code / "outputs" / "mlflow-model"
+    if (model / "MLmodel").exists():
+        runner.note_model(name, model)
+
+
+def read_metrics(file: Path) -> dict[str, float]:
+    """What a script reports of its model: an object of numbers, the local cloud's stand-in for `mlflow.log_metric`.
+
+    Raises:
+        AzureError: the file is there and holds something else.
+    """
+    if not file.exists():
+        return {}
+    try:
+        found = json.loads(file.read_bytes())
+        return {str(name): _number(value) for name, value in found.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise user_error('outputs/metrics.json: expected an object of numbers, such as {"accuracy": 0.9}') from None
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("no number")
+    return float(value)
 
 
 def _remember(file: Path, pid: int) -> None:
@@ -90,4 +121,18 @@ def _value(runner: Runner, folder: Path, properties: dict[str, Any], match: re.M
         raise user_error(f"The command names the input {key}, which the job does not have")
     if given.get("jobInputType") == "literal":
         return str(given["value"])
-    return str(runner.download_input(str(given["uri"]), folder / "inputs" / key))
+    target = folder / "inputs" / key
+    if given.get("jobInputType") == "mltable":
+        return str(_table(runner.table_rows(str(given["uri"])), target))
+    return str(runner.download_input(str(given["uri"]), target))
+
+
+def _table(rows: list[dict[str, Any]], target: Path) -> Path:
+    """An MLTable folder like the asset's, all of whose images are local files."""
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "MLTable").write_text(TABLE)
+    with (target / ROWS_FILE).open("w") as out:
+        for row in rows:
+            details = {"width": row["width"], "height": row["height"]}
+            out.write(json.dumps({"image_url": row["image"], "image_details": details, "label": row["label"]}) + "\n")
+    return target

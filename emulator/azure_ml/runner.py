@@ -234,6 +234,15 @@ class Runner:
         """Remember the model that a command wrote; it is its own best child."""
         self._runs.note(name, model=str(folder), tags={"automl_best_child_run_id": name})
 
+    def note_metrics(self, name: str, metrics: dict[str, float]) -> None:
+        """Remember what a command reported of its model."""
+        self._runs.add_metrics(name, 0, metrics)
+        self._runs.note(name, final=metrics)
+
+    def table_rows(self, uri: str) -> list[dict[str, Any]]:
+        """Rows of a table, each with its image as a local file."""
+        return self._tables.rows(uri)
+
     def download_code(self, code: str, target: Path) -> None:
         """Download registered code by its resource id."""
         self._tables.download_code(code, target)

@@ -1,0 +1,87 @@
+"""What the local cloud gives a user's own training script, and takes from it; the script is a real process."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.azure_ml.command import read_metrics
+from emulator.azure_ml.errors import AzureError
+from tests.support.azure_ml_app import CLUSTER, App
+from tests.support.azure_ml_jobs import wait_for
+from tests.support.azure_ml_process import SCOPE
+
+SCRIPT = """
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+rows = [json.loads(line) for line in (folder / "annotations.jsonl").read_text().splitlines()]
+print((folder / "MLTable").read_text())
+images = {pathlib.Path(row["image_url"]).read_bytes() for row in rows}
+out = pathlib.Path("outputs/mlflow-model")
+out.mkdir(parents=True)
+(out / "MLmodel").write_text("flavors: {}")
+pathlib.Path("outputs/metrics.json").write_text(json.dumps({"images": len(images), "accuracy": 0.75}))
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    found = App(tmp_path, training_command=[sys.executable, "-c", ""], jobs_at_once=1)
+    found.store_data()
+    assert found.arm("PUT", "computes/gpu-cluster", CLUSTER).status_code == 201
+    found.emulator.runner.start()
+    yield found
+    found.emulator.runner.stop()
+    found.close()
+
+
+def ended(app: App, name: str, script: str) -> dict[str, Any]:
+    properties = {
+        "jobType": "Command",
+        "command": f"python -c {shlex.quote(script)} ${{{{inputs.train}}}}",
+        "computeId": f"{SCOPE}/computes/gpu-cluster",
+        "environmentId": f"{SCOPE}/environments/e/versions/1",
+        "experimentName": "cats",
+        "inputs": {"train": {"uri": f"{SCOPE}/data/cats/versions/1", "jobInputType": "mltable"}},
+    }
+    answer = app.arm("PUT", f"jobs/{name}", properties)
+    assert answer.status_code == 201, answer.text
+    wait_for(lambda: app.emulator.runs.status(name), lambda found: found in {"Completed", "Failed"}, 20)
+    return app.emulator.runs.get(name) or {}
+
+
+def test_a_table_is_given_as_a_folder_whose_images_are_local_and_metrics_are_taken(app: App) -> None:
+    found = ended(app, "own", SCRIPT)
+    assert found["properties"]["status"] == "Completed", (app.config.folder / "jobs/own/user.log").read_text()
+    assert found["internal"]["final"] == {"images": 12.0, "accuracy": 0.75}
+    assert found["internal"]["tags"]["automl_best_child_run_id"] == "own"
+    assert (Path(found["internal"]["model"]) / "MLmodel").exists()
+    assert "read_json_lines" in (app.config.folder / "jobs/own/user.log").read_text()
+
+
+def test_a_script_that_fails_has_no_model_even_where_it_wrote_one(app: App) -> None:
+    found = ended(app, "broken", f"{SCRIPT}\nraise SystemExit('no memory')")
+    assert (found["properties"]["status"], found["internal"]["error"]["code"]) == ("Failed", "UserError")
+    assert "no memory" in found["internal"]["error"]["message"]
+    assert "model" not in found["internal"]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"accuracy": "high"}', '{"accuracy": true}', '{"accuracy": NaN}', "7"])
+def test_metrics_that_are_no_numbers_are_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "metrics.json"
+    assert read_metrics(file) == {}
+    file.write_text(text)
+    with pytest.raises(AzureError) as refused:
+        read_metrics(file)
+    assert "object of numbers" in refused.value.message
+
+
+def test_metrics_are_read_as_numbers(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({"accuracy": 1, "loss": 0.5}))
+    assert read_metrics(tmp_path / "metrics.json") == {"accuracy": 1.0, "loss": 0.5}
