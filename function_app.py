@@ -11,6 +11,7 @@ from triggers import (
     datasets,
     deliver,
     inbound,
+    label_studio,
     ml_events,
     open_inference,
     openapi,
@@ -42,6 +43,7 @@ for part in (
     approvals,
     webhooks,
     inbound,
+    label_studio,
     openapi,
 ):
     app.register_functions(part.blueprint)

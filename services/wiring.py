@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from services.export.exports import Exports
     from services.inbound.receive import Inbound
     from services.inbound.sources import Sources
+    from services.inbound.suggest import Suggestions
     from services.inference.activity import Activity
     from services.inference.capture import Capturer
     from services.inference.champion import Champions
@@ -323,6 +324,18 @@ def inbound() -> Inbound:
     from services.inbound.receive import Inbound
 
     return Inbound((data_store(), system_store()), inbound_sources(), settings(), clock)
+
+
+@cache
+def suggestions() -> Suggestions:
+    """Suggests labels to Label Studio; nothing is captured of what the loop has already."""
+    from services.inbound.suggest import Suggestions
+    from services.inference.notes import NoteWriter
+    from services.inference.predict import Predictor
+    from services.inference.record import Recorder
+
+    predictor = Predictor(champions(), scorer(), settings(), Recorder(NoteWriter(settings())))
+    return Suggestions(data_store(), inbound_sources(), predictor, image_fetcher(), settings())
 
 
 @cache

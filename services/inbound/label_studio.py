@@ -88,10 +88,10 @@ def _written(annotations: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> 
         if image is None:
             raise BadRequest("task.data: the path or address of an image is expected")
         content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
-        yield Change(_id(annotation), changed_at(annotation), label_file(_below_images(image), FOLDER), content)
+        yield Change(_id(annotation), changed_at(annotation), label_file(below_images(image), FOLDER), content)
 
 
-def _below_images(path: str) -> str:
+def below_images(path: str) -> str:
     """The part that tells images apart: what follows `<loop>/images/` or else `images/`, or else the last part.
 
     Other folders are those of Label Studio or of its storage, and none of the loop's.

@@ -113,6 +113,11 @@ def _documents() -> dict[str, Shape]:
         "NewWebhook": {"allOf": [ref("Webhook"), record(secret=TEXT)]},
         "NewSource": record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT, secret=TEXT),
         "Sources": record(sources=many(record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT))),
+        "Backend": record(status={"const": "UP"}, model_class=TEXT, loop=TEXT),
+        "Suggested": record(model_version=TEXT),
+        "Suggestions": record(results=many(record(result=many(FREE), score=NUMBER)), model_version=TEXT),
+        "Project": FREE,
+        "Tasks": record(tasks=many(FREE), label_config=TEXT),
         "Received": record(taken={"type": "boolean"}, files=many(TEXT), says=TEXT),
         "NewClientKey": {"allOf": [ref("ClientKey"), record(key=TEXT)]},
         "ClientKeys": record(

@@ -158,6 +158,15 @@ _INBOUND = (
     Operation("inbound_events", "POST", "inbound/{id}/events", "inbound", "Takes images and labels, proven by its "
               "source", {200: {JSON: "Received"}}, (*CHANGES, 403), (), {JSON: "InboundMessage"}, needs_body=True,
               is_open=True),
+    Operation("label_studio_health", "GET", "label-studio/{id}/health", "inbound", "Label Studio asks whether we are "
+              "there", {200: {JSON: "Backend"}}, (*ANY, 403), is_open=True),
+    Operation("label_studio_setup", "POST", "label-studio/{id}/setup", "inbound", "Label Studio tells its project",
+              {200: {JSON: "Suggested"}}, (*ANY, 403), (), {JSON: "Project"}, is_open=True),
+    Operation("label_studio_predict", "POST", "label-studio/{id}/predict", "inbound", "Label Studio asks for "
+              "suggestions", {200: {JSON: "Suggestions"}}, (*PREDICTS, 403), (), {JSON: "Tasks"}, needs_body=True,
+              is_open=True),
+    Operation("label_studio_webhook", "POST", "label-studio/{id}/webhook", "inbound", "Acknowledges what Label Studio "
+              "tells a backend", {201: {JSON: "Backend"}}, (*ANY, 403), (), {JSON: "Project"}, is_open=True),
 )  # fmt: skip
 _APP = (
     Operation("health", "GET", "health", "app", "Whether the app answers; with `deep` its storage too",

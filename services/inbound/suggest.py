@@ -1,0 +1,188 @@
+"""Label Studio's ML backend protocol: what the live model of a loop finds, as suggestions for people who label.
+
+Contract: HumanSignal/label-studio-ml-backend, `label_studio_ml/api.py`, and "Units of image annotations"
+(per cent of the image as displayed). Nothing is trained here on demand: the loop trains by its thresholds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from services.cloud.ports import BlobStore
+from services.errors import BadRequest, Forged, NotFound, TooLarge
+from services.inbound.label_studio import below_images
+from services.inbound.paths import image_file
+from services.inbound.sources import Source, Sources
+from services.inference.answer import Answer, Box
+from services.inference.predict import Predictor
+from services.inference.render import DRAWN_SCORE
+from services.inference.wishes import Wishes
+from services.labels.label_studio import image_of
+from services.settings import Settings
+
+_TAGS = {"RectangleLabels": "rectanglelabels", "Choices": "choices"}
+MOST_SHOWN = 100
+"""Suggestions for one image; only those certain enough to be drawn are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The part of a labelling configuration that takes suggestions."""
+
+    kind: str
+    from_name: str
+    to_name: str
+
+
+class Suggestions:
+    """Answers Label Studio for every source of its kind."""
+
+    def __init__(
+        self, data: BlobStore, sources: Sources, predictor: Predictor, fetch: Callable[[str], bytes], settings: Settings
+    ) -> None:
+        """`fetch` gets images from addresses, and from nowhere that it should not reach."""
+        self._data, self._sources, self._predictor = data, sources, predictor
+        self._fetch, self._settings = fetch, settings
+
+    def up(self, source_id: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Say that we are there, which is what `health`, and for us `webhook`, ask.
+
+        Raises:
+            Forged, NotFound: the password is not that of a source.
+        """
+        return {"status": "UP", "model_class": "Visionloop", "loop": self._source(source_id, headers).loop}
+
+    def setup(self, source_id: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Take a project; nothing of it is kept, since each request says all it needs.
+
+        Raises:
+            Forged, NotFound: the password is not that of a source.
+        """
+        return {"model_version": self._source(source_id, headers).loop}
+
+    def predict(self, source_id: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        """Suggestions, one entry a task in their order; an empty one where a task's image cannot be had.
+
+        Raises:
+            Forged, NotFound: the password is not that of a source.
+            BadRequest, TooLarge: the body is not what it should be.
+            VisionloopError: the model does not answer.
+        """
+        limit = self._settings.max_request_bytes
+        if len(body) > limit:
+            raise TooLarge(f"The body is over VISIONLOOP_MAX_REQUEST_BYTES = {limit}", limit=limit)
+        source = self._source(source_id, headers)
+        tasks, control = _asked(body, self._settings)
+        results = [self._suggest(source.loop, task, control) for task in tasks]
+        return {
+            "results": results,
+            "model_version": next((r["model_version"] for r in results if r["model_version"]), ""),
+        }
+
+    def _source(self, source_id: str, headers: Mapping[str, str]) -> Source:
+        source = self._sources.get(source_id)
+        if source.kind != "label_studio" or not _has_password(headers, source.secret):
+            raise Forged("Basic authentication with the secret of a label_studio source as password is expected")
+        return source
+
+    def _suggest(self, loop: str, task: Mapping[str, Any], control: Control) -> dict[str, Any]:
+        """Nothing for one image that cannot be had or read: the others of a request are to have theirs."""
+        wishes = Wishes(DRAWN_SCORE, MOST_SHOWN, None, self._settings.predict_deadline_seconds)
+        began = time.monotonic()
+        try:
+            image = self._image(loop, task.get("data"))
+            [found] = self._predictor.infer(loop, [image], wishes, began).answers()
+        except BadRequest:
+            return {"result": [], "score": 0.0, "model_version": ""}
+        score = min((each.score for each in found.predictions), default=0.0)
+        version = f"{found.model.name}:{found.model.version}"
+        return {"result": [*results(found, control)], "score": score, "model_version": version}
+
+    def _image(self, loop: str, data: Any) -> bytes:
+        """The loop's own image where it has it, else what is at the task's address."""
+        path = image_of(data)
+        if path is None:
+            raise BadRequest("task.data: the path or address of an image is expected")
+        with suppress(NotFound):
+            name = f"{loop}/{image_file(below_images(path))}"
+            return self._data.read(name, length=self._settings.max_image_bytes + 1).data
+        texts = (value for value in data.values() if isinstance(value, str))
+        return self._fetch(next((text for text in texts if text.startswith(("http://", "https://"))), ""))
+
+
+def results(found: Answer, control: Control) -> Iterator[dict[str, Any]]:
+    """Predictions as Label Studio shows them; pure."""
+    frame = {
+        "from_name": control.from_name,
+        "to_name": control.to_name,
+        "type": control.kind,
+        "original_width": found.image.width,
+        "original_height": found.image.height,
+        "image_rotation": 0,
+    }
+    if control.kind == "choices":
+        best = found.predictions[:1] if found.predictions and found.predictions[0].normalized_box is None else []
+        yield from ({**frame, "value": {"choices": [p.label]}, "score": p.score} for p in best)
+        return
+    for number, each in enumerate(found.predictions):
+        if each.normalized_box is not None:
+            yield {**frame, "id": f"vl{number}", "value": _value(each.label, each.normalized_box), "score": each.score}
+
+
+def _value(label: str, box: Box) -> dict[str, Any]:
+    left, top, right, bottom = (100 * min(1.0, max(0.0, n)) for n in (box.x1, box.y1, box.x2, box.y2))
+    sides = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+    return {**sides, "rotation": 0, "rectanglelabels": [label]}
+
+
+def _has_password(headers: Mapping[str, str], secret: str) -> bool:
+    kind, _, said = headers.get("authorization", "").partition(" ")
+    try:
+        password = base64.b64decode(said, validate=True).partition(b":")[2] if kind.lower() == "basic" else b""
+    except (binascii.Error, ValueError):
+        return False
+    return hmac.compare_digest(password, secret.encode())
+
+
+def _asked(body: bytes, settings: Settings) -> tuple[list[dict[str, Any]], Control]:
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body must be JSON, as Label Studio sends it") from None
+    tasks = asked.get("tasks") if isinstance(asked, dict) else None
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise BadRequest("tasks: a list of objects is expected")
+    limit = settings.max_request_images
+    if len(tasks) > limit:
+        raise TooLarge(f"{len(tasks)} tasks are over VISIONLOOP_MAX_REQUEST_IMAGES = {limit}", limit=limit)
+    return tasks, control_of(asked.get("label_config"))
+
+
+def control_of(configuration: Any) -> Control:
+    """The first RectangleLabels of a labelling configuration, or else its first Choices; pure.
+
+    Raises:
+        BadRequest: it is no XML, or has neither.
+    """
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root = fromstring(configuration if isinstance(configuration, str) else "")
+    except (ParseError, DefusedXmlException, ValueError, RecursionError):
+        raise BadRequest("label_config: it cannot be read as a labelling configuration") from None
+    for tag, kind in _TAGS.items():
+        for found in root.iter(tag):
+            if found.get("name") and found.get("toName"):
+                return Control(kind, found.get("name", ""), found.get("toName", ""))
+    raise BadRequest("label_config: it has no RectangleLabels and no Choices to show suggestions in")
