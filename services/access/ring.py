@@ -15,7 +15,7 @@ from services.inference.champion import Read
 FRESH_SECONDS = 15.0
 """So long a removed key may still be taken."""
 UNKNOWN_SECONDS = 1.0
-"""A key that is not known is looked for anew, this often for a loop: it may have just been made."""
+"""What is not known is looked for anew, this often for a loop: the key may have just been made, or rotated."""
 STALE_SECONDS = 300.0
 MOST_LOOPS = 1000
 NEVER = float("-inf")
@@ -42,15 +42,15 @@ class Ring:
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
-    def find(self, loop: str, key_id: str) -> Key | None:
-        """A key of a loop; None where there is none.
+    def find(self, loop: str, key_id: str, *, anew: bool = False) -> Key | None:
+        """A key of a loop; None where there is none. With `anew` what is known is not enough.
 
         Raises:
             Upstream: storage does not answer, and what is known is too old.
         """
         known = self._of(loop)
         self._renew(loop, known, FRESH_SECONDS)
-        if key_id not in known.keys:
+        if anew or key_id not in known.keys:
             self._renew(loop, known, UNKNOWN_SECONDS)
         return known.keys.get(key_id)
 
