@@ -1,0 +1,118 @@
+"""Labels that other systems send become labels of the loop: over HTTP, real storage and its events."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from standardwebhooks import Webhook
+
+from tests.support.cloud_process import CloudProcess, running_cloud
+from tests.support.predictions import picture
+from tests.support.user import User
+
+SECONDS = 1.0
+"""What Label Studio waits for an answer."""
+RECTANGLE = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0, "rectanglelabels": ["ace"]}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
+    with running_cloud(tmp_path_factory.mktemp("local") / "cloud") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def user(cloud: CloudProcess) -> Iterator[User]:
+    found = User(cloud, "cards")
+    found.upload("loop.yaml", b"task: object_detection\npaused: true\n")
+    for name in ("1.png", "2.png"):
+        found.upload(f"images/{name}", picture(200, 100 + int(name[0])))
+    eventually(lambda: found.status()["images"] == 2)
+    yield found
+    found.close()
+
+
+def eventually(look: Callable[[], Any]) -> Any:
+    ends, said = time.monotonic() + 40, "nothing"
+    while time.monotonic() < ends:
+        try:
+            if found := look():
+                return found
+        except httpx.HTTPStatusError as error:
+            said = error.response.text
+        time.sleep(0.2)
+    raise AssertionError(f"it did not come to be: {said}")
+
+
+@pytest.fixture
+def outside(cloud: CloudProcess) -> Iterator[httpx.Client]:
+    """Somebody without a function key."""
+    with httpx.Client(base_url=cloud.urls["host"], timeout=10) as found:
+        yield found
+
+
+def source(user: User, kind: str) -> dict[str, Any]:
+    made = user.post("/inbound", json={"kind": kind, "loop": user.loop})
+    assert made.status_code == 201
+    found: dict[str, Any] = made.json()
+    return found
+
+
+def test_a_label_studio_annotation_counts_and_its_deletion_uncounts_it(user: User, outside: httpx.Client) -> None:
+    made = source(user, "label_studio")
+    result = {"id": "a", "type": "rectanglelabels", "value": RECTANGLE, "original_width": 200, "original_height": 101}
+    annotation = {"id": 17, "task": 5, "result": [result], "updated_at": "2026-01-01T10:00:00Z"}
+    task = {"id": 5, "data": {"image": "azure-blob://visionloop-data/cards/images/1.png"}}
+    created = {"action": "ANNOTATION_CREATED", "annotation": annotation, "task": task}
+    headers = {"x-visionloop-secret": made["secret"]}
+    outside.post(made["path"], json={"action": "PROJECT_UPDATED"}, headers=headers)  # the first one imports
+    answer = outside.post(made["path"], json=created, headers=headers)
+    assert (answer.status_code, answer.json()["files"]) == (200, ["labels/label-studio/1.json"])
+    assert answer.elapsed.total_seconds() < SECONDS
+    eventually(lambda: user.status()["labelled"] == 1)
+    deleted = {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 17}]}
+    assert outside.post(made["path"], json=deleted, headers=headers).status_code == 200
+    eventually(lambda: user.status()["labelled"] == 0)
+    forged = outside.post(made["path"], json=created, headers={"x-visionloop-secret": "whsec_x"})
+    assert (forged.status_code, forged.json()["type"]) == (403, "urn:visionloop:problem:forged")
+
+
+def test_a_signed_message_brings_an_image_with_its_label_once(
+    user: User, outside: httpx.Client, cloud: CloudProcess
+) -> None:
+    made = source(user, "generic")
+    label = {"visionloop": 1, "labels": [{"label": "ace", "box": [10, 20, 60, 80]}]}
+    item = {"name": "shelf/3.png", "image": base64.b64encode(picture(120, 90)).decode(), "label": label}
+    body = json.dumps({"items": [item]})
+    now = datetime.now(UTC)
+    headers = {
+        "webhook-id": "m1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(made["secret"]).sign("m1", now, body),
+    }
+    taken = [outside.post(made["path"], content=body, headers=headers).json()["taken"] for _ in range(2)]
+    assert taken == [True, False]
+    eventually(lambda: (user.status()["images"], user.status()["labelled"]) == (3, 1))
+    changed = outside.post(made["path"], content=body.replace("ace", "two"), headers=headers)
+    assert changed.status_code == 403
+    key = made["secret"].removeprefix("whsec_")
+    assert not [f for f in (cloud.folder / "logs").iterdir() if key in f.read_text(errors="replace")]
+
+
+def test_label_studio_is_told_that_no_model_is_live_yet(user: User, outside: httpx.Client) -> None:
+    made = source(user, "label_studio")
+    backend, auth = f"/api/label-studio/{made['id']}", ("anybody", made["secret"])
+    assert outside.get(f"{backend}/health").status_code == 403
+    assert outside.get(f"{backend}/health", auth=auth).json()["status"] == "UP"
+    assert outside.post(f"{backend}/setup", json={"project": "1.1"}, auth=auth).json() == {"model_version": "cards"}
+    config = '<View><RectangleLabels name="label" toName="image"/></View>'
+    asked = {"tasks": [{"id": 5, "data": {"image": "cards/images/1.png"}}], "label_config": config}
+    answer = outside.post(f"{backend}/predict", json=asked, auth=auth)
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:visionloop:problem:no-champion")
