@@ -59,6 +59,9 @@ def of_loop(function: str, loop: str, part: str, **more: Any) -> Request:
 
 
 JPEG = {"content-type": "image/jpeg"}
+CARDS = "/loops/cards"
+CLAIMS = [{"typ": "oid", "val": "0000-7"}, {"typ": "roles", "val": "visionloop.predict"}]
+ENTRA = {"x-ms-client-principal": base64.b64encode(json.dumps({"auth_typ": "aad", "claims": CLAIMS}).encode()).decode()}
 REQUESTS = [
     Request("health", "/health"),
     Request("openapi", "/openapi.json"),
@@ -92,6 +95,11 @@ REQUESTS = [
     Request("webhooks_test", "/webhooks/ep_0/test", "POST", params={"id": "ep_0"}),
     Request("webhooks_deliveries", "/webhooks/ep_0/deliveries", params={"id": "ep_0"}),
     Request("webhooks_remove", "/webhooks/ep_0", "DELETE", params={"id": "ep_0"}),
+    of_loop("keys_list", "cards", "keys"),
+    of_loop("keys_add", "nobody", "keys", method="POST"),
+    Request("client_predict", f"/client{CARDS}/predict", "POST", IMAGE, JPEG, params={"loop": "cards"}),
+    Request("client_predict", f"/client{CARDS}/predict", "POST", IMAGE, {**JPEG, **ENTRA}, params={"loop": "cards"}),
+    Request("client_v2_infer", "/client/v2/models/cards/infer", "POST", b"{}", ENTRA, params={"loop": "cards"}),
 ]
 SUBJECT = "/blobServices/default/containers/visionloop-data/blobs/cards/images/1.jpg"
 JOB = "vl-cards-0123456789ab"
