@@ -6,6 +6,7 @@ header that is set where the webhook is registered there. Deletions come as ids 
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from services.inbound.paths import label_file
 from services.labels.label_file import LabelFile
 from services.labels.label_studio import changed_at, image_of, read_annotation
 from services.labels.record import ImageRecord
+from services.labels.references import query_value
 from services.names import is_loop_name
 
 HEADER = "x-visionloop-secret"
@@ -84,11 +86,33 @@ def _written(annotations: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> 
     by_id = {str(task.get("id")): task for task in tasks}
     for annotation in annotations:
         task = tasks[0] if len(tasks) == 1 else by_id.get(str(annotation.get("task")), {})
-        image = image_of(task.get("data"))
-        if image is None:
-            raise BadRequest("task.data: the path or address of an image is expected")
+        image = image_of_task(task)
         content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
         yield Change(_id(annotation), changed_at(annotation), label_file(below_images(image), FOLDER), content)
+
+
+def image_of_task(task: Mapping[str, Any]) -> str:
+    """The path of its image; of one in a storage that Label Studio stands before, the path there.
+
+    Raises:
+        BadRequest: it names none.
+    """
+    data = task.get("data")
+    found = image_of({name: _stored(value) for name, value in data.items()}) if isinstance(data, dict) else None
+    if found is None:
+        raise BadRequest("task.data: the path or address of an image is expected")
+    return found
+
+
+def _stored(value: Any) -> Any:
+    """Of `/tasks/5/resolve/?fileuri=<base64>` the address that is encoded there; everything else as it is."""
+    encoded = query_value(value, "fileuri") if isinstance(value, str) and "fileuri=" in value else None
+    if not encoded:
+        return value
+    try:
+        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+    except ValueError:
+        return value
 
 
 def below_images(path: str) -> str:

@@ -18,14 +18,13 @@ from typing import Any
 
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, Forged, NotFound, TooLarge
-from services.inbound.label_studio import below_images
+from services.inbound.label_studio import below_images, image_of_task
 from services.inbound.paths import image_file
 from services.inbound.sources import Source, Sources
 from services.inference.answer import Answer, Box
 from services.inference.predict import Predictor
 from services.inference.render import DRAWN_SCORE
 from services.inference.wishes import Wishes
-from services.labels.label_studio import image_of
 from services.settings import Settings
 
 _TAGS = {"RectangleLabels": "rectanglelabels", "Choices": "choices"}
@@ -98,7 +97,7 @@ class Suggestions:
         wishes = Wishes(DRAWN_SCORE, MOST_SHOWN, None, self._settings.predict_deadline_seconds)
         began = time.monotonic()
         try:
-            image = self._image(loop, task.get("data"))
+            image = self._image(loop, task)
             [found] = self._predictor.infer(loop, [image], wishes, began).answers()
         except BadRequest:
             return {"result": [], "score": 0.0, "model_version": ""}
@@ -106,15 +105,12 @@ class Suggestions:
         version = f"{found.model.name}:{found.model.version}"
         return {"result": [*results(found, control)], "score": score, "model_version": version}
 
-    def _image(self, loop: str, data: Any) -> bytes:
+    def _image(self, loop: str, task: Mapping[str, Any]) -> bytes:
         """The loop's own image where it has it, else what is at the task's address."""
-        path = image_of(data)
-        if path is None:
-            raise BadRequest("task.data: the path or address of an image is expected")
+        name = f"{loop}/{image_file(below_images(image_of_task(task)))}"
         with suppress(NotFound):
-            name = f"{loop}/{image_file(below_images(path))}"
             return self._data.read(name, length=self._settings.max_image_bytes + 1).data
-        texts = (value for value in data.values() if isinstance(value, str))
+        texts = (value for value in task["data"].values() if isinstance(value, str))
         return self._fetch(next((text for text in texts if text.startswith(("http://", "https://"))), ""))
 
 

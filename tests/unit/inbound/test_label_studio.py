@@ -157,6 +157,8 @@ def test_what_cannot_be_read_in_full_is_kept_as_it_is_so_that_its_problem_is_sho
         ("https://x.example/visionloop-data/cards/images/a/1.jpg?sig=x", "a/1"),
         ("/data/upload/3/0a1b2c3d-1.jpg", "1"),
         ("s3://bucket/train/1.jpg", "1"),
+        ("/tasks/5/resolve/?fileuri=YXp1cmUtYmxvYjovL2RhdGEvY2FyZHMvaW1hZ2VzL2EvMS5qcGc=", "a/1"),
+        ("https://ls.example/tasks/5/presign/?fileuri=YXp1cmUtYmxvYjovL2RhdGEvY2FyZHMvaW1hZ2VzL2EvMS5qcGc", "a/1"),
         ("images/a/1.jpg", "a/1"),
         ("1.jpg", "1"),
     ],
@@ -167,7 +169,15 @@ def test_the_file_is_named_by_what_tells_images_apart(image: str, file: str) -> 
 
 
 @pytest.mark.parametrize(
-    "image", ["cards/images/../1.jpg", "cards/images/../../x.jpg", "cards/images/a\\..\\..\\x.jpg", "", 7]
+    "image",
+    [
+        "cards/images/../1.jpg",
+        "cards/images/../../x.jpg",
+        "cards/images/a\\..\\..\\x.jpg",
+        "/tasks/5/resolve/?fileuri=%FF",
+        "",
+        7,
+    ],
 )
 def test_no_image_leads_out_of_the_loop(house: House, image: Any) -> None:
     with pytest.raises(BadRequest):
