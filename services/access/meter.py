@@ -45,7 +45,7 @@ class Meter:
         """`usage` is made when there is something to write; a loop's counts are written once in `every` seconds."""
         self._usage, self._clock, self._ticks, self._every = usage, clock, ticks, every
         self._process = uuid.uuid4().hex[:12]
-        self._lock = threading.Lock()
+        self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._days: dict[tuple[str, date], _Day] = {}
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._timer: threading.Timer | None = None
@@ -84,6 +84,10 @@ class Meter:
 
     def flush(self) -> None:
         """Write what has changed; what could not be written is written later."""
+        with self._flushing:  # a write that takes long must not end after a later one
+            self._flush()
+
+    def _flush(self) -> None:
         today = self._clock().date()
         with self._lock:
             self._timer = None

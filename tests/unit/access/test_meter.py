@@ -149,6 +149,30 @@ def test_only_so_many_are_told_apart(store: FakeBlobStore, clock: FakeClock, mon
     assert used(store, clock) == {"a": [1], "b": [1], OTHERS: [2]}
 
 
+def test_flushes_go_one_after_the_other(store: FakeBlobStore, clock: FakeClock) -> None:
+    """A slow write of yesterday's counts, while those of today are written too."""
+    process, slow, go_on = Process(store, clock), threading.Event(), threading.Event()
+
+    def hang(_: str) -> None:
+        slow.set()
+        assert go_on.wait(5)
+
+    before, store.on_call = store.on_call, hang
+    process.take(2)
+    clock.advance(24 * 3600)
+    threads = [threading.Thread(target=process.meter.flush) for _ in range(2)]
+    threads[0].start()
+    assert slow.wait(5)
+    store.on_call = before
+    process.take()
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join(5)
+    assert used(store, clock) == {"a": [1, 2]}
+    assert list(process.meter._days) == [("cards", clock().date())]
+
+
 def test_requests_do_not_wait_for_storage(store: FakeBlobStore, clock: FakeClock) -> None:
     """The write hangs, requests go on, and all of them are counted in the end."""
     hanging, go_on = threading.Event(), threading.Event()
