@@ -143,7 +143,8 @@ def test_every_answer_is_documented(site: tuple[Host, Known], operation: Operati
     made = host.ask("POST", "/api/webhooks", json={"url": "https://receiver.example/"}).json()
     sent = host.ask("POST", f"/api/webhooks/{made['id']}/test").json()
     later = host.ask("POST", "/api/loops/cards/predict", headers={"prefer": "respond-async"}, content=IMAGE).json()
-    here = {**known, "id": [made["id"], later["id"]], "delivery": [sent["delivery"]]}
+    source = host.ask("POST", "/api/inbound", json={"kind": "label_studio", "loop": "cards"}).json()
+    here = {**known, "id": [made["id"], later["id"], source["id"]], "delivery": [sent["delivery"]]}
 
     @settings(
         max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck]

@@ -22,6 +22,8 @@ from services.commands import Commands
 from services.controls import Controls
 from services.datasets.documents import Datasets
 from services.export.exports import Exports
+from services.inbound.receive import Inbound
+from services.inbound.sources import Sources
 from services.inference.champion import Champions
 from services.inference.gate import Gate
 from services.inference.later import Later
@@ -85,7 +87,10 @@ def wire() -> FakeCloud:
     hooks = (registry, Dispatcher(registry, fakes.deliveries))
     usage = Usage(fakes.system)
     meter = Meter(lambda: usage, fakes.clock, every=0.1)
+    sources = Sources(fakes.system, states, fakes.clock)
     services: dict[str, Any] = {
+        "inbound_sources": sources,
+        "inbound": Inbound((fakes.data, fakes.system), sources, fake_settings(), fakes.clock),
         "door": Door(Ring(read), meter, fakes.clock, easy_auth=True),
         "key_console": KeyConsole(Keys(fakes.system, fakes.clock), usage, states.read, fakes.clock),
         "settings": fake_settings(),
