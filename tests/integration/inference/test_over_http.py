@@ -20,9 +20,9 @@ APP = """
 from services import wiring
 from tests.support import faked_app
 
-real = wiring.settings
+settings, later = wiring.settings, wiring.later
 app = faked_app.load()
-wiring.settings = real
+wiring.settings, wiring.later = settings, later
 """
 ONE, TWO = picture(200, 100), picture(60, 40, "PNG")
 
