@@ -101,6 +101,21 @@ class EarlyTermination(_Part):
     """Reported metrics before the policy looks for the first time."""
 
 
+class Command(_Part):
+    """A training script of the user's own, whose files are in `<loop>/code/`."""
+
+    command: str = Field(
+        "python train.py --train ${{inputs.train}} --validation ${{inputs.validation}}", min_length=1, max_length=4000
+    )
+    """What is run in the script's folder, with ${{inputs.train}} and ${{inputs.validation}} for the two tables."""
+    environment: str = Field(
+        "azureml://registries/azureml/environments/sklearn-1.5/labels/latest", min_length=1, max_length=500
+    )
+    """Azure ML's environment as azureml:NAME:VERSION, azureml:NAME@latest or azureml://registries/…, or an image."""
+    environment_variables: dict[str, str] = Field(default_factory=dict)
+    """Told to the script; no place for secrets."""
+
+
 SearchValue = str | int | float | bool | list[str | int | float]
 
 
@@ -115,6 +130,10 @@ class Training(_Part):
     """Least time between the end of one training run and the start of the next."""
     max_jobs_per_day: int = Field(4, ge=0)
     """Most training runs started in 24 hours."""
+    kind: Literal["automl", "command"] = "automl"
+    """Who trains: Azure ML's AutoML, or a script of your own as `command` says."""
+    command: Command = Command()
+    """The script of your own, for kind command."""
     dry_run: bool = False
     """Everything but the job: what would be submitted is told as training.dry_run, once for each decision."""
     retries: Retries = Retries()

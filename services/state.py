@@ -76,6 +76,8 @@ class CatalogueState(Part):
 
     fingerprint: str = ""
     """Hash over name and ETag of every listed blob: equal means that nothing changed."""
+    code_digest: str = ""
+    """Hash over the files of the user's own training script; empty where there are none."""
     blob: str = ""
     images: int = 0
     labelled: int = 0

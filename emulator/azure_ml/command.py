@@ -47,6 +47,7 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
     code.mkdir(parents=True, exist_ok=True)
     if properties.get("codeId"):
         runner.download_code(str(properties["codeId"]), code)
+    (code / "outputs").mkdir(exist_ok=True)
     command = _PLACEHOLDER.sub(lambda m: shlex.quote(_value(runner, folder, properties, m)), properties["command"])
     environment = {**os.environ, **(properties.get("environmentVariables") or {}), "AZUREML_RUN_ID": name}
     paths = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])

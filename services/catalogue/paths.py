@@ -9,7 +9,7 @@ from services.labels.values import MOST_NAME, UNSAFE
 from services.names import CONFIG_FILE
 
 Kind = Literal["image", "label", "class list", "unknown", "misplaced", "unusable", "ignored"]
-IMAGES, LABELS = "images/", "labels/"
+IMAGES, LABELS, CODE = "images/", "labels/", "code/"
 _IMAGE = {"jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"}
 _LABEL = {"json", "jsonl", "xml", "txt", "csv", "tsv"}
 _LISTS, _LIST_NAMES = {"yaml", "yml", "names"}, {"classes.txt"}
@@ -29,9 +29,9 @@ _IGNORED = {
 
 
 def is_ignored(path: str, size: int) -> bool:
-    """Whether a file is nobody's concern: loop.yaml, what systems leave behind, marks of empty folders."""
+    """Whether a file is no data: loop.yaml, a training script, what systems leave behind, marks of empty folders."""
     base = path.rpartition("/")[2].lower()
-    if path == CONFIG_FILE or base in _IGNORED or base.startswith("._"):
+    if path == CONFIG_FILE or path.startswith(CODE) or base in _IGNORED or base.startswith("._"):
         return True
     return not size and ("." not in base or base.endswith("."))
 

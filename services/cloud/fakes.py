@@ -14,12 +14,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from services.cloud.ports import (
     AutoMLJobSpec,
     BestChild,
     Blob,
     BlobInfo,
+    CommandJobSpec,
     ComputeSpec,
     DeploymentSpec,
     DeploymentView,
@@ -221,6 +223,8 @@ class FakeWorkspace(_Hooked):
         self.archived_tables: set[tuple[str, str]] = set()
         self.jobs: dict[str, JobView] = {}
         self.specs: dict[str, AutoMLJobSpec] = {}
+        self.commands: dict[str, tuple[CommandJobSpec, dict[str, bytes]]] = {}
+        """Jobs of scripts, each with its files."""
         self.submissions: list[str] = []
         """Every job that was really started, by name: a duplicate here is a duplicate GPU job."""
         self.children: dict[str, BestChild] = {}
@@ -269,6 +273,15 @@ class FakeWorkspace(_Hooked):
                 return
             self.submissions.append(spec.name)
             self.specs[spec.name] = spec
+            self.jobs[spec.name] = JobView(spec.name, "Running", "running")
+
+    def submit_command(self, spec: CommandJobSpec, code: Path) -> None:
+        with self._outside("submit"):
+            if spec.name in self.jobs:
+                return
+            files = {f.relative_to(code).as_posix(): f.read_bytes() for f in code.rglob("*") if f.is_file()}
+            self.submissions.append(spec.name)
+            self.commands[spec.name] = spec, files
             self.jobs[spec.name] = JobView(spec.name, "Running", "running")
 
     def finish(

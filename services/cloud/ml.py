@@ -10,10 +10,11 @@ registering an MLTable would read the blob and fetch a schema from the internet;
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from services.cloud import tracking
@@ -21,11 +22,12 @@ from services.cloud.endpoint_token import with_tokens
 from services.cloud.ml_client import build_client, translated
 from services.cloud.ml_compute import compute_errors, compute_problem
 from services.cloud.ml_errors import job_error, trial_errors
-from services.cloud.ml_jobs import automl_job
+from services.cloud.ml_jobs import KIND_TAG, automl_job, command_job
 from services.cloud.ml_online import online_deployment, online_endpoint
 from services.cloud.ports import (
     AutoMLJobSpec,
     BestChild,
+    CommandJobSpec,
     ComputeSpec,
     DeploymentSpec,
     DeploymentView,
@@ -215,11 +217,18 @@ class AzureWorkspace:
 
     def submit(self, spec: AutoMLJobSpec) -> None:
         """See `Workspace`."""
-        if self.job(spec.name) is not None:
+        self._submit(spec.name, lambda: automl_job(spec))
+
+    def submit_command(self, spec: CommandJobSpec, code: Path) -> None:
+        """See `Workspace`."""
+        self._submit(spec.name, lambda: command_job(spec, code))
+
+    def _submit(self, name: str, make: Callable[[], Any]) -> None:
+        if self.job(name) is not None:
             return
-        what = f"Submitting job {spec.name}"
-        with suppress(Conflict), translated(what):  # somebody else's submission under this name is ours too
-            self._client.jobs.create_or_update(automl_job(spec), skip_validation=True)
+        # somebody else's submission under this name is ours too
+        with suppress(Conflict), translated(f"Submitting job {name}"):
+            self._client.jobs.create_or_update(make(), skip_validation=True)
 
     def cancel(self, job: str) -> None:
         """See `Workspace`."""
@@ -236,7 +245,7 @@ class AzureWorkspace:
     def best_child(self, job: str) -> BestChild | None:
         """See `Workspace`."""
         tags = {t.get("key"): t.get("value") for t in self._run(job).get("data", {}).get("tags", [])}
-        child = str(tags.get(BEST_CHILD_TAG) or "")
+        child = job if tags.get(KIND_TAG) == "command" else str(tags.get(BEST_CHILD_TAG) or "")
         if not child:
             return None
         metrics = self._run(child).get("data", {}).get("metrics", [])

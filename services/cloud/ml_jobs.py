@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from services.cloud.ml_client import load_sdk
-from services.cloud.ports import AutoMLJobSpec, EarlyTerminationSpec
+from services.cloud.ports import AutoMLJobSpec, CommandJobSpec, EarlyTerminationSpec
 from services.distributions import Distribution
 
 LABEL_COLUMN = "label"
+KIND_TAG = "visionloop_kind"
+"""On jobs of a user's script, which have no trials: such a job is its own best one."""
 
 
 def automl_job(spec: AutoMLJobSpec) -> Any:
@@ -34,6 +37,29 @@ def automl_job(spec: AutoMLJobSpec) -> Any:
         tags=dict(spec.tags),
     )
     _settings(job, spec)
+    return job
+
+
+def command_job(spec: CommandJobSpec, code: Path) -> Any:
+    """A command job of azure-ai-ml, which uploads the folder `code`."""
+    load_sdk()
+    from azure.ai.ml import Input, command
+    from azure.ai.ml.entities import Environment
+
+    by_name = spec.environment.startswith("azureml:")
+    job = command(
+        name=spec.name,
+        display_name=spec.name,
+        experiment_name=spec.experiment,
+        code=str(code),
+        command=spec.command,
+        environment=spec.environment if by_name else Environment(image=spec.environment),
+        environment_variables=dict(spec.environment_variables),
+        inputs={name: Input(type="mltable", path=f"azureml:{asset}") for name, asset in spec.inputs.items()},
+        compute=spec.compute,
+        tags={**spec.tags, KIND_TAG: "command"},
+    )
+    job.set_limits(timeout=60 * spec.timeout_minutes)
     return job
 
 

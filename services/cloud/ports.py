@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, Protocol
 
 from services.distributions import Distribution
@@ -212,6 +213,22 @@ class AutoMLJobSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class CommandJobSpec:
+    """A job that runs the user's own script; `inputs` are data assets as `name:version`, by their name in `command`."""
+
+    name: str
+    experiment: str
+    command: str
+    environment: str
+    """As `azureml:…`, or the address of a container image."""
+    inputs: Mapping[str, str]
+    compute: str
+    timeout_minutes: int
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 Provisioning = Literal["creating", "succeeded", "failed", "deleting"]
 
 
@@ -292,6 +309,10 @@ class Workspace(Protocol):
         """Submit the job under its name; a job of that name that exists is left alone."""
         ...
 
+    def submit_command(self, spec: CommandJobSpec, code: Path) -> None:
+        """The same for a script, whose files are uploaded from the folder `code`."""
+        ...
+
     def cancel(self, job: str) -> None:
         """Begin to cancel a job; one that has ended, or is not there, is left alone."""
         ...
@@ -301,7 +322,10 @@ class Workspace(Protocol):
         ...
 
     def best_child(self, job: str) -> BestChild | None:
-        """The best trial, by the MLflow tag `automl_best_child_run_id`; None where no trial succeeded."""
+        """The best trial, by the MLflow tag `automl_best_child_run_id`; None where no trial succeeded.
+
+        A script's job is its own, where it logged a model.
+        """
         ...
 
     def trials(self, job: str, known: Collection[str] = ()) -> Sequence[Trial]:

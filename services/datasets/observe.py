@@ -37,6 +37,9 @@ def observe(context: LoopContext) -> float | None:
         None where the catalogue is as storage is, else when to look again.
     """
     listing = Listing.of(context.loop, context.cloud.data.list(f"{context.loop}/"))
+    if context.state.catalogue.code_digest != listing.code:
+        context.state.catalogue.code_digest = listing.code
+        context.save()
     fingerprint = listing.fingerprint(_config_digest(context.config), f"format {FORMAT}")
     if context.state.catalogue.fingerprint == fingerprint:
         return None
@@ -71,6 +74,7 @@ def _take(context: LoopContext, refreshed: Refreshed, written: float | None, fin
         new = summary_state(refreshed, context.config)
         wait = CHANGING_SECONDS if refreshed.unread else None
         new.fingerprint = "" if refreshed.unread else fingerprint
+        new.code_digest = old.code_digest
         context.state.reasons["task"] = refreshed.inference.reason
         _tell_problems(context, old, new)
     context.state.catalogue = new

@@ -74,8 +74,10 @@ def machine_of(size: str, prices: str = "") -> Machine:
 
 
 def machines(training: Training) -> int:
-    """Machines that a run may use at once: one a trial, as many as the cluster has."""
+    """Machines that a run may use at once: one a trial, as many as the cluster has; one for a script."""
     limits = training.limits
+    if training.kind == "command":
+        return 1
     return min(limits.max_concurrent_trials, limits.max_trials, training.compute.max_nodes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -11,7 +12,11 @@ from services.training.parameters import known_metrics, known_parameters
 from services.training.search_space import check_sampling, read_space
 
 if TYPE_CHECKING:  # loop_config checks itself with this module
-    from services.loop_config import Task, Training
+    from services.loop_config import Command, Task, Training
+
+
+INPUTS = ("train", "validation")
+_PLACEHOLDER = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
 
 def check_training(training: Training, task: Task | None = None) -> None:
@@ -20,6 +25,9 @@ def check_training(training: Training, task: Task | None = None) -> None:
     Raises:
         ConfigError: with the place below `training`, what was expected and what was found.
     """
+    if training.kind == "command":
+        check_command(training)
+        return
     names = known_parameters(task)
     _check_metric(training.primary_metric, task)
     _check_fixed(training.parameters, names)
@@ -30,6 +38,24 @@ def check_training(training: Training, task: Task | None = None) -> None:
             _check_name(name, names, place)
         spaces.append(read_space(space, place))
     check_sampling(training.sampling, spaces)
+
+
+def check_command(training: Training) -> Command:
+    """Check what a script of the user's own is told; returns that.
+
+    Raises:
+        ConfigError: as `check_training` does.
+    """
+    known = [f"inputs.{name}" for name in INPUTS]
+    named = _PLACEHOLDER.findall(training.command.command)
+    if odd := [name for name in named if name not in known]:
+        raise _wrong("command.command", f"no placeholders but {' and '.join(known)}", odd[0])
+    if "inputs.train" not in named:
+        raise _wrong("command.command", "${{inputs.train}}, the table to train on", training.command.command)
+    for name in ("parameters", "search_space"):
+        if getattr(training, name):
+            raise _wrong(name, "nothing: they are AutoML's, a script has its own in its command", name)
+    return training.command
 
 
 def _check_metric(metric: str | None, task: Task | None) -> None:

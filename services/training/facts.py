@@ -16,6 +16,6 @@ def facts_of(state: LoopState, now: datetime, prices: str = "") -> Facts:
     version, config = state.dataset, state.config.config
     machine = machine_of(config.training.compute.size, prices)
     try:
-        return Facts(state, config_hash(config, version) if version else "", now, machine)
+        return Facts(state, config_hash(config, version, state.catalogue.code_digest) if version else "", now, machine)
     except ConfigError as error:
         return Facts(state, "", now, machine, error.detail)

@@ -12,6 +12,7 @@ from services.loop_config import LoopConfig, Task, Training
 from services.names import digest
 from services.state import DatasetVersion, TrainingRun
 from services.training.checks import check_training
+from services.training.code import script_recipe
 from services.training.parameters import PRIMARY_METRICS
 from services.training.search_space import read_space
 
@@ -67,13 +68,17 @@ _SWEEPS: dict[Task, Sequence[Mapping[str, str]]] = {
 }
 
 
-def config_hash(config: LoopConfig, version: DatasetVersion) -> str:
+def config_hash(config: LoopConfig, version: DatasetVersion, code: str = "") -> str:
     """A hash of what changes the trained model: task, classes and the job's settings, but no threshold and no compute.
 
+    `code` is the digest of the user's own script, for kind command.
+
     Raises:
-        ConfigError: the training settings do not fit the task.
+        ConfigError: the training settings do not fit the task, or there is no script.
     """
-    return digest(json.dumps(_recipe(config.training, version), sort_keys=True))
+    own = config.training.kind == "command"
+    recipe = script_recipe(config.training, version, code) if own else _recipe(config.training, version)
+    return digest(json.dumps(recipe, sort_keys=True))
 
 
 def job_spec(loop: str, config: LoopConfig, version: DatasetVersion, run: TrainingRun) -> AutoMLJobSpec:

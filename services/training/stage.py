@@ -19,6 +19,7 @@ from services.errors import ConfigError, VisionloopError
 from services.names import job_name
 from services.state import DatasetVersion, Preflight, TrainingRun
 from services.training import outcome
+from services.training.code import command_spec, downloaded
 from services.training.facts import facts_of
 from services.training.follow import READ_LAG, follow
 from services.training.job import compute_spec, config_hash, job_spec
@@ -70,7 +71,8 @@ class TrainingStage:
 
     def _rehearse(self, context: LoopContext, version: DatasetVersion, facts: Facts, reason: str) -> float:
         """Tell of the job instead of submitting it; the rule `dry_run` holds from now on."""
-        spec = asdict(job_spec(context.loop, context.config, version, _run(context, version, facts, reason)))
+        make = command_spec if context.config.training.kind == "command" else job_spec
+        spec = asdict(make(context.loop, context.config, version, _run(context, version, facts, reason)))
         next_run, currency = facts.estimate, context.config.training.budget.currency
         cost = budget.amount(next_run.cost, currency)
         said = (
@@ -104,9 +106,9 @@ class TrainingStage:
         workspace = context.cloud.workspace
         version = context.state.version(run.dataset_version)
         try:
-            if not context.state.paused and config_hash(context.config, version) == run.config_hash:
+            if not context.state.paused and _hash_now(context, version) == run.config_hash:
                 workspace.ensure_compute(compute_spec(context.config.training))
-                workspace.submit(job_spec(context.loop, context.config, version, run))
+                _send(context, version, run)
             elif workspace.job(run.job) is None:
                 return self._withdraw(context, run)
         except VisionloopError as error:
@@ -145,6 +147,21 @@ class TrainingStage:
             raise error
         found = classify(Evidence(("TransientError",) if error.retryable else (), error.detail))
         return outcome.fail(context, run, f"Azure ML did not take the job: {error.detail}", found)
+
+
+def _hash_now(context: LoopContext, version: DatasetVersion) -> str:
+    return config_hash(context.config, version, context.state.catalogue.code_digest)
+
+
+def _send(context: LoopContext, version: DatasetVersion, run: TrainingRun) -> None:
+    """Submit the job of a run, a script's files with it."""
+    workspace, config = context.cloud.workspace, context.config
+    if config.training.kind == "automl":
+        workspace.submit(job_spec(context.loop, config, version, run))
+        return
+    spec = command_spec(context.loop, config, version, run)
+    with downloaded(context.cloud.data, context.loop, context.state.catalogue.code_digest) as folder:
+        workspace.submit_command(spec, folder)
 
 
 def _run(context: LoopContext, version: DatasetVersion, facts: Facts, reason: str) -> TrainingRun:
