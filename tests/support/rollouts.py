@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,8 +32,11 @@ class Quality:
         self.world = world
         self.right = {"vl-nuts:1": 8, "vl-nuts:2": 9, "vl-nuts:3": 10}
         self.asked: list[tuple[str, str]] = []
+        self.seconds = 0.0
+        """What each answer takes."""
 
     def __call__(self, slot: str, image: bytes) -> dict[str, object]:
+        time.sleep(self.seconds)
         model = next(e.slots[slot].model for e in self.world.fake.workspace.endpoints.values() if slot in e.slots)
         self.asked.append((model, image.decode()))
         number = int(image.decode().rpartition("-")[2])
