@@ -1,0 +1,74 @@
+"""Who may come in, and what other systems push."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from services import wiring
+
+if TYPE_CHECKING:
+    from services.access.console import KeyConsole
+    from services.access.door import Door
+    from services.inbound.receive import Inbound
+    from services.inbound.sources import Sources
+    from services.inbound.suggest import Suggestions
+
+
+@cache
+def door() -> Door:
+    """Who may ask without a function key."""
+    from services.access.door import Door
+    from services.access.meter import Meter
+    from services.access.ring import Ring
+    from services.access.usage import Usage
+    from services.inference.champion import StateReader
+
+    meter = Meter(lambda: Usage(wiring.system_store()), wiring.clock)
+    return Door(Ring(StateReader(wiring.settings())), meter, wiring.clock, easy_auth=wiring.settings().easy_auth)
+
+
+@cache
+def key_console() -> KeyConsole:
+    """What people do with client keys."""
+    from services.access.console import KeyConsole
+    from services.access.keys import Keys
+    from services.access.usage import Usage
+
+    return KeyConsole(
+        Keys(wiring.system_store(), wiring.clock), Usage(wiring.system_store()), wiring.states().read, wiring.clock
+    )
+
+
+@cache
+def inbound_sources() -> Sources:
+    """Which systems may send."""
+    from services.inbound.sources import Sources
+
+    return Sources(wiring.system_store(), wiring.states(), wiring.clock)
+
+
+@cache
+def inbound() -> Inbound:
+    """Takes what they send."""
+    from services.inbound.receive import Inbound
+
+    return Inbound(
+        (wiring.data_store(), wiring.system_store()), wiring.inbound_sources(), wiring.settings(), wiring.clock
+    )
+
+
+@cache
+def suggestions() -> Suggestions:
+    """Suggests labels to Label Studio; nothing is captured of what the loop has already."""
+    from services.inbound.suggest import Suggestions
+    from services.inference.notes import NoteWriter
+    from services.inference.predict import Predictor
+    from services.inference.record import Recorder
+
+    predictor = Predictor(
+        wiring.champions(), wiring.scorer(), wiring.settings(), Recorder(NoteWriter(wiring.settings()))
+    )
+    return Suggestions(
+        wiring.data_store(), wiring.inbound_sources(), predictor, wiring.image_fetcher(), wiring.settings()
+    )
