@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,13 +12,11 @@ from services.openapi.page import headers, page
 from services.openapi.table import OPERATIONS
 from services.status.page import headers_of
 from services.webhooks.kinds import KINDS
+from tests.support import browser
+from tests.support.browser import NEEDS_IT
 from tests.support.in_process import KEY, faked_host
+from tests.support.small_server import Handler, serving
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=4000",
-]  # fmt: skip
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 PERSON = """<script>
 const wanted = setInterval(() => {
@@ -38,10 +32,7 @@ const wanted = setInterval(() => {
 }, 20);
 </script>"""
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium"),
-]
+pytestmark = NEEDS_IT
 
 
 class Site:
@@ -59,9 +50,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     found = Site()
     with faked_host(tmp_path) as (host, _):
 
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        class Page(Handler):
+            def ask(self) -> None:
+                body = self.body()
                 found.asked.append((self.command, self.path, self.headers.get("x-functions-key")))
                 key = self.headers.get("x-functions-key") or ""
                 given = {"content-type": self.headers.get("content-type") or "", "content-length": str(len(body))}
@@ -70,35 +61,17 @@ def site(tmp_path: Path) -> Iterator[Site]:
                 if self.path.startswith("/api/docs") and found.hands:
                     content = content.replace(b"</main>", b"</main>" + found.hands.encode())
                     shown |= headers_of(content.decode())
-                self.send_response(told.status_code)
-                for name, value in shown.items():
-                    if name != "content-length":
-                        self.send_header(name, value)
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                self.answer(told.status_code, content, {n: v for n, v in shown.items() if n != "content-length"})
 
-            do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815  # the names that the server asks for
+            do_GET = do_POST = do_PATCH = do_DELETE = ask  # the names that the server asks for
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                return
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        found.address = f"http://127.0.0.1:{server.server_port}/api/docs"
-        yield found
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        with serving(Page) as address:
+            found.address = f"{address}/api/docs"
+            yield found
 
 
 def dom(address: str, profile: Path) -> str:
-    assert CHROMIUM is not None
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", address]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return re.sub(r"<script>.*?</script>", "", done.stdout, flags=re.DOTALL)
+    return re.sub(r"<script>.*?</script>", "", browser.dom(address, profile), flags=re.DOTALL)
 
 
 def test_every_operation_and_event_is_listed(site: Site, tmp_path: Path) -> None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -26,28 +22,14 @@ from services.status.page import headers, page
 from services.status.runs import Runs
 from services.timeline import Timeline
 from services.training.trials import KeptRun, KeptTrial, place
+from tests.support.browser import NEEDS_IT, dom
+from tests.support.small_server import Handler, serving
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=3000",
-    "--window-size=1200,1600",
-]
 KEY = "a-function-key"
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium"),
-]
+pytestmark = NEEDS_IT
 
 
 def loop_state() -> LoopState:
@@ -91,53 +73,34 @@ def address() -> Iterator[str]:
     curve = KeptTrial(name="t_0", status="completed", metrics={"map50": [(1, 0.2), (2, 0.6)]})
     fakes.system.write(place("cards", 2), KeptRun(run=2, job="j", trials=[curve]).model_dump_json().encode())
 
-    class Handler(BaseHTTPRequestHandler):
+    class Page(Handler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/api/dashboard":
-                self.answer(200, {**headers(), "content-type": "text/html; charset=utf-8"}, page().encode())
+                self.answer(200, page().encode(), {**headers(), "content-type": "text/html; charset=utf-8"})
             elif self.headers.get("x-functions-key") != KEY:
-                self.answer(401, {}, b"")
+                self.answer(401)
             elif path == "/api/status":
-                self.answer(200, {"content-type": "application/json"}, json.dumps(status.loops()).encode())
+                self.tell(status.loops())
             elif path.endswith("/runs/2/plot"):
-                self.answer(200, {"content-type": "image/svg+xml"}, runs.plot("cards", "2", None).encode())
+                self.answer(200, runs.plot("cards", "2", None).encode(), {"content-type": "image/svg+xml"})
             else:
                 self.document(path.split("/")[3], path.rpartition("/")[2])
 
         def document(self, loop: str, kind: str) -> None:
             try:
                 found = status.explain(loop, NOW) if kind == "explain" else status.loop(loop)
-                self.answer(200, {"content-type": "application/json"}, json.dumps(found).encode())
             except Exception as error:
-                self.answer(*problem(error))
+                code, told, body = problem(error)
+                self.answer(code, body, told)
+            else:
+                self.tell(found)
 
-        def answer(self, code: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(code)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+        def tell(self, found: object) -> None:
+            self.answer(200, json.dumps(found).encode(), {"content-type": "application/json"})
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/api/dashboard"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def dom(address: str, profile: Path) -> str:
-    assert CHROMIUM is not None
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", address]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    with serving(Page) as address:
+        yield f"{address}/api/dashboard"
 
 
 def text_of(source: str) -> str:

@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from tests.support.small_server import Handler, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary7f3a9c"
@@ -30,28 +30,17 @@ print(json.dumps([[a.status_code, str(a.headers) + a.text] for a in (host.ask(m,
 def echo() -> Iterator[str]:
     """Gives tokens, and answers everything else by 403 with what it was asked with."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Echo(Handler):
         def do_GET(self) -> None:
             is_token = self.path.startswith("/msi/")
             given = {"access_token": CANARY, "expires_on": "99999999999"}
             body = json.dumps(given if is_token else {"error": str(self.headers), "said": self.path}).encode()
-            self.send_response(200 if is_token else 403)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(200 if is_token else 403, body)
 
-        do_POST = do_PUT = do_GET  # noqa: N815  # the names that the server asks for
+        do_POST = do_PUT = do_GET  # the names that the server asks for
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Echo) as address:
+        yield address
 
 
 def test_a_token_that_an_upstream_repeats_is_told_to_nobody(echo: str) -> None:

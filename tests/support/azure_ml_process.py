@@ -9,19 +9,18 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from emulator.certificates import certificates
 from emulator.storage.installation import entry_point, node
+from tests.support.small_server import Handler, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 AZURITE = ROOT / ".local" / "azurite"
@@ -57,28 +56,18 @@ class Topic:
 def topic() -> Iterator[Topic]:
     found = Topic()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Receiver(Handler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = json.loads(self.body())
             refused = found.refuse > 0 or self.headers.get("aeg-sas-key") != "topic-key"
             found.refuse = max(0, found.refuse - 1)
             if not refused:
                 found.events += body if isinstance(body, list) else [body]
-            self.send_response(503 if refused else 200)
-            self.send_header("content-length", "0")
-            self.end_headers()
+            self.answer(503 if refused else 200)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}/topics/azure-ml/api/events"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(Receiver) as address:
+        found.url = f"{address}/topics/azure-ml/api/events"
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @contextmanager

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import warnings
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ from services.cloud.ml_online import online_deployment, online_endpoint
 from services.cloud.ports import DeploymentSpec
 from services.cloud.scoring import EndpointScorer
 from services.errors import Upstream
+from tests.support.small_server import Handler, serving
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -79,25 +78,18 @@ def test_a_managed_slot_takes_a_size_of_azures() -> None:
     assert body["properties"]["requestSettings"]["maxConcurrentRequestsPerInstance"] == 4
 
 
-class Azure(BaseHTTPRequestHandler):
+class Azure(Handler):
     """Gives tokens and takes images; what came is kept."""
 
     asked: list[tuple[str, str]]
     answers: dict[str, Any]
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.body()
         self.asked.append((self.path, self.headers["authorization"]))
         found = self.answers["token"] if "/token" in self.path else [{"boxes": []}]
         status = found if isinstance(found, int) else 200
-        data = b"" if isinstance(found, int) else json.dumps(found).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        return
+        self.answer(status, b"" if isinstance(found, int) else json.dumps(found).encode())
 
 
 @pytest.fixture
@@ -105,11 +97,8 @@ def azure_ml(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Azure]
     monkeypatch.setattr(endpoint_token, "token", lambda resource: f"identity for {resource}")
     monkeypatch.setattr(endpoint_token, "_tokens", {})
     handler = type("Handler", (Azure,), {"asked": [], "answers": {}})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", handler
-    server.shutdown()
-    server.server_close()
+    with serving(handler) as found:
+        yield found, handler
 
 
 def address(base: str) -> str:

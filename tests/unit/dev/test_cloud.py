@@ -4,9 +4,7 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from devtools.follow import Follower
 from devtools.layout import PORTS
 from emulator.supervisor.layout import Ports
 from tests.support.programs import program
+from tests.support.small_server import Handler, serving
 
 EVENT = {"id": "nuts-1", "type": "visionloop.dataset.registered", "time": "2026-01-01T12:00:00Z", "data": {}}
 STATUS = {"loop": "nuts", "labelled": 40, "datasets": [{}], "champion": None, "doing": "Waiting."}
@@ -40,22 +39,15 @@ def sleeper() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
-    class Handler(BaseHTTPRequestHandler):
+    class Host(Handler):
         def do_GET(self) -> None:
             found = ANSWERS.get(self.path)
             allowed = self.headers["x-functions-key"] == "secret"
-            self.send_response((200 if allowed else 401) if found else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps(found or {"error": "unknown"}).encode())
+            status = (200 if allowed else 401) if found else 404
+            self.answer(status, json.dumps(found or {"error": "unknown"}).encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield Client(_described(tmp_path, f"http://127.0.0.1:{server.server_port}"))
-    server.shutdown()
-    server.server_close()
+    with serving(Host) as address:
+        yield Client(_described(tmp_path, address))
 
 
 def _described(folder: Path, host: str) -> Path:

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from services.errors import BadRequest, TooLarge
 from services.inference.fetch import ImageFetcher
 from services.webhooks.guard import Guard
+from tests.support.small_server import Handler, serving
 
 hits: list[str] = []
 
 
-class Site(BaseHTTPRequestHandler):
+class Site(Handler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         hits.append(f"{self.path} {self.headers['host']}")
         if self.path == "/moved":
-            return self.answer(302, b"", ("location", "http://127.0.0.1/secret"))
+            return self.answer(302, headers={"location": "http://127.0.0.1/secret"})
         if self.path == "/endless":
             return self.trickle()
         return self.answer(200 if self.path != "/gone" else 404, b"x" * (2000 if self.path == "/large" else 10))
-
-    def answer(self, status: int, data: bytes, *headers: tuple[str, str]) -> None:
-        self.send_response(status)
-        for name, value in (("content-length", str(len(data))), *headers):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
 
     def trickle(self) -> None:
         self.send_response(200)
@@ -43,18 +35,12 @@ class Site(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(0.01)
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def site() -> Iterator[str]:
     hits.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(Site) as address:
+        yield address
 
 
 LOCAL = Guard(allow_local=True)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -10,33 +8,24 @@ from services.cloud import identity
 from services.cloud.fakes import fake_settings
 from services.errors import Upstream, UpstreamBusy
 from services.inference.notes import NoteWriter
+from tests.support.small_server import Handler, serving
 
 
-class Storage(BaseHTTPRequestHandler):
+class Storage(Handler):
     status = 201
     seen: list[tuple[str, bytes, str, str]]
 
     def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.seen.append((self.path, body, self.headers["x-ms-blob-type"], self.headers["authorization"]))
-        self.send_response(self.status)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        return
+        self.seen.append((self.path, self.body(), self.headers["x-ms-blob-type"], self.headers["authorization"]))
+        self.answer(self.status)
 
 
 @pytest.fixture
 def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[NoteWriter, type[Storage]]]:
     monkeypatch.setattr(identity, "token", lambda resource: f"for {resource}")
     handler = type("Handler", (Storage,), {"seen": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    settings = fake_settings().model_copy(update={"system_blob_uri": f"http://127.0.0.1:{server.server_port}/"})
-    yield NoteWriter(settings), handler
-    server.shutdown()
-    server.server_close()
+    with serving(handler) as address:
+        yield NoteWriter(fake_settings().model_copy(update={"system_blob_uri": f"{address}/"})), handler
 
 
 def test_a_note_is_put_whole(storage: tuple[NoteWriter, type[Storage]]) -> None:
