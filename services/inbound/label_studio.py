@@ -15,12 +15,11 @@ from datetime import datetime
 from typing import Any
 
 from services.errors import BadRequest, Forged
-from services.inbound.paths import label_file
+from services.inbound.paths import below_images, label_file
 from services.labels.label_file import LabelFile
 from services.labels.label_studio import changed_at, image_of, read_annotation
 from services.labels.record import ImageRecord
 from services.labels.references import query_value
-from services.names import is_loop_name
 
 HEADER = "x-visionloop-secret"
 FOLDER = "label-studio/"
@@ -113,17 +112,6 @@ def _stored(value: Any) -> Any:
         return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     except ValueError:
         return value
-
-
-def below_images(path: str) -> str:
-    """The part that tells images apart: what follows `<loop>/images/` or else `images/`, or else the last part.
-
-    Other folders are those of Label Studio or of its storage, and none of the loop's.
-    """
-    parts = [part for part in path.split("/") if part]
-    at = max((i for i, part in enumerate(parts[:-1]) if part == "images"), default=len(parts) - 2)
-    of_loop = (i for i in range(1, at + 1) if parts[i] == "images" and is_loop_name(parts[i - 1]))
-    return "/".join(parts[next(of_loop, at) + 1 :])
 
 
 def _content(image: str, annotation: dict[str, Any], task: dict[str, Any]) -> str:

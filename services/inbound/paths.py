@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.catalogue.paths import IMAGES, LABELS, kind_of
 from services.errors import BadRequest
+from services.names import is_loop_name
 
 
 def image_file(name: str) -> str:
@@ -24,6 +25,17 @@ def label_file(image: str, folder: str = "") -> str:
     folders, slash, base = image.rpartition("/")
     stem = base.rpartition(".")[0] or base
     return _checked(f"{LABELS}{folder}{folders}{slash}{stem}.json", "label")
+
+
+def below_images(path: str) -> str:
+    """The part that tells images apart: what follows `<loop>/images/` or else `images/`, or else the last part.
+
+    Other folders are those of a labelling tool or of its storage, and none of the loop's.
+    """
+    parts = [part for part in path.split("/") if part]
+    at = max((i for i, part in enumerate(parts[:-1]) if part == "images"), default=len(parts) - 2)
+    of_loop = (i for i in range(1, at + 1) if parts[i] == "images" and is_loop_name(parts[i - 1]))
+    return "/".join(parts[next(of_loop, at) + 1 :])
 
 
 def _checked(path: str, kind: str) -> str:

@@ -18,8 +18,8 @@ from typing import Any
 
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, Forged, NotFound, TooLarge
-from services.inbound.label_studio import below_images, image_of_task
-from services.inbound.paths import image_file
+from services.inbound.label_studio import image_of_task
+from services.inbound.paths import below_images, image_file
 from services.inbound.sources import Source, Sources
 from services.inference.answer import Answer, Box
 from services.inference.predict import Predictor

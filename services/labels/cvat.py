@@ -50,7 +50,7 @@ def _readings(file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
         for each in _image(file, f"image[{count['image']}]", element) if element.tag == "image" else ():
             if isinstance(each, Problem):
                 yield each
-            elif _says_negative(each):
+            elif says_negative(each):
                 held.append(each)
             elif each.labels or each.broken:
                 with_shapes = with_shapes or any(label.box for label in each.labels)
@@ -61,7 +61,8 @@ def _readings(file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
         yield problem("cvat-structure", file, expected="an <image> for each image", found=listed)
 
 
-def _says_negative(record: ImageRecord) -> bool:
+def says_negative(record: ImageRecord) -> bool:
+    """Whether the tag that says so is all that the image has."""
     return not record.broken and [(label.label, label.box) for label in record.labels] == [(NEGATIVE, None)]
 
 
