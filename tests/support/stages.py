@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -143,6 +143,23 @@ class World:
     def dying_at(self, number: int, act: Callable[[], None]) -> None:
         """Die at an outside call; whatever was not stored is gone."""
         dies_at(self.fake, number, act)
+
+
+def killed_everywhere(
+    calm: World, fresh: Callable[[], World], course: Callable[[World], None], most: int = 1_000_000
+) -> Iterator[tuple[int, World]]:
+    """`calm` goes the course; then fresh worlds go it, each killed at another outside call, and go it again.
+
+    `most` picks about as many of the calls, evenly. At least forty must have been there: a course that does nothing
+    proves nothing.
+    """
+    calls = calm.calls_of(lambda: course(calm))
+    assert calls >= 40
+    for number in range(0, calls, 1 + calls // most):
+        w = fresh()
+        w.dying_at(number, lambda w=w: course(w))  # type: ignore[misc]
+        course(w)
+        yield number, w
 
 
 def dies_at(fake: FakeCloud, number: int, act: Callable[[], None]) -> bool:

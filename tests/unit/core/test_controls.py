@@ -15,7 +15,7 @@ from services.errors import BadRequest, Conflict, NotFound, Upstream
 from services.state import LoopState
 from services.training.stage import TrainingStage
 from services.wake import Waker
-from tests.support.stages import LOOP, World, run, state, version
+from tests.support.stages import LOOP, World, killed_everywhere, run, state, version
 
 METRICS = {"mean_average_precision": 0.62}
 ADA = b'{"by": "Ada", "why": "new camera"}'
@@ -277,12 +277,10 @@ def test_killed_anywhere_a_command_has_its_effect_once() -> None:
         controls(w).resume(LOOP, b"")
         w.wakes(2)
 
-    calm = world(below_threshold())
-    calls = calm.calls_of(lambda: course(calm))
-    for number in range(calls):
-        w = world(below_threshold())
-        w.dying_at(number, lambda w=w: course(w))  # type: ignore[misc]
-        course(w)
+    def fresh() -> World:
+        return world(below_threshold())
+
+    for number, w in killed_everywhere(fresh(), fresh, course):
         w.wakes(2)
         assert len(w.fake.workspace.submissions) == 1, f"killed at call {number}"
         assert len({e.id for e in w.events}) == len(w.events)

@@ -24,7 +24,7 @@ from tests.support.rollouts import (
     slots,
     traffic,
 )
-from tests.support.stages import World
+from tests.support.stages import World, killed_everywhere
 
 PLAN: dict[str, Any] = {"canary": [10, 50], "bake_seconds": 300, "rollback_window_minutes": 30}
 
@@ -255,12 +255,7 @@ def test_killed_at_any_outside_call_the_end_is_the_same(breach: bool, monkeypatc
         return w
 
     calm = fresh()
-    calls = calm.calls_of(lambda: settle(calm))
-    assert calls > 40
-    for number in range(0, calls, 1 + calls // 40):
-        w = fresh()
-        w.dying_at(number, lambda w=w: settle(w))  # type: ignore[misc]
-        settle(w)
+    for number, w in killed_everywhere(calm, fresh, settle, most=40):
         assert (champion(w).run, traffic(w), slots(w), w.kinds) == (
             champion(calm).run,
             traffic(calm),

@@ -24,7 +24,7 @@ from services.rollout.stage import RolloutStage
 from services.state import LoopState, Resting
 from tests.support.predictions import loop_state
 from tests.support.rollouts import ENDPOINT, Broken, add, champion, measure_once, quality, settle, slots, traffic, world
-from tests.support.stages import LOOP, NOW, World
+from tests.support.stages import LOOP, NOW, World, killed_everywhere
 
 HOUR = 3600.0
 
@@ -207,11 +207,7 @@ def test_killed_at_any_outside_call_it_rests_and_wakes_once(monkeypatch: pytest.
         return w
 
     calm = fresh()
-    calls = calm.calls_of(lambda: course(calm))
-    for number in range(0, calls, 1 + calls // 40):
-        w = fresh()
-        w.dying_at(number, lambda w=w: course(w))  # type: ignore[misc]
-        course(w)
+    for number, w in killed_everywhere(calm, fresh, course, most=40):
         assert (phase(w), traffic(w), slots(w), w.kinds) == (phase(calm), traffic(calm), slots(calm), calm.kinds), (
             number
         )

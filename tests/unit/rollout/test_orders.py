@@ -15,7 +15,7 @@ from services.rollout.stage import RolloutStage
 from services.rollout_controls import RolloutControls
 from services.wake import Waker
 from tests.support.rollouts import Broken, add, champion, measure_once, quality, settle, slots, traffic, world
-from tests.support.stages import LOOP, World
+from tests.support.stages import LOOP, World, killed_everywhere
 from tests.unit.rollout.test_canary import PLAN, at, in_step, seen, step, until
 
 WORDS = ["promote", "rollback", "hold", "resume"]
@@ -230,14 +230,10 @@ def test_killed_at_any_outside_call_a_word_has_its_effect_once(word: str, monkey
         return w
 
     calm = fresh()
-    calls = calm.calls_of(lambda: settle(calm))
-    for number in range(0, calls, 1 + calls // 30):
-        w = fresh()
-        w.dying_at(number, lambda w=w: settle(w))  # type: ignore[misc]
-        settle(w)
+    for number, w in killed_everywhere(calm, fresh, settle, most=30):
         assert (champion(w).run, traffic(w), slots(w), w.kinds) == (
             champion(calm).run,
             traffic(calm),
             slots(calm),
             calm.kinds,
-        )
+        ), number

@@ -9,7 +9,7 @@ import pytest
 
 from services.cloud.ports import TrialError
 from services.training.stage import TrainingStage
-from tests.support.stages import World, state, version
+from tests.support.stages import World, killed_everywhere, state, version
 
 PREEMPTED = "Nodes of this job got pre-empted"
 METRICS = {"mean_average_precision": 0.62}
@@ -140,12 +140,7 @@ def test_killed_anywhere_each_attempt_is_one_job() -> None:
         w.wakes(2)
 
     calm = world()
-    calls = calm.calls_of(lambda: course(calm))
-    assert jobs(calm) == 2
-    for number in range(calls):
-        w = world()
-        w.dying_at(number, lambda w=w: course(w))  # type: ignore[misc]
+    for number, w in killed_everywhere(calm, world, course):
         course(w)
-        course(w)
-        assert jobs(w) == 2, f"killed at call {number}"
+        assert jobs(w) == jobs(calm) == 2, f"killed at call {number}"
         assert [r.attempt for r in w.state.runs] == [1, 2]

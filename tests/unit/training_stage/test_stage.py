@@ -11,7 +11,7 @@ from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
 from services.state import LoopState
 from services.status.progress import doing
 from services.training.stage import TrainingStage
-from tests.support.stages import LOOP, NOW, World, run, state, version
+from tests.support.stages import LOOP, NOW, World, killed_everywhere, run, state, version
 
 METRICS = {"mean_average_precision": 0.62}
 
@@ -361,12 +361,6 @@ def outcome(w: World) -> dict[str, Any]:
 
 def test_killed_at_any_outside_call_there_is_one_job_and_one_model() -> None:
     calm = world()
-    calls = calm.calls_of(lambda: course(calm))
-    expected = outcome(calm)
-    assert len(expected["submissions"]) == 1
-    assert calls > 40
-    for number in range(calls):
-        w = world()
-        w.dying_at(number, lambda w=w: course(w))  # type: ignore[misc]
-        course(w)
-        assert outcome(w) == expected, f"killed at call {number}"
+    for number, w in killed_everywhere(calm, world, course):
+        assert outcome(w) == outcome(calm), f"killed at call {number}"
+    assert len(calm.fake.workspace.submissions) == 1
