@@ -16,6 +16,10 @@ from devtools.layout import ROOT
 
 GRACE_SECONDS, END_SECONDS = 5.0, 40.0
 Command = Sequence[str | Path]
+_LINES: dict[str, Any] = {
+    "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8", "errors": "replace",
+}  # fmt: skip
+"""A child whose output is read as lines, whatever its bytes are."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -62,15 +66,7 @@ def run_logged(command: Command, log: Path, on_line: Callable[[str], None] = lam
     """Run with the output in a log file, each line also given to `on_line`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     child = subprocess.Popen(
-        [str(c) for c in command],
-        cwd=ROOT,
-        env=child_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
+        [str(c) for c in command], cwd=ROOT, env=child_environment(), stdin=subprocess.DEVNULL, **_LINES
     )
     with log.open("w", encoding="utf-8") as out, child:
         try:
@@ -117,11 +113,7 @@ class Background:
             cwd=ROOT,
             env=child_environment(),
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
+            **_LINES,
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )

@@ -1,12 +1,24 @@
-"""A child ends with its parent, on every system: it reads its standard input, which closes when the parent is gone."""
+"""How a service of the local cloud begins and ends.
+
+A child ends with its parent, on every system: it reads its standard input, which closes when the parent is gone.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import stat
 import sys
 import threading
+
+
+def begin_service() -> None:
+    """Log to standard output, which the supervisor keeps in a file, and end with the parent."""
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("azure", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    end_with_parent()
 
 
 def end_with_parent() -> None:

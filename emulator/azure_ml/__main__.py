@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from pathlib import Path
 
 import uvicorn
@@ -13,7 +11,7 @@ from emulator.azure_ml.app import Emulator
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.connections import CuttableProtocol
 from emulator.certificates import certificates
-from emulator.lifetime import end_with_parent
+from emulator.lifetime import begin_service
 
 
 def main() -> None:
@@ -24,10 +22,7 @@ def main() -> None:
     parser.add_argument("--certs", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("azure", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    end_with_parent()
+    begin_service()
     found = certificates(arguments.certs)
     config = Config.read(arguments.config, arguments.folder.resolve(), f"https://localhost:{arguments.port}")
     uvicorn.run(

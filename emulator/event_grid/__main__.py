@@ -25,7 +25,7 @@ from emulator.event_grid.blob_source import Blobs, BlobSource
 from emulator.event_grid.relay import Relay
 from emulator.event_grid.settings import Chaos, Subscription
 from emulator.event_grid.store import Store
-from emulator.lifetime import end_with_parent
+from emulator.lifetime import begin_service
 
 
 class Pages:
@@ -125,10 +125,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--certs", type=Path, required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("azure", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    end_with_parent()
+    begin_service()
     found = certificates(arguments.certs)
     application = build(json.loads(arguments.config.read_text()), found.authority)
     uvicorn.run(
