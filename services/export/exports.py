@@ -25,7 +25,7 @@ from services.state_store import StateStore
 MOST = 4 * BLOCK
 WRITER = "1"
 """Raised when a writer writes other bytes: exports of older writers are not answered any more."""
-_KINDS = {"coco": ("json", "application/json"), "jsonl": ("zip", "application/zip"), "yolo": ("zip", "application/zip")}
+KINDS = {"coco": ("json", "application/json"), "jsonl": ("zip", "application/zip"), "yolo": ("zip", "application/zip")}
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 
 
@@ -57,14 +57,14 @@ class Exports:
             RangeNotSatisfiable: a range behind its end.
         """
         _, version = version_of(self._states, loop, number)
-        if kind not in _KINDS:
-            raise BadRequest(f"format must be one of {', '.join(_KINDS)}")
+        if kind not in KINDS:
+            raise BadRequest(f"format must be one of {', '.join(KINDS)}")
         store = ExportStore(self._system, f"{version.folder}exports/{kind}-{WRITER}/")
         size = store.size()
         if size is None:
             size = store.write(self._pieces(version, loop, kind))
         etag = f'"{version.content_hash}-{kind}-{WRITER}"'
-        extension, content_type = _KINDS[kind]
+        extension, content_type = KINDS[kind]
         name = f"{loop}-{version.number}-{kind}.{extension}"
         start, end, headers = _range(wanted, size)
         headers |= {"etag": etag, "content-disposition": f'attachment; filename="{name}"', "accept-ranges": "bytes"}

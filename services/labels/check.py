@@ -6,7 +6,7 @@ A bad annotation is quarantined with its reason, the others are kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.labels.alike import unknown_class
 from services.labels.annotation import Annotation, Box
@@ -31,7 +31,7 @@ def check(file: str, record: ImageRecord, frame: Frame, rules: Rules) -> Iterato
     yield from (sizes := list(_check_size(file, record, frame)))
     if not any(p.severity == "error" for p in sizes):
         for label in record.labels:
-            yield from _check_label(file, frame.in_pixels(label), frame, rules)
+            yield from _check_label(file, _as_wanted(frame.in_pixels(label), frame, rules), frame, rules)
 
 
 def _check_size(file: str, record: ImageRecord, frame: Frame) -> Iterator[Problem]:
@@ -42,6 +42,13 @@ def _check_size(file: str, record: ImageRecord, frame: Frame) -> Iterator[Proble
     code = "exif-rotation" if turned else "size-mismatch"
     expected, found = f"{real[0]} x {real[1]} pixels, as the image is displayed", f"{said[0]} x {said[1]}"
     yield problem(code, file, record.place, expected=expected, found=found)
+
+
+def _as_wanted(label: RawLabel, frame: Frame, rules: Rules) -> RawLabel:
+    """Tools that know boxes only draw one around the whole image, or one of zeros, to say what an image is of."""
+    if rules.task in _KINDS or label.box is None or label.polygons or not frame.is_whole(label.box):
+        return label
+    return replace(label, box=None)
 
 
 def _check_label(file: str, label: RawLabel, frame: Frame, rules: Rules) -> Iterator[Annotation | Problem]:

@@ -1,7 +1,8 @@
 """COCO JSON: https://cocodataset.org/#format-data, object detection. Boxes are x, y, width, height in pixels.
 
 Azure ML's own export has them in shares of the image. `labels.coordinates` in loop.yaml says which, or the file proves
-it: see unit.py. Outlines are read where the options want them, or where an annotation has no box.
+it: see unit.py. Outlines are read where the options want them, or where an annotation has no box. One without either is
+of the whole image, as classification has them; check.py refuses it where the task wants boxes.
 
 The members come in any order (categories are often last), so annotations are kept as columns of numbers, 29 bytes
 each, until the file's end.
@@ -31,6 +32,8 @@ Key = int | str
 _TOP = {"info", "licenses", "images", "annotations", "categories", "type", "videos"}
 _NO_COCO = {"id", "data"}
 """Label Studio's tasks have annotations as well."""
+_CROWD, _WHOLE = 1, 2
+_NO_BOX = (0.0, 0.0, 0.0, 0.0)
 
 
 class CocoReader:
@@ -79,7 +82,7 @@ class _Columns:
         self._broken: dict[int, int] = {}
         self._category, self._index = array("i"), array("i")
         self._last, self._before = array("i"), array("i")
-        self._crowd, self._boxes = array("b"), Boxes()
+        self._flags, self._boxes = array("b"), Boxes()
         self._outlines = Outlines()
         self._largest, self._whole, self._shares = 0.0, True, False
 
@@ -122,27 +125,29 @@ class _Columns:
             self._note_broken(key)
             return self._problem("coco-annotation-invalid", f"annotations[{index}]", "both ids", found)
         said = value.get("bbox")
-        outline = read_outline(value.get("segmentation")) if self._options.polygons or not said else NOTHING
+        boxless = said is None or said == []
+        outline = read_outline(value.get("segmentation")) if self._options.polygons or boxless else NOTHING
         if outline is None:
             self._note_broken(key)
             expected, found = "polygons, or a mask of its size", shown(value.get("segmentation"))
             return self._problem("polygon-invalid", f"annotations[{index}].segmentation", expected, found)
-        box = _numbers(said) if said or not outline.polygons else _around(outline.polygons)
+        whole = boxless and not outline.polygons
+        box = _numbers(said) if not boxless else _NO_BOX if whole else _around(outline.polygons)
         if box is None:
             self._note_broken(key)
             return self._problem("box-invalid", f"annotations[{index}].bbox", "[x, y, width, height]", shown(said))
         if self._options.polygons:
             self._outlines.add(len(self._index), outline)
-        self._append(index, key, category, value.get("iscrowd") == 1, box)
+        self._append(index, key, category, _CROWD * (value.get("iscrowd") == 1) | _WHOLE * whole, box)
         return None
 
-    def _append(self, index: int, key: Key, category: Key, crowd: bool, box: Sequence[float]) -> None:
+    def _append(self, index: int, key: Key, category: Key, flags: int, box: Sequence[float]) -> None:
         image = self._number(key)
         self._before.append(self._last[image])
         self._last[image] = len(self._index)
         self._category.append(self._category_number(category))
         self._index.append(index)
-        self._crowd.append(crowd)
+        self._flags.append(flags)
         self._boxes.append(box)
         self._largest = max(self._largest, *box, -min(box))
         self._whole = self._whole and all(map(float.is_integer, box))
@@ -182,8 +187,8 @@ class _Columns:
             yield from self._records()
 
     def _unit(self) -> Coordinates | None:
-        if not self._index:
-            return "pixels"
+        if not self._largest:
+            return "pixels"  # no boxes, or all of zeros, which are so in both
         larger = map(self._has_pixels, self._numbers.values())
         return unit_of(self._options.coordinates, self._largest, whole=self._whole, larger_images=lambda: all(larger))
 
@@ -224,9 +229,11 @@ class _Columns:
         if name is None:
             place = f"annotations[{index}].category_id"
             return self._problem("coco-annotation-invalid", place, "the id of one of categories", shown(category))
+        place, crowd = f"annotations[{index}]", bool(self._flags[row] & _CROWD)
+        if self._flags[row] & _WHOLE:
+            return RawLabel(name, None, place, crowd)
         x, y, width, height = self._boxes.of(row)
         polygons, size = self._outlines.of(row)
-        place, crowd = f"annotations[{index}]", bool(self._crowd[row])
         if size is None:
             return RawLabel(name, (x, y, x + width, y + height), place, crowd, polygons, self._shares)
         said = self._images.size(image)

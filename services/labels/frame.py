@@ -29,6 +29,11 @@ class Frame:
         left, top, right, bottom = box
         return max(-left, -top, right - self.width, bottom - self.height)
 
+    def is_whole(self, box: Box) -> bool:
+        """Whether a box is around the whole image, within TOLERANCE, or is of zeros only, as where there is none."""
+        whole = (0, 0, self.width, self.height)
+        return not any(box) or all(abs(one - other) <= TOLERANCE for one, other in zip(box, whole, strict=True))
+
     def shares(self, numbers: Sequence[float]) -> Polygon:
         """Pixels, x and y by turns, cut to the image and in shares of it."""
         return tuple(_share(n, self.height if i % 2 else self.width) for i, n in enumerate(numbers))

@@ -1,4 +1,4 @@
-"""What is written is read back by our own readers, within half a pixel."""
+"""What is written is read back by our own readers, within half a pixel: every format for every task that it has."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,9 @@ from services.catalogue.documents import FiledRecord
 from services.cloud.fakes import FakeBlobStore, FakeClock
 from services.datasets.jsonl import blob_url, datastore_url, line
 from services.datasets.parts import Part, write_parts
+from services.errors import BadRequest
 from services.export.coco import coco
+from services.export.exports import KINDS, Exports
 from services.export.images import ExportImage, images_of
 from services.export.jsonl import jsonl
 from services.export.yolo import label_file, yolo
@@ -29,8 +33,11 @@ from services.labels.formats import reader_of
 from services.labels.frame import Frame
 from services.labels.options import Options
 from services.labels.record import ImageRecord, OptionReader
+from services.labels.values import bounds
 from services.loop_config import Task
-from services.state import DatasetVersion
+from services.names import state_blob
+from services.state import DatasetVersion, LoopState
+from services.state_store import StateStore
 
 LOOP = "cards"
 CLASSES = ["ace", "kö nig", "2", "yes"]
@@ -50,11 +57,12 @@ def annotations(draw: DrawFn, task: Task, width: int, height: int) -> Annotation
     label = draw(st.sampled_from(CLASSES))
     if task.startswith("image_classification"):
         return Annotation(label)
-    left, top, right, bottom = box = draw(boxes(width, height))
+    crowd = draw(st.booleans())
+    parts = draw(st.lists(boxes(width, height), min_size=1, max_size=3))
     if task == "object_detection":
-        return Annotation(label, box)
-    triangle = (left, top, right, top, right, bottom)
-    return Annotation(label, box, polygons=(triangle,))
+        return Annotation(label, parts[0], crowd)
+    triangles = tuple((left, top, right, top, right, bottom) for left, top, right, bottom in parts)
+    return Annotation(label, bounds(triangles), crowd, triangles)
 
 
 @composite
@@ -85,9 +93,11 @@ def checked(record: ImageRecord, image: ExportImage, task: Task) -> list[Any]:
     return list(check("f", record, frame, Rules(task, frozenset(CLASSES))))
 
 
-def assert_same(found: Sequence[Any], image: ExportImage) -> None:
-    assert [f.label for f in found] == [a.label for a in image.annotations]
-    for ours, theirs in zip(found, image.annotations, strict=True):
+def assert_same(found: Sequence[Any], image: ExportImage, annotations: Sequence[Annotation] | None = None) -> None:
+    expected = image.annotations if annotations is None else annotations
+    assert [f.label for f in found] == [a.label for a in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.is_crowd == theirs.is_crowd
         assert (ours.box is None) == (theirs.box is None)
         shapes = [(ours.box or (), theirs.box or ()), *zip(ours.polygons, theirs.polygons, strict=True)]
         for one, other in shapes:
@@ -95,37 +105,58 @@ def assert_same(found: Sequence[Any], image: ExportImage) -> None:
             assert all(abs(a - b) * sides[i % 2] <= 0.5 for i, (a, b) in enumerate(zip(one, other, strict=True)))
 
 
-def with_objects() -> st.SearchStrategy[tuple[Task, list[ExportImage]]]:
-    tasks: list[Task] = ["object_detection", "instance_segmentation"]
-    return st.sampled_from(tasks).flatmap(lambda task: st.tuples(st.just(task), datasets(task)))
+ALL: tuple[Task, ...] = get_args(Task)
+OBJECTS: tuple[Task, ...] = ("object_detection", "instance_segmentation")
+TESTED = {("coco", task) for task in ALL} | {("jsonl", task) for task in ALL} | {("yolo", task) for task in OBJECTS}
 
 
-def of_any_task() -> st.SearchStrategy[tuple[Task, list[ExportImage]]]:
-    tasks: list[Task] = ["image_classification", "image_classification_multilabel"]
-    whole = st.sampled_from(tasks).flatmap(lambda task: st.tuples(st.just(task), datasets(task)))
-    return with_objects() | whole
+@pytest.mark.parametrize(("kind", "task"), [*product(KINDS, ALL)])
+def test_what_is_not_tested_here_is_not_written(kind: str, task: Task) -> None:
+    system, version = FakeBlobStore(), version_of(task)
+    version.status = "registered"
+    state = LoopState(loop=LOOP, created=FakeClock()(), datasets=[version])
+    system.write(state_blob(LOOP), state.model_dump_json().encode())
+    system.write("empty", b"")
+    write_parts(system, version.folder, [Part("empty", "empty", "empty", "")])
+    exports = Exports(StateStore(system, FakeClock()), system)
+    if (kind, task) in TESTED:
+        assert exports.export(LOOP, "1", kind, "").status == 200
+    else:
+        with pytest.raises(BadRequest, match=task):
+            exports.export(LOOP, "1", kind, "")
 
 
-@settings(max_examples=40)
-@given(with_objects())
-def test_coco(made: tuple[Task, list[ExportImage]]) -> None:
-    task, images = made
-    data = b"".join(coco(lambda: iter(images), CLASSES))
-    content = json.loads(data)
+@pytest.mark.parametrize("task", ALL)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_coco(task: Task, data: st.DataObject) -> None:
+    images = data.draw(datasets(task))
+    written = b"".join(coco(lambda: iter(images), CLASSES))
+    content = json.loads(written)
     assert [i["split"] for i in content["images"]] == [i.side for i in images]
     if not content["annotations"]:
         return  # the reader asks what such a file is for
-    records = {r.image: r for r in read("c.json", data, polygons=task == "instance_segmentation")}
+    records = {r.image: r for r in read("c.json", written, polygons=task == "instance_segmentation")}
     for image in images:
         record = records[image.path]
         assert (record.width, record.height) == (image.width, image.height)
         assert_same(checked(record, image, task), image)
 
 
-@settings(max_examples=40)
-@given(with_objects())
-def test_yolo(made: tuple[Task, list[ExportImage]]) -> None:
-    task, images = made
+def as_yolo_says(annotations: Sequence[Annotation]) -> list[Annotation]:
+    """The format knows no crowds, and each part of an object is one of its own."""
+    return [
+        Annotation(a.label, bounds([part]), polygons=(part,)) if part else Annotation(a.label, a.box)
+        for a in annotations
+        for part in a.polygons or [()]
+    ]
+
+
+@pytest.mark.parametrize("task", OBJECTS)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_yolo(task: Task, data: st.DataObject) -> None:
+    images = data.draw(datasets(task))
     archive = zipfile.ZipFile(io.BytesIO(b"".join(yolo(lambda: iter(images), CLASSES))))
     assert archive.testzip() is None
     known, problems = read_class_list("data.yaml", archive.read("data.yaml"))
@@ -141,13 +172,14 @@ def test_yolo(made: tuple[Task, list[ExportImage]]) -> None:
         filed = FiledRecord.of(file, 0, record, per_image=True)
         named, problems = with_names(filed, {"labels": known})
         assert problems == []
-        assert_same(checked(named, image, task), image)
+        assert_same(checked(named, image, task), image, as_yolo_says(image.annotations))
 
 
-@settings(max_examples=40)
-@given(of_any_task())
-def test_jsonl_and_the_images_of_a_version(made: tuple[Task, list[ExportImage]]) -> None:
-    task, images = made
+@pytest.mark.parametrize("task", ALL)
+@settings(max_examples=25)
+@given(drawn=st.data())
+def test_jsonl_and_the_images_of_a_version(task: Task, drawn: st.DataObject) -> None:
+    images = drawn.draw(datasets(task))
     system, version = FakeBlobStore(), version_of(task)
     parts = []
     for number, image in enumerate(images):

@@ -95,7 +95,8 @@ def test_coco_ids_may_be_texts_and_entries_may_have_more_members() -> None:
 @pytest.mark.parametrize(
     ("annotation", "code", "place"),
     [
-        ({"image_id": 7, "category_id": 3}, "box-invalid", "annotations[0].bbox"),
+        ({"image_id": 7, "category_id": 3, "bbox": 0}, "box-invalid", "annotations[0].bbox"),
+        ({"image_id": 7, "category_id": 3, "bbox": ""}, "box-invalid", "annotations[0].bbox"),
         ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3]}, "box-invalid", "annotations[0].bbox"),
         ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3, "4"]}, "box-invalid", "annotations[0].bbox"),
         ({"image_id": 7, "category_id": 3, "bbox": [1, 2, 3, True]}, "box-invalid", "annotations[0].bbox"),
@@ -128,9 +129,29 @@ def test_one_bad_annotation_is_quarantined_and_the_rest_kept(annotation: Any, co
 
 def test_an_image_whose_annotations_are_all_bad_is_no_negative() -> None:
     found = coco(
-        annotations=[{"image_id": 7, "category_id": 3}, {"image_id": 8, "category_id": 9, "bbox": [1, 2, 3, 4]}]
+        annotations=[
+            {"image_id": 7, "category_id": 3, "bbox": 1},
+            {"image_id": 8, "category_id": 9, "bbox": [1, 2, 3, 4]},
+        ]
     )
     assert [(r.image, r.labels, r.broken) for r in records(found)] == [("train/a.jpg", (), 1), ("b.jpg", (), 1)]
+
+
+@pytest.mark.parametrize("boxless", [{}, {"bbox": None}, {"bbox": []}, {"bbox": [], "segmentation": []}])
+def test_an_annotation_without_box_and_outline_is_of_the_whole_image(boxless: dict[str, Any]) -> None:
+    """As our own export of classification has them, and Azure ML's labelling; no unit is to be proven then."""
+    annotations = [{"image_id": image, "category_id": 3, **boxless} for image in (7, 8, 8)]
+    found = records(coco(annotations=annotations))
+    assert [[(one.label, one.box, one.place) for one in r.labels] for r in found] == [
+        [("nut", None, "annotations[0]")],
+        [("nut", None, "annotations[1]"), ("nut", None, "annotations[2]")],
+    ]
+
+
+def test_boxes_beside_annotations_without_one_keep_their_unit() -> None:
+    whole, shares = {"image_id": 7, "category_id": 4}, {"image_id": 7, "category_id": 3, "bbox": [0.1, 0.2, 0.3, 0.5]}
+    (record, _) = records(coco(annotations=[whole, shares]))
+    assert [(one.box is None, one.shares) for one in record.labels] == [(True, False), (False, True)]
 
 
 @pytest.mark.parametrize(
