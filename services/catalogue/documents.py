@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from services.catalogue.images import ImageFacts
 from services.labels.check import Rules
@@ -20,7 +20,10 @@ from services.labels.record import ImageRecord
 from services.state import Problem
 
 FORMAT = 6
-"""Raised when documents, readers or checks change in a way that needs everything to be read again."""
+"""Raised when documents, readers or checks change in a way that needs everything to be read again.
+
+What was read last of a file that is broken now is nowhere else: documents of older formats must still load.
+"""
 MOST_PROBLEMS = 100
 
 
@@ -33,6 +36,16 @@ class ImageEntry:
     content: str
     facts: ImageFacts | None = None
     problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What of a label file was read, and when it was uploaded, in seconds since 1970."""
+
+    etag: str
+    modified: float
+    format: str
+    per_image: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,20 @@ class LabelEntry:
     """All of them, counted by code."""
     class_list: ClassList = field(default_factory=dict)
     """What the file says if it is a list of class names."""
+    images: int | None = None
+    """Records about images that were read of it; None where an earlier version of the app did not count them."""
+    kept: Reading | None = None
+    """What still counts of the file: a reading before the one that `etag` tells, of which nothing could be read."""
+
+    @property
+    def reading(self) -> Reading:
+        """What the catalogue's records of the file come from."""
+        return self.kept or Reading(self.etag, self.modified, self.format, self.per_image)
+
+    @property
+    def stale(self) -> LabelEntry:
+        """The same, to be read again; until then it counts."""
+        return replace(self, etag="", kept=self.reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +105,14 @@ class FiledRecord:
     def record(self) -> ImageRecord:
         """The record, made anew at each call."""
         return _RECORD.validate_json(self.packed)
+
+    @property
+    def loads(self) -> bool:
+        """Whether today's app understands it."""
+        try:
+            return bool(self.record)
+        except ValidationError:
+            return False
 
     @property
     def reference(self) -> str:

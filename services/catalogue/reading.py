@@ -160,7 +160,8 @@ class _Collected:
     def entry(self) -> LabelEntry:
         problems, opened = tuple(worst_first(self._problems, MOST_PROBLEMS)), self._opened
         etag, format_ = self._blob.etag, opened.format
-        return LabelEntry(self._path, etag, self._modified, format_, opened.per_image, problems, self._codes)
+        codes, images = self._codes, len(self.records)
+        return LabelEntry(self._path, etag, self._modified, format_, opened.per_image, problems, codes, images=images)
 
 
 def _quoted(etag: str) -> str:

@@ -59,14 +59,18 @@ class Catalogue:
         changes = working.changes(listing, options := options_of(config))
         working.forget(changes)
         done, in_time = self._read(working, changes.fresh, options)
+        working.settle()
         inference = look(working, config, finished=in_time)
         return Refreshed(working.commit(), working.index, inference, changes, len(changes.fresh) - done, not in_time)
 
     def _open(self, blob: str) -> Working:
-        index = self.store.index(blob)
-        if index is None:
-            return Working(self.store, Index(), self.recover_splits())
-        return Working(self.store, index, self.store.splits(index.splits))
+        if index := self.store.index(blob):
+            return Working(self.store, index, self.store.splits(index.splits))
+        older = self.store.older(blob)
+        working = Working(self.store, older or Index(), self.recover_splits())
+        if older:
+            working.renew()
+        return working
 
     def _read(self, working: Working, fresh: Mapping[str, BlobInfo], options: Options) -> tuple[int, bool]:
         """How many files were read, and whether time sufficed for all."""

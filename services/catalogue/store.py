@@ -27,11 +27,24 @@ class CatalogueStore:
 
     def index(self, blob: str) -> Index | None:
         """The index, or None where there is none of today's format."""
+        found = self._any_index(blob)
+        return found if found and found.format == FORMAT else None
+
+    def older(self, blob: str) -> Index | None:
+        """An index of another format, without the buckets that cannot be loaded today."""
+        found = self._any_index(blob)
+        for ref in found.buckets if found else ():
+            try:
+                self.bucket(ref.blob)
+            except (NotFound, ValidationError):
+                ref.blob = ""
+        return found
+
+    def _any_index(self, blob: str) -> Index | None:
         try:
-            found = self._read(_INDEX, blob) if blob else None
+            return self._read(_INDEX, blob) if blob else None
         except (NotFound, ValidationError):
             return None
-        return found if found and found.format == FORMAT else None
 
     def bucket(self, blob: str) -> Bucket:
         """A bucket; the name of an empty one is empty."""

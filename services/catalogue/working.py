@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from services.catalogue.documents import Bucket, BucketRef, FiledRecord, ImageEntry, Index, LabelEntry, listing_digest
+from services.catalogue.documents import (
+    FORMAT,
+    Bucket,
+    BucketRef,
+    FiledRecord,
+    ImageEntry,
+    Index,
+    LabelEntry,
+    listing_digest,
+)
+from services.catalogue.kept import is_unreadable, keep
 from services.catalogue.listing import Listing, digest_of
 from services.catalogue.paths import bucket_of
 from services.catalogue.reading import Read
@@ -36,6 +46,8 @@ class Working:
         """`splits` is changed in place."""
         self._store, self.index, self.splits = store, index, splits
         self._loaded: dict[int, Bucket] = {}
+        self._replaced: dict[str, LabelEntry] = {}
+        self._added: list[FiledRecord] = []
 
     @property
     def count(self) -> int:
@@ -106,37 +118,65 @@ class Working:
 
     def _bulk_files(self, listing: Listing) -> Iterator[tuple[str, BlobInfo]]:
         for _, bucket in self.all():
-            bulk = (label.path for label in bucket.labels.values() if not label.per_image)
-            yield from ((path, listing.files[path]) for path in bulk if path in listing.files)
+            bulk = [label for label in bucket.labels.values() if not label.per_image and label.path in listing.files]
+            bucket.labels.update((label.path, label.stale) for label in bulk)
+            yield from ((label.path, listing.files[label.path]) for label in bulk)
+
+    def renew(self) -> None:
+        """Have everything read again that a catalogue of another format holds; until then it counts."""
+        for number, bucket in self.all():
+            bucket.images = {path: replace(image, etag="") for path, image in bucket.images.items()}
+            bucket.labels = {path: label.stale for path, label in bucket.labels.items()}
+            bucket.records = [filed for filed in bucket.records if filed.loads]
+            self.index.buckets[number].listed = ""
+        self.index.format, self.index.view = FORMAT, None
 
     def forget(self, changes: Changes) -> None:
-        """Drop what is gone, and every record of label files that are gone or to be read again."""
-        stale: dict[str, LabelEntry] = {}
-        for path in changes.gone | changes.fresh.keys():
+        """Drop what is gone. What changed counts on until it is read."""
+        for path in changes.gone:
             bucket = self.bucket(bucket_of(path, self.count))
-            if path in changes.gone:
-                bucket.images.pop(path, None)
+            bucket.images.pop(path, None)
             if entry := bucket.labels.pop(path, None):
-                stale[path] = entry
-        buckets = self._where(stale)
-        for number in buckets:
-            bucket = self.bucket(number)
-            bucket.records = [r for r in bucket.records if r.file not in stale]
-
-    def _where(self, labels: dict[str, LabelEntry]) -> Iterable[int]:
-        """Buckets that may hold records of these files."""
-        if any(not label.per_image for label in labels.values()):
-            return [number for number, _ in self.all()]
-        return {bucket_of(path, self.count) for path in labels}
+                self._replaced[path] = entry
 
     def put(self, read: Read) -> None:
-        """Take over one file that was read."""
+        """Take over one file that was read; its records take their place when all is settled."""
         if isinstance(read, ImageEntry):
             self._put_image(read)
             return
         label, records = read
-        self.bucket(bucket_of(label.path, self.count)).labels[label.path] = label
-        self.file(records)
+        labels = self.bucket(bucket_of(label.path, self.count)).labels
+        before = labels.get(label.path)
+        if before and is_unreadable(label) and (kept := keep(before, label, self._images(before))):
+            labels[label.path] = kept
+            return
+        if before:
+            self._replaced[label.path] = before
+        labels[label.path] = label
+        self._added += records
+
+    def _images(self, label: LabelEntry) -> int:
+        """Records of a file in the catalogue."""
+        if label.images is not None:
+            return label.images
+        buckets = (self.bucket(number) for number in self._where([label]))
+        return sum(filed.file == label.path for bucket in buckets for filed in bucket.records)
+
+    def settle(self) -> None:
+        """Let the records that were read take the place of those that their files had before."""
+        numbers = sorted(self._where(self._replaced.values()))
+        for start in range(0, len(numbers), THREADS):
+            self.load(some := numbers[start : start + THREADS])
+            for bucket in map(self.bucket, some):
+                bucket.records = [r for r in bucket.records if r.file not in self._replaced]
+        self.file(self._added)
+        self._replaced, self._added = {}, []
+
+    def _where(self, labels: Collection[LabelEntry]) -> Collection[int]:
+        """Buckets that may hold records of these files."""
+        if any(not label.reading.per_image for label in labels):
+            return range(self.count)
+        return {bucket_of(label.path, self.count) for label in labels}
 
     def _put_image(self, image: ImageEntry) -> None:
         images = self.bucket(bucket_of(image.path, self.count)).images

@@ -38,7 +38,11 @@ def facts_of(bucket: Bucket, found: Sequence[Row]) -> Facts:
     """What is remembered of a bucket."""
     return Facts(
         {row.member.path: Remembered(row.member.content, row.member.label_digest, row.side) for row in found},
-        {path: LabelFile(entry.etag, entry.format) for path, entry in sorted(bucket.labels.items()) if entry.format},
+        {
+            path: LabelFile(e.reading.etag, e.reading.format)
+            for path, e in sorted(bucket.labels.items())
+            if e.reading.format
+        },
         dict(sorted(Counter(filed.file for filed in bucket.records).items())),
     )
 

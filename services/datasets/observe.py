@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.catalogue.documents import FORMAT, MOST_PROBLEMS, Index, Summary
+from services.catalogue.kept import is_kept
 from services.catalogue.lint import TOLD, lint, whole
 from services.catalogue.listing import Listing
 from services.catalogue.reading import FileReader
@@ -130,7 +131,8 @@ def _content_hash(index: Index, task: str, classes: list[str]) -> str:
 def _tell_problems(context: LoopContext, old: CatalogueState, new: CatalogueState) -> None:
     """Tell of what is left out, and of what would spoil a training run, each thing once."""
     before = {_identity(p) for p in (*old.problems, *old.dataset_problems)}
-    worth = [*(p for p in new.problems if p.severity == "error"), *(p for p in new.dataset_problems if p.code in TOLD)]
+    worth = [p for p in new.problems if p.severity == "error" or is_kept(p)]
+    worth += (p for p in new.dataset_problems if p.code in TOLD)
     fresh = [p for p in worth if _identity(p) not in before]
     if fresh:
         first = fresh[0]

@@ -13,6 +13,8 @@ from services.state import Problem
 ClassList = dict[int, str]
 """Names by number."""
 MOST_CLASSES = 10_000
+POSE = "kpt_shape"
+"""What a data.yaml says whose labels are key points."""
 _YAML = (".yaml", ".yml")
 _Said = Iterator[tuple[str, str, object]]
 """Place, number as a text, and name."""
@@ -62,8 +64,8 @@ def _yaml(text: bytes) -> _Said:
         raise _Refused(str(error)) from None
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     members = {str(key.value): value for key, value in reversed(pairs)}
-    if "kpt_shape" in members:  # boxes with key points have as many numbers as outlines
-        raise _Refused("kpt_shape: key points, which are not read")
+    if POSE in members:  # boxes with key points have as many numbers as outlines
+        raise _Refused(f"{POSE}: key points, which are not read")
     names = members.get("names")
     if isinstance(names, yaml.MappingNode):
         yield from (_said(value, str(key.value)) for key, value in names.value)

@@ -137,3 +137,26 @@ def test_empty_files_lists_of_classes_and_outlines_come_through(cloud: Cloud) ->
     assert (found.labelled, found.negatives, found.annotations_per_class) == (12, 1, {"bolt": 11})
     held = [i.annotations for i in holdout(cloud.system, state.datasets[0]) if i.annotations]
     assert {a.polygons for annotations in held for a in annotations} == {((0.25, 0.25, 0.75, 0.25, 0.75, 0.75),)}
+
+
+def test_a_broken_file_over_a_good_one_unlabels_nothing(cloud: Cloud) -> None:
+    loop = "kept"
+    good = coco({f"{i:02}.png": [(("nut", "bolt")[i % 2], BOX)] for i in range(12)})
+    for i in range(12):
+        cloud.data.write(f"{loop}/images/{i:02}.png", picture(i))
+    cloud.data.write(f"{loop}/labels/all.json", good)
+    state = LoopState(loop=loop, created=clock())
+    state.config.config = LoopConfig(quiet_period_seconds=1)
+    context = looks(cloud, state)
+    settle(context)
+    before, read = state.catalogue, next(cloud.data.list(f"{loop}/labels/"))
+    cloud.data.write(f"{loop}/labels/all.json", good[:-100])
+    settle(context)
+    found = state.catalogue
+    assert (found.labelled, found.content_hash) == (12, before.content_hash)
+    assert [p.code for p in found.problems] == ["json-invalid"]
+    assert f"labels of 12 images, from the file of {read.modified:%Y-%m-%d %H:%M:%S} UTC" in found.problems[0].help
+    assert read.etag in found.problems[0].help
+    cloud.data.delete(f"{loop}/labels/all.json")
+    settle(context)
+    assert (state.catalogue.labelled, state.catalogue.problem_count) == (0, 0)
