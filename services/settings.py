@@ -14,6 +14,7 @@ from services.errors import ConfigError
 WAKE_QUEUE = "visionloop-wake"
 DELIVERY_QUEUE = "visionloop-deliveries"
 PREDICTION_QUEUE = "visionloop-predictions"
+INBOUND_QUEUE = "visionloop-inbound"
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 

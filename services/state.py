@@ -215,6 +215,14 @@ class Preflight(Part):
     problems: list[str]
 
 
+class InboundNote(Part):
+    """What a labelling tool announced and could not be taken; the rest of it is in the blob."""
+
+    name: str
+    etag: str
+    problems: list[Problem]
+
+
 class LoopState(Part):
     """Everything that must be remembered of a loop; what can be observed is not in here."""
 
@@ -247,6 +255,8 @@ class LoopState(Part):
     """What a dry run was told of last, by the key that preflights have too."""
     commands: dict[str, str] = Field(default_factory=dict)
     """ETag of the newest command of each name that was carried out."""
+    inbound: list[InboundNote] = Field(default_factory=list)
+    """What labelling tools announced and could not be taken."""
     reasons: dict[str, str] = Field(default_factory=dict)
     """What each stage decided last, and why: `dataset`, `training`, `rollout`."""
     outbox: list[Event] = Field(default_factory=list)

@@ -1,9 +1,12 @@
-"""HTTP: which systems may send images and labels, and what they send."""
+"""HTTP and queue: which systems may send images and labels, and what they send."""
 
 from __future__ import annotations
 
+import logging
+
 import azure.functions as func
 
+from services.errors import BadRequest
 from triggers.http import answers, answers_large, json_answer
 
 blueprint = func.Blueprint()
@@ -48,3 +51,15 @@ def events(req: func.HttpRequest) -> func.HttpResponse:
     from services import wiring
 
     return json_answer(wiring.inbound().take(req.route_params["id"], req.headers, req.get_body()))
+
+
+@blueprint.function_name("inbound_later")
+@blueprint.queue_trigger(arg_name="message", queue_name="visionloop-inbound", connection="SystemStorage")
+def later(message: func.QueueMessage) -> None:
+    """Work on what a system sent; a message that is not ours is dropped, as no repetition would help it."""
+    from services import wiring
+
+    try:
+        wiring.inbound_worker().work(message.get_body().decode("utf-8", "replace"))
+    except BadRequest as error:
+        logging.getLogger(__name__).warning("A message of the inbound queue is dropped: %s", error.detail)

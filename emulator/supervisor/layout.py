@@ -15,7 +15,7 @@ ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 RESOURCE_GROUP, WORKSPACE = "local", "visionloop"
 DATA_CONTAINER, SYSTEM_CONTAINER, WORKSPACE_CONTAINER = "visionloop-data", "visionloop-system", "workspaceblobstore"
-QUEUES = ("visionloop-wake", "visionloop-deliveries", "visionloop-predictions")
+QUEUES = ("visionloop-wake", "visionloop-deliveries", "visionloop-predictions", "visionloop-inbound")
 
 
 class PortTaken(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from services.errors import BadRequest
@@ -58,6 +59,9 @@ class Frame:
 class Outcome:
     """What a job comes to; problems are of frames that no label file can be about."""
 
+    job: int
+    at: datetime
+    """When the job was changed last."""
     frames: Sequence[Frame]
     problems: Sequence[Problem]
 
@@ -84,17 +88,30 @@ def read_job(documents: Documents) -> Outcome:
     Raises:
         BadRequest: the documents are not what CVAT's API says, or the job is about a video or has too many frames.
     """
-    source = f"CVAT, job {_whole(documents.job, 'job', 'id')}"
+    job, at = _whole(documents.job, "job", "id"), changed_at(documents.job)
     found = [*_images(documents)]
     images = [each for each in found if isinstance(each, _Image)]
     elements = _elements(documents, {each.number for each in images})
     reads = [_read(each, elements.get(each.number, [])) for each in images]
     has_shapes = any(label.box for read in reads for label in read.record.labels)
     frames = [
-        Frame(read.image.number, label_file(read.image.name, FOLDER), _content(source, read, has_shapes))
+        Frame(read.image.number, label_file(read.image.name, FOLDER), _content(f"CVAT, job {job}", read, has_shapes))
         for read in reads
     ]
-    return Outcome(frames, [each for each in found if isinstance(each, Problem)])
+    return Outcome(job, at, frames, [each for each in found if isinstance(each, Problem)])
+
+
+def changed_at(job: Mapping[str, Any]) -> datetime:
+    """When a job was changed last.
+
+    Raises:
+        BadRequest: it does not say.
+    """
+    try:
+        found = datetime.fromisoformat(job["updated_date"])
+    except (KeyError, TypeError, ValueError):
+        raise BadRequest("job.updated_date: a time is expected") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _images(documents: Documents) -> Iterator[_Image | Problem]:

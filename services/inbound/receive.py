@@ -8,11 +8,13 @@ from typing import Any
 
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, Forged, TooLarge
+from services.inbound import cvat
 from services.inbound.generic import files_of
 from services.inbound.label_studio import changes_of, check_secret
 from services.inbound.newest import Newest
 from services.inbound.sources import Source, Sources
-from services.inbound.taken import Taken
+from services.inbound.taken import KEPT, Taken
+from services.inbound.work import Later, key_of
 from services.settings import Settings
 
 MOST_ID = 256
@@ -25,12 +27,13 @@ class Inbound:
         self,
         stores: tuple[BlobStore, BlobStore],
         sources: Sources,
+        later: Later,
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
-        """`stores` are the container of users' files and the one that only we write."""
+        """`stores` are the container of users' files and the one that only we write; `later` queues."""
         self._data, self._system = stores
-        self._sources, self._settings, self._clock = sources, settings, clock
+        self._sources, self._later, self._settings, self._clock = sources, later, settings, clock
         self._taken = Taken(self._system, clock)
 
     def take(self, source_id: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
@@ -47,6 +50,8 @@ class Inbound:
         source = self._sources.get(source_id)
         if source.kind == "label_studio":
             return self._label_studio(source, headers, body)
+        if source.kind == "cvat":
+            return self._cvat(source, headers, body)
         return self._generic(source, headers, body)
 
     def _generic(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
@@ -73,6 +78,19 @@ class Inbound:
                 newest.put(change.annotation, change.file, change.at, change.content)
                 files.append(change.file)
         return {"taken": True, "files": [*filter(None, files)], "says": ""}
+
+    def _cvat(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        """CVAT's messages have no time: a repetition that is older than our memory is told by the job's."""
+        cvat.check_signature(source.secret, headers, body)
+        found = cvat.announced(body)
+        if found is None:
+            return {"taken": True, "files": [], "says": "Nothing is to be done: this is about no completed job"}
+        if self._clock() - found.at > KEPT:
+            raise Forged(f"job.updated_date is more than {KEPT.days} days ago: the message may be a repetition")
+        if self._taken.has(source.id, key_of(body)):
+            return {"taken": False, "files": [], "says": "This message was taken before"}
+        self._later.keep(source.id, body)
+        return {"taken": True, "files": [], "says": f"Job {found.job} is being looked at"}
 
 
 def check_signature(secret: str, headers: Mapping[str, str], body: bytes) -> None:

@@ -6,21 +6,22 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, Conflict, NotFound
 from services.inbound.documents import change, read
 from services.names import check_loop_name
 from services.state_store import StateStore
+from services.webhooks.guard import Guard
 from services.webhooks.registry import new_secret, read_members
 
 FILE = "inbound/sources.json"
 MOST_SOURCES = 100
 MOST_BYTES = 8 * 1024
-Kind = Literal["generic", "label_studio"]
+Kind = Literal["generic", "label_studio", "cvat"]
 
 
 class NewSource(BaseModel):
@@ -32,10 +33,20 @@ class NewSource(BaseModel):
     loop: Annotated[str, Field(max_length=60)]
     """Whose images and labels it sends."""
     description: Annotated[str, Field(max_length=200)] = ""
+    address: Annotated[str, Field(max_length=1000)] = ""
+    """Of CVAT: the server that its jobs are looked up at."""
+    token: Annotated[str, Field(max_length=500, pattern=r"^[!-~]*$")] = ""
+    """Of CVAT: what we show there; kept as the secret is."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if bool(self.address) != bool(self.token) or (self.address and self.kind != "cvat"):
+            raise ValueError("address and token are of the kind cvat, and belong together")
+        return self
 
 
 class Source(NewSource):
-    """A system that may send. Its secret leaves the system container only in the answer that makes it."""
+    """A system that may send. Its secret leaves our storage only in the answer that makes it, its token never."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -45,7 +56,7 @@ class Source(NewSource):
 
     def shown(self) -> dict[str, Any]:
         """Without the secret, with the path that it sends to."""
-        return {**self.model_dump(mode="json", exclude={"secret"}), "path": f"/api/inbound/{self.id}/events"}
+        return {**self.model_dump(mode="json", exclude={"secret", "token"}), "path": f"/api/inbound/{self.id}/events"}
 
 
 class _Document(BaseModel):
@@ -55,9 +66,9 @@ class _Document(BaseModel):
 class Sources:
     """All of them."""
 
-    def __init__(self, system: BlobStore, states: StateStore, clock: Callable[[], datetime]) -> None:
-        """`states` says which loops there are."""
-        self._system, self._states, self._clock = system, states, clock
+    def __init__(self, system: BlobStore, states: StateStore, clock: Callable[[], datetime], guard: Guard) -> None:
+        """`states` says which loops there are, `guard` which addresses may be asked."""
+        self._system, self._states, self._clock, self._guard = system, states, clock, guard
 
     def list(self) -> dict[str, Any]:
         """All of them, oldest first, without secrets."""
@@ -84,6 +95,8 @@ class Sources:
         """
         asked = read_members(NewSource, _json(body))
         self._states.read(check_loop_name(asked.loop))
+        if asked.address:
+            self._guard.check(asked.address)
         named = {"id": f"in_{secrets.token_hex(8)}", "secret": new_secret(), "created": self._clock()}
         source = Source(**asked.model_dump(), **named)
 

@@ -50,6 +50,7 @@ CODES: dict[str, Code] = {
     "automl-structure": Code("error", "Each line is an object with an image_url and a label."),
     "label-studio-structure": Code("error", "Export as JSON: a list of tasks, each with data and annotations."),
     "cvat-structure": Code("error", "Export as CVAT for images 1.1; videos and their tracks are not read."),
+    "inbound-failed": Code("error", "Mend what it says; then open the job again in CVAT and complete it."),
     "yolo-line-invalid": Code(
         "error", "Each line is a class and x, y, width, height, or a class and an outline's points."
     ),

@@ -44,7 +44,8 @@ class Status:
         state = self._states.read(check_loop_name(name))
         shown = state.model_dump(mode="json", exclude={"outbox"})
         catalogue = shown["catalogue"]
-        problems = [*shown["config"]["problems"], *catalogue["dataset_problems"], *catalogue["problems"]]
+        inbound = [problem for note in shown["inbound"] for problem in note["problems"]]
+        problems = [*shown["config"]["problems"], *inbound, *catalogue["dataset_problems"], *catalogue["problems"]]
         events = [e.model_dump(mode="json") for e in self._timeline.read(name, NEWEST_EVENTS)]
         bill = serving(state, datetime.now(UTC), self._prices)
         more = {"problems": problems, "progress": progress(state), "serving": bill, "timeline": events}

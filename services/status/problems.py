@@ -38,7 +38,8 @@ class ProblemReports:
         state = self._states.read(check_loop_name(loop))
         wanted, page = _filter(query), (_number(query, "offset", 0, 0, 10**6), _number(query, "limit", 100, 1, MOST))
         index = CatalogueStore(self._system, loop).index(state.catalogue.blob)
-        whole = [*state.config.problems, *state.catalogue.dataset_problems]
+        inbound = (problem for note in state.inbound for problem in note.problems)
+        whole = [*state.config.problems, *inbound, *state.catalogue.dataset_problems]
         if index is None:  # replaced while we looked, or not there yet: the state has the worst itself
             known = [*whole, *state.catalogue.problems]
             return {"loop": loop, **_document(known, Counter(p.code for p in known), wanted, page)}

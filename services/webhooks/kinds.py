@@ -37,6 +37,7 @@ KINDS = {
     "endpoint.asleep": "nobody asked for a prediction: the endpoint rests, and costs nothing or less",
     "endpoint.awake": "the endpoint answers again",
     "prediction.done": "a prediction asked for with respond-async is made, or failed; told to the webhook named only",
+    "inbound.failed": "what a labelling tool announced could not be taken: why, and whether it is tried again",
     "loop.error": "a step of the controller failed and is tried again",
     "webhook.disabled": "a receiver has only failed for five days, and is told nothing more",
     "webhook.test": "you asked for a test",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from services.settings import settings
 from services.wiring.control import approvals, controller, controls, rollout_controls, sweeper
-from services.wiring.incoming import door, inbound, inbound_sources, key_console, suggestions
+from services.wiring.incoming import door, inbound, inbound_sources, inbound_worker, key_console, suggestions
 from services.wiring.inference import (
     activity,
     capturer,
@@ -63,6 +63,7 @@ __all__ = [
     "scorer",
     "settings",
     "states",
+    "inbound_worker",
     "status",
     "suggestions",
     "sweeper",

@@ -53,12 +53,14 @@ def controller() -> Controller:
     from services.control_stage import ControlStage
     from services.controller import Controller
     from services.datasets.stage import DatasetStage
+    from services.inbound.stage import InboundStage
     from services.outbox import Outbox
     from services.rollout.idle import IdleStage
     from services.rollout.stage import RolloutStage
     from services.training.stage import TrainingStage
 
-    stages = (ConfigStage(), ControlStage(), DatasetStage(), TrainingStage(), RolloutStage(), IdleStage())
+    inbound = InboundStage()
+    stages = (ConfigStage(), ControlStage(), inbound, DatasetStage(), TrainingStage(), RolloutStage(), IdleStage())
     return Controller(
         wiring.cloud(), stages, wiring.waker(), Outbox(wiring.timeline(), wiring.dispatcher()), wiring.states()
     )

@@ -6,13 +6,16 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from services import wiring
+from services.settings import INBOUND_QUEUE
 
 if TYPE_CHECKING:
     from services.access.console import KeyConsole
     from services.access.door import Door
+    from services.cloud.queues import AzureQueue
     from services.inbound.receive import Inbound
     from services.inbound.sources import Sources
     from services.inbound.suggest import Suggestions
+    from services.inbound.work import Worker
 
 
 @cache
@@ -45,17 +48,35 @@ def inbound_sources() -> Sources:
     """Which systems may send."""
     from services.inbound.sources import Sources
 
-    return Sources(wiring.system_store(), wiring.states(), wiring.clock)
+    return Sources(wiring.system_store(), wiring.states(), wiring.clock, wiring.webhook_guard())
 
 
 @cache
 def inbound() -> Inbound:
     """Takes what they send."""
     from services.inbound.receive import Inbound
+    from services.inbound.work import Later
 
-    return Inbound(
-        (wiring.data_store(), wiring.system_store()), wiring.inbound_sources(), wiring.settings(), wiring.clock
-    )
+    stores = (wiring.data_store(), wiring.system_store())
+    later = Later(wiring.system_store(), _inbound_queue())
+    return Inbound(stores, wiring.inbound_sources(), later, wiring.settings(), wiring.clock)
+
+
+@cache
+def inbound_worker() -> Worker:
+    """Works on what they sent and nobody waits for."""
+    from services.inbound.cvat_api import CvatApi
+    from services.inbound.work import Worker
+
+    stores, sources = (wiring.data_store(), wiring.system_store()), wiring.inbound_sources()
+    return Worker(stores, sources, _inbound_queue(), CvatApi(wiring.webhook_guard()), wiring.waker(), wiring.clock)
+
+
+@cache
+def _inbound_queue() -> AzureQueue:
+    from services.cloud.queues import AzureQueue
+
+    return AzureQueue(wiring.settings().system_queue_uri, INBOUND_QUEUE)
 
 
 @cache

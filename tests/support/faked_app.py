@@ -24,6 +24,7 @@ from services.datasets.documents import Datasets
 from services.export.exports import Exports
 from services.inbound.receive import Inbound
 from services.inbound.sources import Sources
+from services.inbound.work import Later as InboundLater
 from services.inference.champion import Champions
 from services.inference.gate import Gate
 from services.inference.later import Later
@@ -79,7 +80,8 @@ def wire() -> FakeCloud:
 
     champions = Champions(read)
     predictor = Predictor(champions, FakeScorer(lambda slot, image: SCORED), fake_settings())
-    registry = Registry(fakes.system, fakes.clock, Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"]))
+    guard = Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"])
+    registry = Registry(fakes.system, fakes.clock, guard)
     console = Console(fakes.system, registry, Dispatcher(registry, fakes.deliveries), fakes.clock)
     states = StateStore(fakes.system, fakes.clock)
     status = Status(states, Timeline(fakes.system))
@@ -87,10 +89,11 @@ def wire() -> FakeCloud:
     hooks = (registry, Dispatcher(registry, fakes.deliveries))
     usage = Usage(fakes.system)
     meter = Meter(lambda: usage, fakes.clock, every=0.1)
-    sources = Sources(fakes.system, states, fakes.clock)
+    sources = Sources(fakes.system, states, fakes.clock, guard)
+    inbound_later = InboundLater(fakes.system, FakeQueue())
     services: dict[str, Any] = {
         "inbound_sources": sources,
-        "inbound": Inbound((fakes.data, fakes.system), sources, fake_settings(), fakes.clock),
+        "inbound": Inbound((fakes.data, fakes.system), sources, inbound_later, fake_settings(), fakes.clock),
         "door": Door(Ring(read), meter, fakes.clock, easy_auth=True),
         "key_console": KeyConsole(Keys(fakes.system, fakes.clock), usage, states.read, fakes.clock),
         "settings": fake_settings(),
@@ -114,7 +117,7 @@ def wire() -> FakeCloud:
         "datasets": Datasets(states, fakes.system),
         "exports": Exports(states, fakes.system),
         "problem_reports": ProblemReports(StateStore(fakes.system, fakes.clock), fakes.system),
-        **{name: Noting(name) for name in ("waker", "controller", "deliverer", "sweeper")},
+        **{name: Noting(name) for name in ("waker", "controller", "deliverer", "sweeper", "inbound_worker")},
     }
     for name, service in services.items():
         setattr(wiring, name, lambda service=service: service)

@@ -10,34 +10,22 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from services.cloud.fakes import FakeCloud, fake_settings
+from services.cloud.fakes import fake_settings
 from services.errors import BadRequest, Conflict, Forged, NotFound, TooLarge
-from services.inbound.receive import Inbound
-from services.inbound.sources import MOST_SOURCES, Sources
+from services.inbound.sources import MOST_SOURCES
 from services.inbound.taken import KEPT, Taken
-from services.names import state_blob
-from services.settings import Settings
-from services.state_store import StateStore
-from tests.support.predictions import loop_state
+from tests.support.inbound_house import InboundHouse
 
 LABEL = {"visionloop": 1, "labels": [{"label": "ace", "box": [1, 2, 30, 40]}]}
 
 
-class House:
+class House(InboundHouse):
     """One loop, one source of it."""
 
     def __init__(self) -> None:
-        self.cloud = FakeCloud()
-        state = loop_state()
-        self.cloud.system.write(state_blob(state.loop), state.model_dump_json().encode())
-        self.sources = Sources(self.cloud.system, StateStore(self.cloud.system, self.cloud.clock), self.cloud.clock)
+        super().__init__()
         self.taken = Taken(self.cloud.system, self.cloud.clock)
-        self.inbound = self.end(fake_settings())
-        found = self.sources.register(b'{"kind": "generic", "loop": "cards"}')
-        self.id, self.secret = str(found["id"]), str(found["secret"])
-
-    def end(self, settings: Settings) -> Inbound:
-        return Inbound((self.cloud.data, self.cloud.system), self.sources, settings, self.cloud.clock)
+        self.id, self.secret = self.register(kind="generic")
 
     def send(self, *items: dict[str, Any], message: str = "m1", at: datetime | None = None, **forged: str) -> Any:
         body = json.dumps({"items": items}).encode()

@@ -8,36 +8,24 @@ from typing import Any
 
 import pytest
 
-from services.cloud.fakes import FakeCloud, fake_settings
 from services.errors import BadRequest, Forged
 from services.inbound.label_studio import changes_of
-from services.inbound.receive import Inbound
-from services.inbound.sources import Sources
 from services.labels.label_studio import LabelStudioReader
 from services.labels.per_image import PerImageReader
 from services.labels.record import ImageRecord
-from services.names import state_blob
 from services.state import Problem
-from services.state_store import StateStore
-from tests.support.predictions import loop_state
+from tests.support.inbound_house import InboundHouse
 
 BOX = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0}
 FILE = "cards/labels/label-studio/shelf/1.json"
 
 
-class House:
+class House(InboundHouse):
     """A loop that a Label Studio project sends to."""
 
     def __init__(self) -> None:
-        self.cloud = FakeCloud()
-        state = loop_state()
-        self.cloud.system.write(state_blob(state.loop), state.model_dump_json().encode())
-        states = StateStore(self.cloud.system, self.cloud.clock)
-        sources = Sources(self.cloud.system, states, self.cloud.clock)
-        stores = (self.cloud.data, self.cloud.system)
-        self.inbound = Inbound(stores, sources, fake_settings(), self.cloud.clock)
-        found = sources.register(b'{"kind": "label_studio", "loop": "cards"}')
-        self.id, self.secret = str(found["id"]), str(found["secret"])
+        super().__init__()
+        self.id, self.secret = self.register(kind="label_studio")
 
     def send(self, message: dict[str, Any]) -> dict[str, Any]:
         headers = {"x-visionloop-secret": self.secret}

@@ -8,17 +8,15 @@ from typing import Any
 
 import pytest
 
-from services.cloud.fakes import FakeCloud, FakeScorer, fake_settings
+from services.cloud.fakes import FakeScorer, fake_settings
 from services.errors import BadRequest, Forged, NotFound, TooLarge, UpstreamBusy
-from services.inbound.sources import Sources
 from services.inbound.suggest import Control, Suggestions, control_of
 from services.inference.champion import Champions
 from services.inference.predict import Predictor
 from services.labels.label_studio import annotation_labels
 from services.labels.record import RawLabel
-from services.names import state_blob
-from services.state_store import StateStore
-from tests.support.predictions import loop_state, picture
+from tests.support.inbound_house import InboundHouse
+from tests.support.predictions import picture
 
 BOXES = '<View><Image name="pic" value="$image"/><RectangleLabels name="card" toName="pic"><Label value="ace"/></RectangleLabels></View>'
 CHOICES = (
@@ -28,18 +26,15 @@ PLACE = {"topX": 0.1, "topY": 0.2, "bottomX": 0.5, "bottomY": 1.2}
 SCORED: dict[str, object] = {"boxes": [{"label": "ace", "score": 0.9, "box": PLACE}]}
 
 
-class House:
+class House(InboundHouse):
     """A loop with a live model and one image, connected to Label Studio."""
 
     def __init__(self, scored: dict[str, object] | None = None, **champion: Any) -> None:
-        self.cloud = FakeCloud()
-        state = loop_state(**champion)
-        self.cloud.system.write(state_blob(state.loop), state.model_dump_json().encode())
+        super().__init__(**champion)
         self.cloud.data.write("cards/images/shelf/1.png", picture(200, 100))
         self.cloud.data.write("cards/images/broken.png", b"no picture")
-        self.sources = Sources(self.cloud.system, StateStore(self.cloud.system, self.cloud.clock), self.cloud.clock)
-        found = self.sources.register(b'{"kind": "label_studio", "loop": "cards"}')
-        self.id, self.secret, self.fetched = str(found["id"]), str(found["secret"]), list[str]()
+        self.id, self.secret = self.register(kind="label_studio")
+        self.fetched = list[str]()
         scorer = FakeScorer(lambda slot, image: scored or SCORED)
         self.scorer = scorer
         predictor = Predictor(Champions(self._state), scorer, fake_settings())

@@ -16,7 +16,7 @@ import pytest
 from services import wiring
 from services.cloud.fakes import FakeCloud, fake_settings
 from services.errors import NoChampion, UpstreamBusy, VisionloopError
-from services.settings import DELIVERY_QUEUE, PREDICTION_QUEUE, WAKE_QUEUE
+from services.settings import DELIVERY_QUEUE, INBOUND_QUEUE, PREDICTION_QUEUE, WAKE_QUEUE
 from services.wake import Waker
 from tests.support.http_request import document, functions, request
 
@@ -27,6 +27,7 @@ EXPECTED = {
     "wake": "queueTrigger",
     "deliver": "queueTrigger",
     "predict_later": "queueTrigger",
+    "inbound_later": "queueTrigger",
     "sweep": "timerTrigger",
     "forget_predictions": "timerTrigger",
     **dict.fromkeys(
@@ -94,7 +95,13 @@ def test_only_health_and_the_page_are_open_to_everybody(app: dict[str, Any]) -> 
 
 
 def test_queues_and_timer_are_where_infrastructure_makes_them(app: dict[str, Any]) -> None:
-    for name, queue in {"wake": WAKE_QUEUE, "deliver": DELIVERY_QUEUE, "predict_later": PREDICTION_QUEUE}.items():
+    queues = {
+        "wake": WAKE_QUEUE,
+        "deliver": DELIVERY_QUEUE,
+        "predict_later": PREDICTION_QUEUE,
+        "inbound_later": INBOUND_QUEUE,
+    }
+    for name, queue in queues.items():
         assert binding(app[name])["queueName"] == queue
         assert binding(app[name])["connection"] == "SystemStorage"
     assert binding(app["sweep"])["schedule"] == "%VISIONLOOP_SWEEP_SCHEDULE%"

@@ -1,0 +1,176 @@
+"""Works on what sources sent and nobody waits for: from the queue, at least once, in any order.
+
+A message names a body that was proven to be its source's, and is kept until it is worked off. What CVAT does not answer
+is asked again by the schedule that webhooks have too; what does not work is noted for the loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from pydantic import BaseModel, Field, ValidationError
+
+from services.cloud.ports import BlobStore, Queue
+from services.errors import BadRequest, NotFound, Upstream, UpstreamRefused, VisionloopError
+from services.inbound.cvat import Announced, announced
+from services.inbound.cvat_api import CvatApi, Server
+from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_job
+from services.inbound.newest import Newest
+from services.inbound.notes import Note, Notes
+from services.inbound.sources import Source, Sources
+from services.inbound.taken import Taken
+from services.labels.problems import problem
+from services.wake import Waker
+from services.webhooks.schedule import pause
+
+THREADS = 8
+STORAGE_SECONDS = 60.0
+PATIENT_ATTEMPTS = 2
+"""What may pass by is not told before so many attempts have failed."""
+log = logging.getLogger(__name__)
+
+
+class _Message(BaseModel):
+    source: str = Field(pattern=r"^in_[0-9a-f]{16}$")
+    body: str = Field(pattern=r"^[0-9a-f]{64}$")
+    attempt: int = Field(1, ge=1)
+
+
+class Later:
+    """Keeps a body and queues the work on it."""
+
+    def __init__(self, system: BlobStore, queue: Queue) -> None:
+        """`queue` is what the function `inbound_later` reads."""
+        self._system, self._queue = system, queue
+
+    def keep(self, source: str, body: bytes) -> None:
+        """Keep a body, one blob for one content, before its message: what is queued is there."""
+        message = _Message(source=source, body=key_of(body))
+        self._system.write(_blob(message), body)
+        self._queue.send(message.model_dump_json())
+
+
+def key_of(body: bytes) -> str:
+    """What a message without an id is recognised by."""
+    return hashlib.sha256(body).hexdigest()
+
+
+class Worker:
+    """Works on the queue."""
+
+    def __init__(
+        self,
+        stores: tuple[BlobStore, BlobStore],
+        sources: Sources,
+        queue: Queue,
+        cvat: CvatApi,
+        waker: Waker,
+        clock: Callable[[], datetime],
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        """`stores` are the container of users' files and the one that only we write."""
+        self._data, self._system = stores
+        self._sources, self._queue, self._cvat, self._waker = sources, queue, cvat, waker
+        self._dice = dice
+        self._taken, self._notes = Taken(self._system, clock), Notes(self._system)
+
+    def work(self, body: str) -> None:
+        """Do what a message asks for; what was done already, or is of nobody, is nothing.
+
+        Storage that is away for a moment does not use up the few times that a queue message is tried.
+
+        Raises:
+            BadRequest: the message is not one of ours.
+        """
+        try:
+            message = _Message.model_validate_json(body)
+        except ValidationError:
+            raise BadRequest("A message of inbound work has source, body and attempt") from None
+        try:
+            if (kept := self._kept(message)) is not None:
+                self._job(message, *kept)
+        except Upstream as error:
+            log.warning("Inbound work waits for storage: %s", error.detail)
+            self._queue.send(body, delay=STORAGE_SECONDS)
+
+    def _kept(self, message: _Message) -> tuple[Source, bytes] | None:
+        try:
+            return self._sources.get(message.source), self._system.read(_blob(message)).data
+        except NotFound:
+            return None
+
+    def _job(self, message: _Message, source: Source, content: bytes) -> None:
+        found = announced(content)
+        if found is None:
+            return
+        try:
+            documents = self._documents(source, found)
+            outcome = read_job(documents) if documents else None
+        except VisionloopError as error:
+            self._failed(message, source, found, error)
+            return
+        if outcome:
+            self._write(source, outcome)
+        self._done(message, source, found, outcome)
+
+    def _documents(self, source: Source, found: Announced) -> Documents | None:
+        if found.documents is not None:
+            return found.documents
+        if not source.address:
+            raise BadRequest("The source has no address and token of CVAT to look the job up with")
+        return self._cvat.documents(Server(source.address, source.token), found.job)
+
+    def _write(self, source: Source, outcome: Outcome) -> None:
+        """In threads, as a job may have thousands of frames, and each takes storage some answers."""
+        newest = Newest(self._data, self._system, source.id, source.loop)
+
+        def put(frame: Frame) -> None:
+            newest.put(f"{outcome.job}:{frame.number}", frame.file, outcome.at, frame.content)
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(put, outcome.frames):
+                pass
+
+    def _done(self, message: _Message, source: Source, found: Announced, outcome: Outcome | None) -> None:
+        """What was taken is noted last but for the body, without which nothing is done again."""
+        if outcome and outcome.problems:
+            reason = f"CVAT, job {found.job}: {len(outcome.problems)} of its frames are no images"
+            self._note(source, found, Note(source=source.id, reason=reason, problems=[*outcome.problems]))
+        else:
+            self._notes.clear(source.loop, source.id, str(found.job))
+            self._waker.wake(source.loop, "a job of CVAT was taken")
+        self._taken.note(source.id, message.body)
+        self._system.delete(_blob(message))
+
+    def _failed(self, message: _Message, source: Source, found: Announced, error: VisionloopError) -> None:
+        """Queue the next attempt, where one may help, and say what is wrong."""
+        asked = error.extra.get("retry_after")
+        wait = pause(message.attempt, asked if isinstance(asked, float) else None, self._dice())
+        is_over = wait is None or not isinstance(error, Upstream)
+        log.warning("Job %s of source %s, attempt %s: %s", found.job, source.id, message.attempt, error.detail)
+        if wait is not None and not is_over:
+            following = message.model_copy(update={"attempt": message.attempt + 1})
+            self._queue.send(following.model_dump_json(), delay=wait)
+        if is_over or isinstance(error, UpstreamRefused) or message.attempt >= PATIENT_ATTEMPTS:
+            then = "it is not tried again" if wait is None or is_over else f"tried again in {wait:.0f} s"
+            text = f"{error.detail} ({then})"
+            said = problem("inbound-failed", f"labels/{FOLDER}", f"job {found.job}", expected=_EXPECTED, found=text)
+            self._note(source, found, Note(source=source.id, reason=f"CVAT, job {found.job}: {text}", problems=[said]))
+        if is_over:
+            self._system.delete(_blob(message))
+
+    def _note(self, source: Source, found: Announced, note: Note) -> None:
+        self._notes.put(source.loop, str(found.job), note)
+        self._waker.wake(source.loop, "a labelling tool's work could not be taken")
+
+
+_EXPECTED = "the annotations of the job"
+
+
+def _blob(message: _Message) -> str:
+    return f"inbound/{message.source}/bodies/{message.body}.json"
