@@ -71,6 +71,14 @@ class Settings(BaseModel):
         alias="VISIONLOOP_EASY_AUTH",
         description="Take identities that Easy Auth has checked; only where it is on, as else anybody may claim one.",
     )
+    identity_per_minute: int = Field(
+        600, alias="VISIONLOOP_IDENTITY_PER_MINUTE", ge=0, le=1_000_000_000,
+        description="Requests a minute of one identity and loop that each process lets in; 0 is no limit.",
+    )  # fmt: skip
+    identity_per_day: int = Field(
+        0, alias="VISIONLOOP_IDENTITY_PER_DAY", ge=0, le=1_000_000_000,
+        description="Requests a day of one identity and loop, over all processes; 0 is no limit.",
+    )  # fmt: skip
     machine_prices: str = Field(
         "",
         alias="VISIONLOOP_MACHINE_PRICES",

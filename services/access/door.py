@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.access import secret
 from services.access.keys import Key, Scope
-from services.access.meter import Meter
+from services.access.meter import NONE, Meter, Quota
 from services.access.principal import HEADER, read_principal
 from services.access.ring import Ring
 from services.errors import Forbidden, Unauthorized
@@ -19,9 +19,12 @@ _BEARER = "bearer "
 class Door:
     """One for a process."""
 
-    def __init__(self, ring: Ring, meter: Meter, clock: Callable[[], datetime], *, easy_auth: bool) -> None:
-        """`easy_auth` is true only where App Service itself sets the header of an identity."""
-        self._ring, self._meter, self._clock, self._easy_auth = ring, meter, clock, easy_auth
+    def __init__(
+        self, ring: Ring, meter: Meter, clock: Callable[[], datetime], *, easy_auth: bool, quota: Quota = NONE
+    ) -> None:
+        """`easy_auth` is true only where App Service itself sets the header of an identity; `quota` is that of each."""
+        self._easy_auth, self._quota = easy_auth, quota
+        self._ring, self._meter, self._clock = ring, meter, clock
 
     def admit(self, loop: str, headers: Mapping[str, str], scope: Scope, *, count: bool = True) -> str:
         """Let a request in, and count it unless it only looks at what was counted; returns who asks.
@@ -32,7 +35,7 @@ class Door:
             BadRequest: this is no loop's name.
             Unauthorized: there is no key, or none that this loop knows.
             Forbidden: the key or identity is not for `scope`.
-            OverQuota: the key has asked often enough for now.
+            OverQuota: the key or identity has asked often enough for now.
             Upstream: the keys cannot be read.
         """
         check_loop_name(loop)
@@ -43,7 +46,7 @@ class Door:
         if not key.allows(scope):
             raise Forbidden(f"The key {key.id} has no scope {scope}; it has {', '.join(key.scopes)}", scope=scope)
         if count:
-            self._meter.take(loop, key.id, key.per_minute, key.per_day)
+            self._meter.take(loop, key.id, Quota(key.per_minute, key.per_day))
         return key.id
 
     def _key(self, loop: str, given: str) -> Key:
@@ -61,7 +64,7 @@ class Door:
         if not principal.allows(loop, scope):
             raise Forbidden(f"The identity has no role visionloop.{scope} or visionloop.{scope}.{loop}", scope=scope)
         if count:
-            self._meter.take(loop, principal.name)
+            self._meter.take(loop, principal.name, self._quota)
         return principal.name
 
 

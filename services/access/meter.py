@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 from services.access.bucket import Bucket
 from services.access.usage import Usage, Use
@@ -22,6 +23,18 @@ MOST_NAMES = 1000
 OTHERS = "others"
 """Whoever comes when as many are counted as are told apart."""
 log = logging.getLogger(__name__)
+
+
+class Quota(NamedTuple):
+    """How many requests are let in; None is no limit."""
+
+    per_minute: int | None = None
+    """In each process."""
+    per_day: int | None = None
+    """In all processes, of a day in UTC."""
+
+
+NONE = Quota()
 
 
 @dataclass(slots=True)
@@ -50,7 +63,7 @@ class Meter:
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._timer: threading.Timer | None = None
 
-    def take(self, loop: str, who: str, per_minute: int | None = None, per_day: int | None = None) -> None:
+    def take(self, loop: str, who: str, quota: Quota = NONE) -> None:
         """Count one request, where quotas allow it.
 
         Raises:
@@ -61,10 +74,10 @@ class Meter:
             day = self._days.setdefault((loop, now.date()), _Day())
             name = who if who in day.uses or len(day.uses) < MOST_NAMES else OTHERS
             use = day.uses.setdefault(name, Use(last=now))
-            if per_day is not None and use.count + day.elsewhere.get(name, 0) >= per_day:
-                raise _over(f"{per_day} requests of this day, which ends at midnight UTC,", _until_midnight(now))
-            if per_minute is not None:
-                self._take_token(loop, who, per_minute)
+            if quota.per_day is not None and use.count + day.elsewhere.get(name, 0) >= quota.per_day:
+                raise _over(f"{quota.per_day} requests of this day, which ends at midnight UTC,", _until_midnight(now))
+            if quota.per_minute is not None:
+                self._take_token(loop, who, quota.per_minute)
             use.count, use.last, day.changed = use.count + 1, now, True
             self._start(self._every if day.written else SOON_SECONDS)
 
@@ -115,7 +128,7 @@ class Meter:
 
 
 def _over(used: str, wait: float) -> OverQuota:
-    return OverQuota(f"The key's {used} are used up", retry_after=math.ceil(wait))
+    return OverQuota(f"Your {used} are used up", retry_after=math.ceil(wait))
 
 
 def _until_midnight(now: datetime) -> float:

@@ -27,8 +27,9 @@ def door() -> Door:
     from services.access.usage import Usage
     from services.inference.champion import StateReader
 
-    meter = Meter(lambda: Usage(wiring.system_store()), wiring.clock)
-    return Door(Ring(StateReader(wiring.settings())), meter, wiring.clock, easy_auth=wiring.settings().easy_auth)
+    settings, meter = wiring.settings(), Meter(lambda: Usage(wiring.system_store()), wiring.clock)
+    quota = Quota(settings.identity_per_minute or None, settings.identity_per_day or None)
+    return Door(Ring(StateReader(settings)), meter, wiring.clock, easy_auth=settings.easy_auth, quota=quota)
 
 
 @cache

@@ -9,7 +9,7 @@ import pytest
 
 from services.access.door import Door
 from services.access.keys import Keys, NewKey, Rotation, Scope
-from services.access.meter import Meter
+from services.access.meter import NONE, Meter, Quota
 from services.access.principal import MOST_CHARACTERS, read_principal
 from services.access.ring import FRESH_SECONDS, MOST_LOOPS, STALE_SECONDS, Ring
 from services.access.usage import Usage
@@ -22,14 +22,14 @@ OID = "http://schemas.microsoft.com/identity/claims/objectidentifier"
 class Bench:
     """A door over fakes; `ticks` is its monotonic clock."""
 
-    def __init__(self, *, easy_auth: bool = False) -> None:
+    def __init__(self, *, easy_auth: bool = False, quota: Quota = NONE) -> None:
         self.clock, self.ticks, self.reads, self.away = FakeClock(), 0.0, 0, False
         self.store = FakeBlobStore(clock=self.clock)
         self.keys = Keys(self.store, self.clock)
         self.ring = Ring(self.read, lambda: self.ticks)
         self.meter = Meter(lambda: Usage(self.store), self.clock, lambda: self.ticks, every=3600)
         self.meter._start = lambda seconds: None  # type: ignore[method-assign]  # tests flush
-        self.door = Door(self.ring, self.meter, self.clock, easy_auth=easy_auth)
+        self.door = Door(self.ring, self.meter, self.clock, easy_auth=easy_auth, quota=quota)
 
     def read(self, name: str, etag: str) -> tuple[int, str, bytes]:
         self.reads += 1
@@ -53,8 +53,8 @@ def bench() -> Bench:
 
 
 def principal(*roles: str, auth: str = "aad", **claims: str) -> str:
-    found = [{"typ": "roles", "val": role} for role in roles] + [{"typ": OID, "val": "0000-1"}]
-    found += [{"typ": typ, "val": val} for typ, val in claims.items()]
+    found = [{"typ": typ, "val": val} for typ, val in claims.items()]
+    found += [{"typ": "roles", "val": role} for role in roles] + [{"typ": OID, "val": "0000-1"}]
     sent = {"auth_typ": auth, "claims": found, "name_typ": "name", "role_typ": "roles"}
     return base64.b64encode(json.dumps(sent).encode()).decode()
 
@@ -201,6 +201,29 @@ class TestEasyAuth:
     def test_a_role_lets_in(self, role: str) -> None:
         headers = {"x-ms-client-principal": principal("other", role), "authorization": "Bearer eyJ0"}
         assert Bench(easy_auth=True).door.admit("cards", headers, "predict") == "entra:0000-1"
+
+    def test_each_identity_has_the_quota_of_the_settings_for_each_loop(self) -> None:
+        bench = Bench(easy_auth=True, quota=Quota(per_minute=2))
+        ours, other = (
+            {"x-ms-client-principal": principal("visionloop.predict", **more)} for more in ({}, {"oid": "0000-2"})
+        )
+        for _ in range(2):
+            bench.door.admit("cards", ours, "predict")
+        with pytest.raises(OverQuota) as told:
+            bench.door.admit("cards", ours, "predict")
+        assert told.value.extra["retry_after"] == 30
+        bench.door.admit("cards", ours, "predict", count=False)
+        bench.door.admit("fruit", ours, "predict")
+        bench.door.admit("cards", other, "predict")
+
+    def test_the_day_of_an_identity_ends_at_midnight(self) -> None:
+        bench = Bench(easy_auth=True, quota=Quota(per_day=1))
+        headers = {"x-ms-client-principal": principal("visionloop.predict")}
+        bench.door.admit("cards", headers, "predict")
+        with pytest.raises(OverQuota, match="midnight"):
+            bench.door.admit("cards", headers, "predict")
+        bench.clock.advance(24 * 3600)
+        assert bench.door.admit("cards", headers, "predict") == "entra:0000-1"
 
     @pytest.mark.parametrize("roles", [(), ("visionloop.label",), ("visionloop.predict.fruit",), ("visionloop",)])
     def test_no_role_is_forbidden(self, roles: tuple[str, ...]) -> None:

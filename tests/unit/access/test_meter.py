@@ -8,7 +8,7 @@ import pytest
 
 from services.access import meter as module
 from services.access.bucket import Bucket
-from services.access.meter import OTHERS, Meter
+from services.access.meter import OTHERS, Meter, Quota
 from services.access.usage import KEPT_DAYS, Usage, Use, usage_blob
 from services.cloud.fakes import FakeBlobStore, FakeClock
 from services.errors import ChangedMeanwhile, OverQuota, UpstreamBusy
@@ -27,7 +27,7 @@ class Process:
 
     def take(self, times: int = 1, who: str = "a", **quotas: int) -> None:
         for _ in range(times):
-            self.meter.take("cards", who, **quotas)
+            self.meter.take("cards", who, Quota(**quotas))
 
 
 @pytest.fixture
