@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def door() -> Door:
     """Who may ask without a function key."""
     from services.access.door import Door
-    from services.access.meter import Meter
+    from services.access.meter import Meter, Quota
     from services.access.ring import Ring
     from services.access.usage import Usage
     from services.inference.champion import StateReader
