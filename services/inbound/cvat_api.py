@@ -97,10 +97,8 @@ class _Session:
         what = f"GET /api/{path.partition('?')[0]}"
         try:
             found = json.loads(self._bytes(what, f"{self._target.path.rstrip('/')}/api/{path}"))
-        except urllib3.exceptions.TimeoutError:
-            raise UpstreamTimeout(f"CVAT did not answer {what} in time") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UpstreamUnreached(f"CVAT was not reached for {what}: {type(error).__name__}") from None
+            raise _unanswered(what, error) from None
         except (ValueError, RecursionError):
             raise UpstreamRefused(
                 f"CVAT's answer to {what} is no JSON: is the address that of a CVAT server?"
@@ -133,6 +131,14 @@ class _Session:
             if self._clock() > self._ends:
                 raise UpstreamTimeout(f"CVAT did not answer {what} within {SECONDS:g} s")
         return bytes(found)
+
+
+def _unanswered(what: str, error: Exception) -> Upstream:
+    """A connection that is refused is a timeout too, to urllib3."""
+    is_late = isinstance(error, urllib3.exceptions.TimeoutError)
+    if is_late and not isinstance(error, urllib3.exceptions.NewConnectionError):
+        return UpstreamTimeout(f"CVAT did not answer {what} in time")
+    return UpstreamUnreached(f"CVAT was not reached for {what}: {type(error).__name__}")
 
 
 def _check_status(answer: urllib3.BaseHTTPResponse, what: str) -> None:

@@ -156,7 +156,13 @@ def _requests() -> dict[str, Shape]:
     image: Shape = {"type": "string", "contentEncoding": "base64"}
     one_of = {"image": image, "images": many(image), "image_url": TEXT, "image_urls": many(TEXT), "input_data": FREE}
     return {
-        "InboundMessage": {"anyOf": [ref("GenericMessage"), record("Label Studio's", action=TEXT)]},
+        "InboundMessage": {
+            "anyOf": [
+                ref("GenericMessage"),
+                record("Label Studio's", action=TEXT),
+                record("CVAT's", event=TEXT, job=FREE),
+            ]
+        },
         "ImageRequest": {"oneOf": [record("", needed=1, **{name: shape}) for name, shape in one_of.items()]},
         "ImageForm": record(image=many({"type": "string", "contentMediaType": "application/octet-stream"})),
         "ApprovalForm": record(needed=2, token=TEXT, answer={"enum": ["approve", "refuse"]}, by=TEXT),

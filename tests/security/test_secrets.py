@@ -10,6 +10,7 @@ import pytest
 
 from services.cloud.fakes import FakeCloud
 from services.errors import ConfigError, UpstreamBusy
+from services.inbound.sources import FILE as SOURCES
 from services.openapi.table import OPERATIONS
 from services.rollout.link import KEY_FILE
 from services.settings import Settings, read_settings
@@ -58,6 +59,15 @@ def webhook(host: Host) -> tuple[str, list[str]]:
     return made["id"], [made["secret"].removeprefix("whsec_"), new.removeprefix("whsec_")]
 
 
+def inbound(host: Host) -> list[str]:
+    """The secrets of a source, and the token that it looks things up with."""
+    token = f"{CANARY}-of-cvat"
+    asked = {"kind": "cvat", "loop": "cards", "address": "https://cvat.example/", "token": token}
+    made = host.ask("POST", "/api/inbound", json=asked).json()
+    assert "token" not in made
+    return [made["secret"].removeprefix("whsec_"), token]
+
+
 def test_nothing_repeats_a_secret(
     site: tuple[Host, FakeCloud], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,6 +75,7 @@ def test_nothing_repeats_a_secret(
     caplog.set_level(logging.DEBUG)
     fakes.system.write(KEY_FILE, f"{CANARY}-signs-links".encode())
     known, secrets = webhook(host)
+    secrets += inbound(host)
     host.ask("GET", "/api/approvals/cards?token=x.y")
     answers = list(everything(host, {"id": known}))
     said = [*answers, ("log", caplog.text), ("stdout", "".join(capsys.readouterr()))]
@@ -77,8 +88,9 @@ def test_nothing_repeats_a_secret(
 def test_secrets_lie_in_the_system_container_only(site: tuple[Host, FakeCloud]) -> None:
     host, fakes = site
     _, secrets = webhook(host)
-    for secret in secrets:
-        assert [n for n, blob in fakes.system.blobs.items() if secret.encode() in blob.data] == [FILE]
+    places = {**dict.fromkeys(secrets, FILE), **dict.fromkeys(inbound(host), SOURCES)}
+    for secret, place in places.items():
+        assert [n for n, blob in fakes.system.blobs.items() if secret.encode() in blob.data] == [place]
         assert not any(secret.encode() in blob.data for blob in fakes.data.blobs.values())
         assert not any(secret in body for body, _ in fakes.deliveries.sent)
 

@@ -22,8 +22,9 @@ from services.state_store import StateStore
 from services.status.documents import Status
 from services.status.problems import ProblemReports
 from services.timeline import Timeline
+from tests.support.fake_cvat import sample
 from tests.support.inbound_house import InboundHouse
-from tests.unit.inbound.test_cvat_job import documents, sample
+from tests.unit.inbound.test_cvat_job import documents
 
 TOKEN = "3f2a.canary-token"
 FILES = [f"cards/labels/cvat/shelf/{name}.json" for name in "abc"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +14,7 @@ from services.labels.cvat import CvatReader
 from services.labels.per_image import PerImageReader
 from services.labels.record import ImageRecord, RawLabel, Reader
 from services.state import Problem
-
-SAMPLES = Path(__file__).resolve().parents[2] / "support" / "cvat_samples"
-
-
-def sample(name: str) -> Any:
-    return json.loads((SAMPLES / f"{name}.json").read_text())
+from tests.support.fake_cvat import sample
 
 
 def documents(**changed: Any) -> Documents:
