@@ -14,6 +14,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.support.cloud_process import CloudProcess, running_cloud
+from tests.support.fake_cvat import TOKEN, Answer, fake_cvat
 from tests.support.predictions import picture
 from tests.support.user import User
 
@@ -58,8 +59,8 @@ def outside(cloud: CloudProcess) -> Iterator[httpx.Client]:
         yield found
 
 
-def source(user: User, kind: str) -> dict[str, Any]:
-    made = user.post("/inbound", json={"kind": kind, "loop": user.loop})
+def source(user: User, kind: str, **more: str) -> dict[str, Any]:
+    made = user.post("/inbound", json={"kind": kind, "loop": user.loop, **more})
     assert made.status_code == 201
     found: dict[str, Any] = made.json()
     return found
@@ -116,3 +117,29 @@ def test_label_studio_is_told_that_no_model_is_live_yet(user: User, outside: htt
     asked = {"tasks": [{"id": 5, "data": {"image": "cards/images/1.png"}}], "label_config": config}
     answer = outside.post(f"{backend}/predict", json=asked, auth=auth)
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:visionloop:problem:no-champion")
+
+
+def test_a_completed_job_of_cvat_becomes_labels_and_its_failure_a_problem(user: User, cloud: CloudProcess) -> None:
+    """A server that is away is said at once where it refuses, asked again, and the labels count once it answers."""
+    refusing: list[Answer] = [(403, {}, b"")]
+    with fake_cvat() as cvat:
+        made = source(user, "cvat", address=cvat.url, token=TOKEN)
+        for frame, name in zip(cvat.meta["frames"], ("4.png", "5.png", "6.png", "7.png", "8.png"), strict=True):
+            frame.update(name=f"cards/images/cvat/{name}", width=640, height=480)
+        user.upload("images/cvat/4.png", picture(640, 480))
+        cvat.answer = lambda path: refusing.pop() if refusing else None
+        before, now = user.status()["labelled"], datetime.now(UTC).isoformat()
+        answer = cvat.complete(cloud.urls["host"] + made["path"], made["secret"], updated_date=now)
+        assert (answer.status_code, answer.json()["taken"]) == (200, True)
+        assert answer.elapsed.total_seconds() < SECONDS
+        [problem] = eventually(lambda: [p for p in user.status()["problems"] if p["code"] == "inbound-failed"])
+        assert "403" in problem["found"]
+        eventually(lambda: user.status()["labelled"] == before + 1)
+        assert eventually(lambda: user.status()["catalogue"]["waiting_labels"]) == 2
+        eventually(lambda: "inbound-failed" not in [p["code"] for p in user.status()["problems"]])
+        told = [e["data"]["reason"] for e in user.timeline() if e["type"] == "visionloop.inbound.failed"]
+        assert len(told) == 1
+        again = cvat.complete(cloud.urls["host"] + made["path"], made["secret"], updated_date=now)
+        forged = cvat.complete(cloud.urls["host"] + made["path"], "whsec_x")
+    assert (again.json()["taken"], forged.status_code) == (False, 403)
+    assert not [f for f in (cloud.folder / "logs").iterdir() if TOKEN in f.read_text(errors="replace")]
