@@ -11,7 +11,7 @@ from demo.examples import Example, Thing
 from demo.source import Source, Upload, config
 from devtools.checking.known import Known, known
 from devtools.folders import IMAGES, is_image, loop_files
-from services.catalogue.paths import kind_of
+from services.catalogue.paths import CODE, kind_of
 from services.catalogue.resolve import Member
 from services.labels.annotation import Annotation
 from services.names import CONFIG_FILE
@@ -34,7 +34,7 @@ def read_folder(folder: Path, loop: str | None, seed: int, *, fast: bool) -> Sou
     """
     files = loop_files(folder)
     own = files.pop(CONFIG_FILE, None)
-    images = [path for path, file in files.items() if is_image(file)]
+    images = [path for path, file in files.items() if is_image(file) and not path.startswith(CODE)]
     if not images:
         raise Unusable(f"{folder} holds no images ({', '.join(sorted(IMAGES))})")
     found = known(files, own)
@@ -42,8 +42,8 @@ def read_folder(folder: Path, loop: str | None, seed: int, *, fast: bool) -> Sou
         raise Unusable(f"{folder} holds no labels: `python3 dev.py check {folder}` says what was looked for")
     held_out = _held_out(images, found, seed)
     uploads = list(_uploads(files, found, set(held_out)))
-    kept = sum(is_image(file) for path, file in files.items() if path not in set(held_out))
     epochs = EPOCHS_FAST if fast else EPOCHS
+    kept = len(images) - len(held_out)
     return Source(
         loop or loop_name(folder.resolve().name),
         uploads,
@@ -67,10 +67,10 @@ def _held_out(images: Sequence[str], found: Known, seed: int) -> list[str]:
 
 
 def _uploads(files: Mapping[str, Path], found: Known, held_out: set[str]) -> Iterator[Upload]:
-    """Images, then label files; what is about held-out images only stays here."""
-    for path, file in sorted(files.items(), key=lambda item: not is_image(item[1])):
+    """A training script, images, then label files; what is about held-out images only stays here."""
+    for path, file in sorted(files.items(), key=lambda item: (not item[0].startswith(CODE), not is_image(item[1]))):
         about = found.about.get(path, frozenset())
-        is_read = kind_of(path, file.stat().st_size) in {"image", "label", "class list"}
+        is_read = path.startswith(CODE) or kind_of(path, file.stat().st_size) in {"image", "label", "class list"}
         if is_read and path not in held_out and not (about and about <= held_out):
             yield Upload(path, file)
 

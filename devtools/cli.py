@@ -91,7 +91,9 @@ def _demo(found: Commands[argparse.ArgumentParser]) -> None:
         "training, rollout, prediction.",
     )
     demo.add_argument("--once", action="store_true", help="end after the prediction; 0 only if the loop closed")
-    demo.add_argument("--data", metavar="FOLDER", help="your images with labels in any format that the app reads")
+    data = demo.add_mutually_exclusive_group()
+    data.add_argument("--data", metavar="FOLDER", help="your images with labels in any format that the app reads")
+    data.add_argument("--example", metavar="NAME", help="a folder of examples/, such as hand_signs: a loop of its own")
     demo.add_argument("--loop", metavar="NAME", help="name of the loop (default: conveyor, or the folder's name)")
     demo.add_argument("--seed", type=int, help="of the drawn data set, and of what is held out of a folder")
     demo.add_argument("--fast", action="store_true", help="a smaller set and fewer epochs: sooner, and less precise")

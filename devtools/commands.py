@@ -54,7 +54,10 @@ def demo(arguments: argparse.Namespace) -> int:
     if arguments.data is not None and not Path(arguments.data).is_dir():
         raise Stop(f"There is no folder {arguments.data}: --data takes a folder of images and labels.", 2)
     check_can_start(folder, arguments.ports)
+    drawing = _drawing(arguments.example) if arguments.example is not None else None
     ensure_installed("app")
+    if drawing is not None:
+        arguments.data = _drawn(drawing, folder, arguments.seed)
     with _until_interrupted(arguments.once), local_cloud(folder, arguments.ports) as (cloud, client):
         code = run([venv_python(), "-m", "demo", *_demo_options(arguments, folder)])
         if code or arguments.once:
@@ -174,6 +177,23 @@ def _agreed(question: str) -> bool:
 
 def _options(arguments: argparse.Namespace) -> list[str]:
     return ["--chaos", arguments.chaos] if arguments.chaos else []
+
+
+def _drawing(name: str) -> Path:
+    """The program that draws an example's data."""
+    found = {f.parent.name: f for f in sorted((ROOT / "examples").glob("*/draw.py"))}
+    if name not in found:
+        raise Stop(f"There is no example {name!r}; there are {', '.join(found)}.", 2)
+    return found[name]
+
+
+def _drawn(drawing: Path, folder: Path, seed: int | None) -> Path:
+    """The folder of an example's data: images, loop.yaml and training script."""
+    target = folder / "examples" / drawing.parent.name
+    code = run([venv_python(), drawing, target, *([] if seed is None else ["--seed", str(seed)])])
+    if code:
+        raise Stop(f"{shown(drawing)} ended with {code}.")
+    return target
 
 
 def _demo_options(arguments: argparse.Namespace, folder: Path) -> list[str]:

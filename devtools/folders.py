@@ -1,6 +1,7 @@
 """A user's folder as a loop's: which path each of its files gets below `<loop>/` in the data container.
 
 Images go below images/, label files beside their images or below labels/; folders of classes and of splits are kept.
+A training script's files stay below code/, where a loop.yaml lies beside that folder: else `code` may be a class.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+CONFIG, CODE = "loop.yaml", "code/"
 _KEPT = ("images/", "labels/")
 _SHELVES = {"images", "labels"}
 """`train/images/1.jpg` and `train/labels/1.txt` are a pair: these parts of their paths say nothing."""
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """Every file below a folder in order of name, without those of the system and of version control."""
+    """Every file below a folder in order of name, without those of the system, of version control and of Python."""
     found = (f for f in folder.rglob("*") if f.is_file())
     return sorted(f for f in found if not _is_hidden(f.relative_to(folder).parts))
 
 
 def _is_hidden(parts: Iterable[str]) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in parts)
+    return any(part.startswith((".", "__MACOSX", "__pycache__")) for part in parts)
 
 
 def is_image(file: Path) -> bool:
@@ -38,9 +40,10 @@ def loop_files(folder: Path) -> dict[str, Path]:
 def placed(files: Iterable[Path]) -> list[tuple[str, Path]]:
     """Relative paths with the paths below the loop's folder, each one of its own: none takes another one's place."""
     relatives = list(files)
+    is_loop = Path(CONFIG) in relatives
+    found = {f.as_posix(): f for f in relatives if is_loop and f.as_posix().startswith(CODE)}
     with_images = {f.parent for f in relatives if is_image(f)}
-    found: dict[str, Path] = {}
-    for relative in relatives:
+    for relative in (f for f in relatives if f not in found.values()):
         where = "images" if is_image(relative) or relative.parent in with_images else "labels"
         others = (f"{where}/{n}/{relative.as_posix()}" for n in count(2))
         free = (
@@ -53,7 +56,7 @@ def placed(files: Iterable[Path]) -> list[tuple[str, Path]]:
 def loop_path(relative: Path, where: str) -> str:
     """Where a file goes; `where` is `images` or `labels`, for a file that lies in neither."""
     text = relative.as_posix()
-    if text == "loop.yaml" or text.startswith(_KEPT):
+    if text == CONFIG or text.startswith(_KEPT):
         return text
     *folders, name = PurePosixPath(text).parts
     if folders and folders[-1].lower() in _SHELVES:

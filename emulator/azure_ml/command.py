@@ -73,8 +73,10 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
         runner.note_model(name, model)
 
 
-def read_metrics(file: Path) -> dict[str, float]:
-    """What a script reports of its model: an object of numbers, the local cloud's stand-in for `mlflow.log_metric`.
+def read_metrics(file: Path) -> dict[str, list[float]]:
+    """What a script reports of its model, the local cloud's stand-in for `mlflow.log_metric`.
+
+    Each metric is a number, or a list of numbers, one an epoch.
 
     Raises:
         AzureError: the file is there and holds something else.
@@ -83,9 +85,14 @@ def read_metrics(file: Path) -> dict[str, float]:
         return {}
     try:
         found = json.loads(file.read_bytes())
-        return {str(name): _number(value) for name, value in found.items()}
+        return {str(name): _numbers(value) for name, value in found.items()}
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise user_error('outputs/metrics.json: expected an object of numbers, such as {"accuracy": 0.9}') from None
+        told = 'an object of numbers, or lists of one an epoch, such as {"accuracy": [0.5, 0.9]}'
+        raise user_error(f"outputs/metrics.json: expected {told}") from None
+
+
+def _numbers(value: object) -> list[float]:
+    return [_number(one) for one in value] if isinstance(value, list) else [_number(value)]
 
 
 def _number(value: object) -> float:

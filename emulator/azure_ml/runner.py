@@ -234,10 +234,10 @@ class Runner:
         """Remember the model that a command wrote; it is its own best child."""
         self._runs.note(name, model=str(folder), tags={"automl_best_child_run_id": name})
 
-    def note_metrics(self, name: str, metrics: dict[str, float]) -> None:
-        """Remember what a command reported of its model."""
-        self._runs.add_metrics(name, 0, metrics)
-        self._runs.note(name, final=metrics)
+    def note_metrics(self, name: str, metrics: dict[str, list[float]]) -> None:
+        """Remember what a command reported of its model, by epoch."""
+        self._runs.set_metrics(name, metrics)
+        self._runs.note(name, final={key: values[-1] for key, values in metrics.items() if values})
 
     def table_rows(self, uri: str) -> list[dict[str, Any]]:
         """Rows of a table, each with its image as a local file."""

@@ -117,6 +117,11 @@ class Runs:
                 series.setdefault(key, []).append([step, float(value), int(1000 * time.time())])
             self.note(name, metrics=series)
 
+    def set_metrics(self, name: str, metrics: dict[str, list[float]]) -> None:
+        """All steps' metrics of a run, in place of what is known."""
+        now = int(1000 * time.time())
+        self.note(name, metrics={k: [[step, v, now] for step, v in enumerate(vs)] for k, vs in metrics.items() if vs})
+
     def _tell(self, name: str, body: Body, status: str) -> None:
         """RunStatusChanged for every change, RunCompleted beside it for a success: of trials too, as Azure ML does."""
         kinds = ["RunStatusChanged", "RunCompleted"] if status == "Completed" else ["RunStatusChanged"]

@@ -225,7 +225,8 @@ class TestDoctor:
         assert doctor.installer().verdict == "no"
 
 
-def test_demo_hands_its_options_on(runs: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def no_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
     class Cloud:
         def __enter__(self) -> tuple[Any, Any]:
             return None, None
@@ -235,6 +236,24 @@ def test_demo_hands_its_options_on(runs: list[list[str]], monkeypatch: pytest.Mo
 
     monkeypatch.setattr(commands, "check_can_start", lambda *_: None)
     monkeypatch.setattr(commands, "local_cloud", lambda *_: Cloud())
+
+
+@pytest.mark.usefixtures("no_cloud")
+def test_demo_draws_an_example_and_takes_it(runs: list[list[str]], tmp_path: Path) -> None:
+    assert cli.main(["demo", "--once", "--example", "hand_signs", "--seed", "7", "--folder", str(tmp_path)]) == 0
+    folder = str(tmp_path / "examples" / "hand_signs")
+    assert runs[0][1:] == [str(ROOT / "examples" / "hand_signs" / "draw.py"), folder, "--seed", "7"]
+    assert runs[1][1:] == ["-m", "demo", "--folder", str(tmp_path), "--data", folder, "--seed", "7"]
+
+
+@pytest.mark.usefixtures("no_cloud")
+def test_an_example_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--example", "nothing"]) == 2
+    assert "There is no example 'nothing'; there are hand_signs." in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_cloud")
+def test_demo_hands_its_options_on(runs: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path.parent)
     given = ["--once", "--data", tmp_path.name, "--loop", "cards", "--seed", "7", "--fast", "--folder", str(tmp_path)]
     assert cli.main(["demo", *given]) == 0

@@ -32,11 +32,17 @@ def paths_of(folder: Path, *names: str) -> dict[str, str]:
         pytest.param(
             ["train/a.jpg", "train/images/a.jpg"], ["images/train/a.jpg", "images/train/images/a.jpg"], id="no collision"
         ),
+        pytest.param(
+            ["loop.yaml", "code/train.py", "code/a.jpg", "code/__pycache__/a.pyc", "b.jpg"],
+            ["loop.yaml", "code/train.py", "code/a.jpg", None, "images/b.jpg"],
+            id="a training script",
+        ),
+        pytest.param(["code/a.jpg"], ["images/code/a.jpg"], id="code is a class"),
         pytest.param(["loop.yaml", "x/loop.yaml"], ["loop.yaml", "labels/x/loop.yaml"], id="config"),
     ],
 )  # fmt: skip
-def test_where_files_go(tmp_path: Path, names: list[str], paths: list[str]) -> None:
-    assert paths_of(tmp_path, *names) == dict(zip(names, paths, strict=True))
+def test_where_files_go(tmp_path: Path, names: list[str], paths: list[str | None]) -> None:
+    assert paths_of(tmp_path, *names) == {name: path for name, path in zip(names, paths, strict=True) if path}
 
 
 def test_what_systems_leave_behind_stays(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ images = {pathlib.Path(row["image_url"]).read_bytes() for row in rows}
 out = pathlib.Path("outputs/mlflow-model")
 out.mkdir(parents=True)
 (out / "MLmodel").write_text("flavors: {}")
-pathlib.Path("outputs/metrics.json").write_text(json.dumps({"images": len(images), "accuracy": 0.75}))
+pathlib.Path("outputs/metrics.json").write_text(json.dumps({"images": len(images), "accuracy": [0.5, 0.75]}))
 """
 
 
@@ -60,6 +60,7 @@ def test_a_table_is_given_as_a_folder_whose_images_are_local_and_metrics_are_tak
     found = ended(app, "own", SCRIPT)
     assert found["properties"]["status"] == "Completed", (app.config.folder / "jobs/own/user.log").read_text()
     assert found["internal"]["final"] == {"images": 12.0, "accuracy": 0.75}
+    assert [point[:2] for point in found["internal"]["metrics"]["accuracy"]] == [[0, 0.5], [1, 0.75]]
     assert found["internal"]["tags"]["automl_best_child_run_id"] == "own"
     assert (Path(found["internal"]["model"]) / "MLmodel").exists()
     assert "read_json_lines" in (app.config.folder / "jobs/own/user.log").read_text()
@@ -72,7 +73,7 @@ def test_a_script_that_fails_has_no_model_even_where_it_wrote_one(app: App) -> N
     assert "model" not in found["internal"]
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"accuracy": "high"}', '{"accuracy": true}', '{"accuracy": NaN}', "7"])
+@pytest.mark.parametrize("text", ["", "[1]", '{"accuracy": "high"}', '{"accuracy": true}', '{"accuracy": NaN}', "7", '{"accuracy": [[1]]}'])
 def test_metrics_that_are_no_numbers_are_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "metrics.json"
     assert read_metrics(file) == {}
@@ -83,5 +84,5 @@ def test_metrics_that_are_no_numbers_are_refused(tmp_path: Path, text: str) -> N
 
 
 def test_metrics_are_read_as_numbers(tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text(json.dumps({"accuracy": 1, "loss": 0.5}))
-    assert read_metrics(tmp_path / "metrics.json") == {"accuracy": 1.0, "loss": 0.5}
+    (tmp_path / "metrics.json").write_text(json.dumps({"accuracy": 1, "loss": [0.9, 0.5], "none": []}))
+    assert read_metrics(tmp_path / "metrics.json") == {"accuracy": [1.0], "loss": [0.9, 0.5], "none": []}
