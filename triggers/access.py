@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
@@ -72,7 +72,7 @@ def client_prediction(req: func.HttpRequest) -> func.HttpResponse:
     """As `prediction`."""
     from services import wiring
 
-    _admit(req, count=False)()
+    wiring.door().admit(req.route_params["loop"], req.headers, "predict", count=False)
     status, reply = wiring.later().show(req.route_params["loop"], req.route_params["id"], BELOW)
     return func.HttpResponse(reply.content, status_code=status, mimetype=reply.content_type, headers=reply.headers)
 
@@ -86,8 +86,8 @@ async def client_v2_infer(req: func.HttpRequest) -> func.HttpResponse:
     return await infer(req, _admit(req))
 
 
-def _admit(req: func.HttpRequest, *, count: bool = True) -> Callable[[], object]:
+def _admit(req: func.HttpRequest) -> Callable[[], Awaitable[object]]:
     from services import wiring
 
     door, loop = wiring.door(), req.route_params["loop"]
-    return lambda: door.admit(loop, req.headers, "predict", count=count)
+    return lambda: door.let_in(loop, req.headers, "predict")

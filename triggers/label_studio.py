@@ -37,7 +37,8 @@ async def predict(req: func.HttpRequest) -> func.HttpResponse:
     from services import wiring
 
     suggestions, source, headers, body = wiring.suggestions(), req.route_params["id"], req.headers, req.get_body()
-    return json_answer(await wiring.gate().run(lambda: suggestions.predict(source, headers, body)))
+    with wiring.gate():
+        return json_answer(await suggestions.predict(source, headers, body))
 
 
 @blueprint.function_name("label_studio_webhook")

@@ -46,11 +46,11 @@ def v2_server(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # th
 @protocol
 async def v2_health(req: func.HttpRequest) -> func.HttpResponse:
     """Whether the app answers, and its storage."""
-    from services import wiring
     from services.inference.open_inference import probe
+    from services.threads import in_thread
 
     name = req.route_params["probe"]
-    return json_answer(await wiring.gate().run(lambda: probe(name)) if name == "ready" else probe(name))
+    return json_answer(await in_thread(lambda: probe(name)) if name == "ready" else probe(name))
 
 
 @blueprint.function_name("v2_model")
@@ -110,33 +110,31 @@ async def v2_version_infer(req: func.HttpRequest) -> func.HttpResponse:
 async def _model(req: func.HttpRequest) -> func.HttpResponse:
     from services import wiring
 
-    loop, version = _names(req)
     service = wiring.open_inference()
-    return json_answer(await wiring.gate().run(lambda: service.model(loop, version)))
+    with wiring.gate():
+        return json_answer(await service.model(*_names(req)))
 
 
 async def _ready(req: func.HttpRequest) -> func.HttpResponse:
     from services import wiring
 
-    loop, version = _names(req)
     service = wiring.open_inference()
-    return json_answer(await wiring.gate().run(lambda: service.ready(loop, version)))
+    with wiring.gate():
+        return json_answer(await service.ready(*_names(req)))
 
 
-async def infer(req: func.HttpRequest, admit: Callable[[], object] = lambda: None) -> func.HttpResponse:
+async def infer(req: func.HttpRequest, admit: Callable[[], Awaitable[object]] | None = None) -> func.HttpResponse:
     """Ask a model; `admit`, which may take its time, raises where the request may not come in."""
     from services import wiring
-    from services.inference.predict import Reply, Request
+    from services.inference.predict import Request
 
     loop, version = _names(req)
     request = Request(loop, req.get_body(), req.headers, req.params)
     service = wiring.open_inference()
-
-    def work() -> Reply:
-        admit()
-        return service.infer(request, version)
-
-    reply = await wiring.gate().run(work)
+    with wiring.gate():
+        if admit is not None:
+            await admit()
+        reply = await service.infer(request, version)
     return func.HttpResponse(reply.content, mimetype=reply.content_type, headers=reply.headers)
 
 

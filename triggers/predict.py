@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
@@ -20,20 +20,17 @@ async def predict(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def ask(
-    req: func.HttpRequest, admit: Callable[[], object] = lambda: None, below: str = "/api"
+    req: func.HttpRequest, admit: Callable[[], Awaitable[object]] | None = None, below: str = "/api"
 ) -> func.HttpResponse:
     """The same; `admit`, which may take its time, raises where the request may not come in, `below` is our address."""
     from services import wiring
-    from services.inference.predict import Reply, Request
+    from services.inference.predict import Request
     from services.inference.wishes import wants_later
 
     request = Request(req.route_params["loop"], req.get_body(), req.headers, req.params)
-    later = wiring.later() if wants_later(req.headers) else None
-    predictor = wiring.predictor()
-
-    def work() -> tuple[int, Reply]:
-        admit()
-        return later.accept(request, below) if later else (200, predictor.reply(request))
-
-    status, reply = await wiring.gate().run(work)
+    later, predictor = wiring.later() if wants_later(req.headers) else None, wiring.predictor()
+    with wiring.gate():
+        if admit is not None:
+            await admit()
+        status, reply = await later.accept(request, below) if later else (200, await predictor.reply(request))
     return func.HttpResponse(reply.content, status_code=status, mimetype=reply.content_type, headers=reply.headers)

@@ -14,12 +14,12 @@ blueprint = func.Blueprint()
 
 @blueprint.function_name("predict_later")
 @blueprint.queue_trigger(arg_name="message", queue_name="visionloop-predictions", connection="SystemStorage")
-def predict_later(message: func.QueueMessage) -> None:
+async def predict_later(message: func.QueueMessage) -> None:
     """Make one; a message that is not ours, or whose request is forgotten, is dropped."""
     from services import wiring
 
     try:
-        wiring.later().make(message.get_body().decode("utf-8", "replace"), message.dequeue_count or 1)
+        await wiring.later().make(message.get_body().decode("utf-8", "replace"), message.dequeue_count or 1)
     except BadRequest as error:
         logging.getLogger(__name__).warning("A message of the prediction queue is dropped: %s", error.detail)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 from services.access import secret
 from services.access.keys import Key, Scope
@@ -12,6 +13,7 @@ from services.access.principal import HEADER, read_principal
 from services.access.ring import Ring
 from services.errors import Forbidden, Unauthorized
 from services.names import check_loop_name
+from services.threads import in_thread
 
 _BEARER = "bearer "
 
@@ -25,6 +27,16 @@ class Door:
         """`easy_auth` is true only where App Service itself sets the header of an identity; `quota` is that of each."""
         self._easy_auth, self._quota = easy_auth, quota
         self._ring, self._meter, self._clock = ring, meter, clock
+
+    async def let_in(self, loop: str, headers: Mapping[str, str], scope: Scope) -> str:
+        """`admit` from the event loop: in a thread only where storage would be asked."""
+        admit = partial(self.admit, loop, headers, scope)
+        return admit() if self._at_once(loop, headers) else await in_thread(admit)
+
+    def _at_once(self, loop: str, headers: Mapping[str, str]) -> bool:
+        parts = secret.parts(_given(headers))
+        key = self._ring.young(loop, parts.id) if parts else None
+        return parts is None or (key is not None and key.opened_by(parts.secret, self._clock()))
 
     def admit(self, loop: str, headers: Mapping[str, str], scope: Scope, *, count: bool = True) -> str:
         """Let a request in, and count it unless it only looks at what was counted; returns who asks.

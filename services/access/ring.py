@@ -42,6 +42,13 @@ class Ring:
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
+    def young(self, loop: str, key_id: str) -> Key | None:
+        """A key that is known and was looked at lately; storage is not asked."""
+        known = self._known.get(loop)
+        if known is None or self._clock() - known.tried >= FRESH_SECONDS:
+            return None
+        return known.keys.get(key_id)
+
     def find(self, loop: str, key_id: str, *, anew: bool = False) -> Key | None:
         """A key of a loop; None where there is none. With `anew` what is known is not enough.
 

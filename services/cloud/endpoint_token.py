@@ -14,7 +14,7 @@ import urllib3
 from pydantic_core import from_json
 
 from services.cloud.http import pool
-from services.cloud.identity import MACHINE_LEARNING, MANAGEMENT, token
+from services.cloud.identity import MACHINE_LEARNING, MANAGEMENT, known, token
 from services.cloud.upstream import upstream_error
 from services.errors import Upstream
 
@@ -42,10 +42,21 @@ def bearer(scoring_uri: str) -> tuple[str, str]:
     return address, _own(source) if source else token(MACHINE_LEARNING)
 
 
+def known_bearer(scoring_uri: str) -> tuple[str, str] | None:
+    """The same where it is known already; None where somebody has to be asked."""
+    address, _, source = scoring_uri.partition("#")
+    taken = _kept(source) if source else known(MACHINE_LEARNING)
+    return (address, taken) if taken else None
+
+
+def _kept(source: str) -> str:
+    cached, renew = _tokens.get(source, ("", 0.0))
+    return cached if time.time() < renew else ""
+
+
 def _own(source: str) -> str:
     with _lock:
-        cached, renew = _tokens.get(source, ("", 0.0))
-        if time.time() < renew:
+        if cached := _kept(source):
             return cached
         found, renew = _ask(source)
         _tokens[source] = (found, max(renew, time.time() + LEAST_SECONDS))

@@ -19,6 +19,7 @@ from services.settings import Settings
 
 __all__ = [
     "Answer",
+    "FakeAsyncScorer",
     "FakeBlobStore",
     "FakeClock",
     "FakeCloud",
@@ -53,6 +54,22 @@ class FakeScorer(Hooked):
         with self._outside("forward"):
             images = json.loads(body)["input_data"]["data"]
             return json.dumps([self.answer(slot, base64.b64decode(image)) for image in images]).encode()
+
+
+class FakeAsyncScorer:
+    """The same for the event loop."""
+
+    def __init__(self, answer: Answer | None = None, on_call: Hook = no_hook) -> None:
+        """As `FakeScorer`."""
+        self.scorer = FakeScorer(answer, on_call)
+
+    async def score(
+        self, scoring_uri: str, slot: str, images: Sequence[bytes], *, deadline: float
+    ) -> list[dict[str, object]]:
+        return self.scorer.score(scoring_uri, slot, images, deadline=deadline)
+
+    async def forward(self, scoring_uri: str, slot: str, body: bytes, *, deadline: float) -> bytes:
+        return self.scorer.forward(scoring_uri, slot, body, deadline=deadline)
 
 
 def fake_settings() -> Settings:

@@ -28,6 +28,12 @@ _tokens: dict[str, tuple[str, float]] = {}
 _lock = threading.Lock()
 
 
+def known(resource: str) -> str:
+    """The token that is had already and good; empty where it has to be asked for. Nobody is waited for."""
+    cached, expires = _tokens.get(resource, ("", 0.0))
+    return cached if time.time() < expires - _RENEW_BEFORE_SECONDS else ""
+
+
 def token(resource: str) -> str:
     """A bearer token for a resource, such as `https://ml.azure.com`, from the cache while it is good.
 
@@ -35,8 +41,7 @@ def token(resource: str) -> str:
         Upstream: no token could be had.
     """
     with _lock:
-        cached, expires = _tokens.get(resource, ("", 0.0))
-        if time.time() < expires - _RENEW_BEFORE_SECONDS:
+        if cached := known(resource):
             return cached
         fresh, expires = _managed(resource) if os.environ.get("IDENTITY_ENDPOINT") else _developer(resource)
         _tokens[resource] = (fresh, expires)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from services.cloud.ports import BlobStore
@@ -26,6 +27,7 @@ from services.inference.predict import Predictor
 from services.inference.render import DRAWN_SCORE
 from services.inference.wishes import Wishes
 from services.settings import Settings
+from services.threads import in_thread
 
 _TAGS = {"RectangleLabels": "rectanglelabels", "Choices": "choices"}
 MOST_SHOWN = 100
@@ -67,7 +69,7 @@ class Suggestions:
         """
         return {"model_version": self._source(source_id, headers).loop}
 
-    def predict(self, source_id: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    async def predict(self, source_id: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """Suggestions, one entry a task in their order; an empty one where a task's image cannot be had.
 
         Raises:
@@ -78,9 +80,9 @@ class Suggestions:
         limit = self._settings.max_request_bytes
         if len(body) > limit:
             raise TooLarge(f"The body is over VISIONLOOP_MAX_REQUEST_BYTES = {limit}", limit=limit)
-        source = self._source(source_id, headers)
-        tasks, control = _asked(body, self._settings)
-        results = [self._suggest(source.loop, task, control) for task in tasks]
+        source = await in_thread(partial(self._source, source_id, headers))
+        tasks, control = await in_thread(partial(_asked, body, self._settings))
+        results = [await self._suggest(source.loop, task, control) for task in tasks]
         return {
             "results": results,
             "model_version": next((r["model_version"] for r in results if r["model_version"]), ""),
@@ -92,13 +94,13 @@ class Suggestions:
             raise Forged("Basic authentication with the secret of a label_studio source as password is expected")
         return source
 
-    def _suggest(self, loop: str, task: Mapping[str, Any], control: Control) -> dict[str, Any]:
+    async def _suggest(self, loop: str, task: Mapping[str, Any], control: Control) -> dict[str, Any]:
         """Nothing for one image that cannot be had or read: the others of a request are to have theirs."""
         wishes = Wishes(DRAWN_SCORE, MOST_SHOWN, None, self._settings.predict_deadline_seconds)
         began = time.monotonic()
         try:
-            image = self._image(loop, task)
-            [found] = self._predictor.infer(loop, [image], wishes, began).answers()
+            image = await in_thread(partial(self._image, loop, task))
+            [found] = (await self._predictor.infer(loop, [image], wishes, began)).answers()
         except BadRequest:
             return {"result": [], "score": 0.0, "model_version": ""}
         score = min((each.score for each in found.predictions), default=0.0)

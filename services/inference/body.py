@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,7 @@ from services.inference.image import check_length
 from services.settings import Settings
 
 JSON_SHAPES = '{"image": base64}, {"images": [base64, …]}, {"image_url": address} or {"image_urls": [address, …]}'
-Fetch = Callable[[str], bytes]
-"""An address to the bytes that are there; raises BadRequest."""
+_MOST_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +25,16 @@ class Images:
     data: Sequence[bytes]
     several: bool = False
     scoring: bool = False
+    addresses: Sequence[str] = ()
+    """Where the images are to be fetched, in place of data."""
 
 
-def read_images(body: bytes, content_type: str, settings: Settings, fetch: Fetch) -> Images:
+def takes_long(body: bytes, content_type: str) -> bool:
+    """Whether reading the images takes longer than other requests of an event loop should wait."""
+    return len(body) > _MOST_AT_ONCE and media_type(content_type) in {"application/json", "multipart/form-data"}
+
+
+def read_images(body: bytes, content_type: str, settings: Settings) -> Images:
     """Read a request's images. A body of any other content type is one image, as clients name them in many ways.
 
     Raises:
@@ -37,8 +43,8 @@ def read_images(body: bytes, content_type: str, settings: Settings, fetch: Fetch
     """
     kind = media_type(content_type)
     if kind == "application/json":
-        found = _from_json(body, settings, fetch)
-        if found.scoring:
+        found = _from_json(body, settings)
+        if found.scoring or found.addresses:
             return found
     elif kind == "multipart/form-data":
         check_body(len(body), settings)
@@ -112,7 +118,7 @@ def check_count(count: int, settings: Settings) -> None:
         raise BadRequest("There is no image in the body; a chunked body does not arrive, send a Content-Length")
 
 
-def _from_json(body: bytes, settings: Settings, fetch: Fetch) -> Images:
+def _from_json(body: bytes, settings: Settings) -> Images:
     document = read_json(body, settings)
     if not isinstance(document, dict):
         raise BadRequest(f"The JSON must be {JSON_SHAPES}")
@@ -126,8 +132,9 @@ def _from_json(body: bytes, settings: Settings, fetch: Fetch) -> Images:
     if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
         raise BadRequest(f"The JSON must be {JSON_SHAPES}")
     check_count(len(values), settings)
-    read = fetch if "url" in given[0] else lambda text: decode(text, settings)
-    return Images([read(one) for one in values], several)
+    if "url" in given[0]:
+        return Images((), several, addresses=values)
+    return Images([decode(one, settings) for one in values], several)
 
 
 def _scoring(given: object, settings: Settings) -> Images:

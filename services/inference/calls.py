@@ -6,10 +6,10 @@ slot its work (a time-out, an error of the model), nor what would be refused aga
 
 from __future__ import annotations
 
+import asyncio
 import random
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from services.errors import SlotResting, Upstream, UpstreamBusy, UpstreamTimeout, UpstreamUnreached, VisionloopError
@@ -46,15 +46,15 @@ class Calls:
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         dice: Callable[[], float] = random.random,
     ) -> None:
         """`clock` in seconds, never backwards."""
         self._clock, self._sleep, self._dice = clock, sleep, dice
-        self._budget, self._lock = Budget(), threading.Lock()
+        self._budget = Budget()
         self._breakers: dict[str, Breaker] = {}
 
-    def run(self, slot: str, ends: float, call: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:
+    async def run(self, slot: str, ends: float, call: Callable[[], Awaitable[T]], *, attempts: int = ATTEMPTS) -> T:
         """Call until it succeeds, may not be repeated, or `ends` (of the clock) would pass.
 
         Raises:
@@ -62,35 +62,31 @@ class Calls:
             UpstreamTimeout: the deadline passed before the slot was asked.
             VisionloopError: what the last call raised.
         """
-        breaker = self._breakers.get(slot) or self._breaker(slot)
+        breaker = self._breakers.get(slot) or self._breakers.setdefault(slot, Breaker(self._clock))
         self._budget.earn()
         attempt = 1
         while True:
             try:
-                return self._once(breaker, slot, ends, call)
+                return await self._once(breaker, slot, ends, call)
             except Upstream as error:
                 wait = wait_before(error, attempt, self._dice()) if attempt < attempts else None
                 if wait is None or self._clock() + wait >= ends or not self._budget.spend():
                     raise
-            self._sleep(wait)
+            await self._sleep(wait)
             attempt += 1
 
-    def _once(self, breaker: Breaker, slot: str, ends: float, call: Callable[[], T]) -> T:
+    async def _once(self, breaker: Breaker, slot: str, ends: float, call: Callable[[], Awaitable[T]]) -> T:
+        """A call that is cancelled says nothing of the slot."""
         began = self._clock()
         if began >= ends:
             raise UpstreamTimeout("The deadline passed before the slot was asked")
         if (rest := breaker.enter()) > 0:
             name = slot.rpartition(" ")[2]
             raise SlotResting(f"Slot {name} failed repeatedly; it is tried again in {rest:.1f} s", retry_after=rest)
-        blamed = False
         try:
-            return call()
-        except VisionloopError as error:
-            blamed = blames_slot(error, ends - began)
+            answer = await call()
+        except Exception as error:
+            breaker.done(failed=isinstance(error, VisionloopError) and blames_slot(error, ends - began))
             raise
-        finally:
-            breaker.done(failed=blamed)
-
-    def _breaker(self, slot: str) -> Breaker:
-        with self._lock:
-            return self._breakers.setdefault(slot, Breaker(self._clock))
+        breaker.done(failed=False)
+        return answer

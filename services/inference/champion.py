@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import quote
 
 import urllib3
@@ -20,6 +21,7 @@ from services.names import check_loop_name, state_blob
 from services.settings import Settings
 from services.state import Champion, LoopState, Resting
 from services.status.progress import doing, progress
+from services.threads import in_thread
 
 FRESH_SECONDS = 2.0
 STALE_SECONDS = 300.0
@@ -93,7 +95,10 @@ class Live:
 
 
 class Champions:
-    """Remembers each loop's state for a few seconds; one request at a time asks for news, the others do not wait."""
+    """Remembers each loop's state for a few seconds; one request at a time asks for news, the others do not wait.
+
+    What is known costs no thread; news come by one, as they are waited for.
+    """
 
     def __init__(
         self,
@@ -106,20 +111,20 @@ class Champions:
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
-    def champion(self, loop: str, *, fresh: bool = False) -> Champion:
+    async def champion(self, loop: str, *, fresh: bool = False) -> Champion:
         """The live model of a loop; `fresh` asks storage whatever is remembered.
 
         Raises:
             BadRequest, NotFound: there is no such loop.
             NoChampion: saying how far the loop is.
         """
-        return self.live(loop, fresh=fresh).champion
+        return (await self.live(loop, fresh=fresh)).champion
 
-    def live(self, loop: str, *, fresh: bool = False) -> Live:
+    async def live(self, loop: str, *, fresh: bool = False) -> Live:
         """The same with the challenger, where a share of the requests is to go to one."""
         if fresh and (known := self._known.get(loop)):
             known.due = float("-inf")
-        state = self._state(check_loop_name(loop))
+        state = await self._state(loop)
         if state.champion is None:
             raise _no_champion(state)
         self._on_use(state)
@@ -127,30 +132,36 @@ class Champions:
             raise _waking(state, state.resting)
         return _live(state, state.champion)
 
-    def explicit(self, loop: str, slot: str, version: str) -> Champion:
+    async def explicit(self, loop: str, slot: str, version: str) -> Champion:
         """The model in a slot, or of a version, that the caller names; empty where it is all the same.
 
         Raises:
             BadRequest: there is no such slot.
             NotFound: nothing that answers is there.
         """
-        champion = self.champion(loop)
-        return explicit(self._state(loop), champion, slot, version)
+        champion = await self.champion(loop)
+        return explicit(await self._state(loop), champion, slot, version)
 
-    def capture(self, loop: str) -> Capture:
+    async def capture(self, loop: str) -> Capture:
         """Which predictions' images the loop keeps."""
-        return self._state(loop).config.config.capture
+        return (await self._state(loop)).config.config.capture
 
-    def answering(self, loop: str) -> list[Champion]:
+    async def answering(self, loop: str) -> list[Champion]:
         """All models that answer now, the champion first.
 
         Raises:
             BadRequest, NotFound, NoChampion: as `champion` does.
         """
-        champion = self.champion(loop)
-        return answering(self._state(loop), champion)
+        champion = await self.champion(loop)
+        return answering(await self._state(loop), champion)
 
-    def _state(self, loop: str) -> LoopState:
+    async def _state(self, loop: str) -> LoopState:
+        known = self._known.get(check_loop_name(loop))
+        if known is not None and known.state is not None and (self._clock() < known.due or known.lock.locked()):
+            return known.state
+        return await in_thread(partial(self._look, loop))
+
+    def _look(self, loop: str) -> LoopState:
         with self._lock:
             known = self._known.setdefault(loop, _Known())
         if self._clock() >= known.due and known.lock.acquire(blocking=known.state is None):

@@ -22,6 +22,19 @@ class Picture:
     height: int
 
 
+def as_sent(data: bytes, settings: Settings) -> Picture | None:
+    """An image that is sent as it came, by its header alone; None where it takes a decoder to tell, or to change it.
+
+    Raises: as `measured`.
+    """
+    check_image(data, settings)
+    try:
+        header = read_header(data)
+    except Broken as error:
+        raise _unreadable(error) from None
+    return _unchanged(data, header, settings) if header else None
+
+
 def measured(data: bytes, settings: Settings) -> Picture:
     """Look at an image, and turn it as it is displayed.
 
@@ -31,20 +44,38 @@ def measured(data: bytes, settings: Settings) -> Picture:
         UnprocessableImage: an image that cannot be read.
         TooLarge: over a limit of the settings.
     """
-    if not data:
-        raise BadRequest("There is no image in the body; a chunked body does not arrive, send a Content-Length")
-    check_length(len(data), settings)
-    width, height, orientation = _header(data)
+    check_image(data, settings)
+    header = _header(data)
+    if unchanged := _unchanged(data, header, settings):
+        return unchanged
+    width, height, orientation = header
+    turned = orientation >= 5
+    changed = upright(data, orientation, settings.predict_most_side)
+    return Picture(changed, *((height, width) if turned else (width, height)))
+
+
+def _unchanged(data: bytes, header: Header, settings: Settings) -> Picture | None:
+    width, height, orientation = header
     limit = settings.max_image_pixels
     if width * height > limit:
         raise TooLarge(
             f"The image declares {width} x {height} pixels, over VISIONLOOP_MAX_IMAGE_PIXELS = {limit}", limit=limit
         )
     side = settings.predict_most_side
-    if orientation == 1 and (not side or max(width, height) <= side):
-        return Picture(data, width, height)
-    turned = orientation >= 5
-    return Picture(upright(data, orientation, side), *((height, width) if turned else (width, height)))
+    as_it_is = orientation == 1 and (not side or max(width, height) <= side)
+    return Picture(data, width, height) if as_it_is else None
+
+
+def check_image(data: bytes, settings: Settings) -> None:
+    """See that there is an image, and not too long a one.
+
+    Raises:
+        BadRequest: there is nothing.
+        TooLarge: it is too long.
+    """
+    if not data:
+        raise BadRequest("There is no image in the body; a chunked body does not arrive, send a Content-Length")
+    check_length(len(data), settings)
 
 
 def check_length(length: int, settings: Settings) -> None:
@@ -62,7 +93,11 @@ def _header(data: bytes) -> Header:
     try:
         return read_header(data) or _seldom(data)
     except Broken as error:
-        raise UnprocessableImage(f"The image cannot be read: {error}") from None
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Broken) -> UnprocessableImage:
+    return UnprocessableImage(f"The image cannot be read: {error}")
 
 
 def _seldom(data: bytes) -> Header:

@@ -14,6 +14,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
@@ -25,6 +26,7 @@ from services.names import LOOP, check_loop_name, digest
 from services.problem import problem
 from services.settings import Settings
 from services.state import Event
+from services.threads import in_thread
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.registry import Registry
 
@@ -86,7 +88,7 @@ class Later:
         self._registry, self._dispatcher = webhooks
         self._settings, self._clock = settings, clock
 
-    def accept(self, request: Request, below: str = API) -> Shown:
+    async def accept(self, request: Request, below: str = API) -> Shown:
         """Keep a request and queue it: 202 with the address of its outcome, which lies `below` another.
 
         The same `Idempotency-Key` with the same request is the same prediction.
@@ -95,7 +97,10 @@ class Later:
             BadRequest, NotFound, NoChampion: the request makes no sense now.
             Conflict: the key was used for another request.
         """
-        self._predictor.check(request)
+        await self._predictor.check(request)
+        return _waiting(await in_thread(partial(self._keep, request)), below)
+
+    def _keep(self, request: Request) -> Asked:
         asked = self._asked(request)
         self._system.write(asked.body, request.body)
         try:
@@ -105,7 +110,7 @@ class Later:
         except ChangedMeanwhile:
             self._check_same(asked)
         self._queue.send(json.dumps({"loop": asked.loop, "id": asked.id}))
-        return _waiting(asked, below)
+        return asked
 
     def show(self, loop: str, number: str, below: str = API) -> Shown:
         """What came of a prediction: as if it had been waited for, or 202 while it is not made.
@@ -120,21 +125,17 @@ class Later:
         content = self._system.read(f"{_folder(loop, number)}content").data
         return Shown(outcome.status, Reply(content, outcome.content_type, outcome.headers))
 
-    def make(self, body: str, attempt: int) -> None:
+    async def make(self, body: str, attempt: int) -> None:
         """Make the prediction of a message; `attempt` counts how often it was tried, from 1.
 
         Raises:
             BadRequest: the message is not one of ours.
             Upstream: what may pass by; not at the last attempt, whose failure is the outcome.
         """
-        try:
-            message = _Message.model_validate_json(body)
-            asked = self._read(message.loop, message.id)
-        except (ValidationError, NotFound):
-            raise BadRequest("A message of predictions names a loop and a prediction that is kept") from None
-        outcome = self._outcome(asked) or self._make(asked, attempt)
+        asked, outcome = await in_thread(partial(self._taken, body))
+        outcome = outcome or await self._make(asked, attempt)
         if asked.notify:
-            self._tell(asked, outcome.status)
+            await in_thread(partial(self._tell, asked, outcome.status))
 
     def forget(self) -> int:
         """Delete what is older than it is kept; returns how many blobs."""
@@ -143,6 +144,14 @@ class Later:
         for name in old:
             self._system.delete(name)
         return len(old)
+
+    def _taken(self, body: str) -> tuple[Asked, _Outcome | None]:
+        try:
+            message = _Message.model_validate_json(body)
+            asked = self._read(message.loop, message.id)
+        except (ValidationError, NotFound):
+            raise BadRequest("A message of predictions names a loop and a prediction that is kept") from None
+        return asked, self._outcome(asked)
 
     def _asked(self, request: Request) -> Asked:
         key, notify = request.headers.get("idempotency-key", ""), request.query.get("notify", "")
@@ -181,15 +190,19 @@ class Later:
             return None
         return _Outcome.model_validate_json(found.data)
 
-    def _make(self, asked: Asked, attempt: int) -> _Outcome:
+    async def _make(self, asked: Asked, attempt: int) -> _Outcome:
         try:
-            request = Request(asked.loop, self._system.read(asked.body).data, asked.headers, asked.query)
-            reply, status = self._predictor.reply(request), 200
+            kept = await in_thread(lambda: self._system.read(asked.body))
+            request = Request(asked.loop, kept.data, asked.headers, asked.query)
+            reply, status = await self._predictor.reply(request), 200
         except VisionloopError as error:
             if isinstance(error, Upstream) and not isinstance(error, UpstreamRefused) and attempt < ATTEMPTS:
                 raise
             status, headers, content = problem(error)
             reply = Reply(content, headers.pop("content-type"), headers)
+        return await in_thread(partial(self._end, asked, status, reply))
+
+    def _end(self, asked: Asked, status: int, reply: Reply) -> _Outcome:
         outcome = _Outcome(status=status, content_type=reply.content_type, headers=reply.headers)
         folder = _folder(asked.loop, asked.id)
         self._system.write(f"{folder}content", reply.content)

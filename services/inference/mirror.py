@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 
 from services.errors import VisionloopError
 
-THREADS, MOST_WAITING = 2, 8
+MOST = 8
 log = logging.getLogger(__name__)
 
 
 class Mirror:
-    """A few threads; a copy that would have to wait long is left out."""
+    """A few copies at once; one more is left out."""
 
-    def __init__(self, threads: int = THREADS, most: int = MOST_WAITING) -> None:
-        """No thread is started before the first copy."""
-        self._threads, self._room = threads, threading.BoundedSemaphore(most)
-        self._pool: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
+    def __init__(self, most: int = MOST) -> None:
+        """So many may be under way."""
+        self._most = most
+        self._under_way: set[asyncio.Task[None]] = set()
 
-    def send(self, act: Callable[[], object]) -> bool:
+    def send(self, act: Callable[[], Awaitable[object]]) -> bool:
         """Have a copy sent; returns whether there was room for it."""
-        if not self._room.acquire(blocking=False):
+        if len(self._under_way) >= self._most:
             return False
-        with self._lock:
-            self._pool = self._pool or ThreadPoolExecutor(self._threads, thread_name_prefix="mirror")
-        self._pool.submit(self._run, act)
+        task = asyncio.get_running_loop().create_task(self._run(act))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         return True
 
-    def _run(self, act: Callable[[], object]) -> None:
+    async def _run(self, act: Callable[[], Awaitable[object]]) -> None:
         try:
-            act()
+            await act()
         except VisionloopError as error:
             log.info("A copied request failed: %s", error.detail)
-        finally:
-            self._room.release()

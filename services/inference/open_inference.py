@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from services import __version__
 from services.errors import NotFound, VisionloopError
+from services.inference.body import takes_long
 from services.inference.champion import Champions
 from services.inference.predict import Predictor, Reply, Request, told
 from services.inference.tensors import metadata, read_request, response
 from services.inference.wishes import read_wishes
 from services.settings import Settings
+from services.threads import in_thread
 
 
 def server() -> dict[str, Any]:
@@ -34,38 +37,40 @@ class OpenInference:
         """`predictor` asks the slots."""
         self._champions, self._predictor, self._settings = champions, predictor, settings
 
-    def model(self, loop: str, version: str = "") -> dict[str, Any]:
+    async def model(self, loop: str, version: str = "") -> dict[str, Any]:
         """Metadata of the live model, or of a version.
 
         Raises:
             NotFound, NoChampion: there is none that answers.
         """
-        chosen = self._champions.explicit(loop, "", version)
-        return metadata(loop, chosen.task, [one.model.version for one in self._champions.answering(loop)])
+        chosen = await self._champions.explicit(loop, "", version)
+        known = await self._champions.answering(loop)
+        return metadata(loop, chosen.task, [one.model.version for one in known])
 
-    def ready(self, loop: str, version: str = "") -> dict[str, Any]:
+    async def ready(self, loop: str, version: str = "") -> dict[str, Any]:
         """That a model answers.
 
         Raises:
             NotFound, NoChampion: there is none that answers.
         """
-        self._champions.explicit(loop, "", version)
+        await self._champions.explicit(loop, "", version)
         return {"name": loop, "ready": True}
 
-    def infer(self, request: Request, version: str = "") -> Reply:
+    async def infer(self, request: Request, version: str = "") -> Reply:
         """The inference response; query and headers as for our own route.
 
         Raises:
             VisionloopError: with the HTTP status of what is wrong.
         """
         began = time.monotonic()
-        self._champions.champion(request.loop)
-        asked = read_request(request.body, request.headers, self._settings)
+        await self._champions.champion(request.loop)
+        read = partial(read_request, request.body, request.headers, self._settings)
+        asked = await in_thread(read) if takes_long(request.body, "application/json") else read()
         query: Mapping[str, str] = {**request.query, **asked.wishes, "render": "false"}
         if version:
             query = {**query, "version": version}
         wishes = read_wishes(query, request.headers, self._settings.predict_deadline_seconds)
-        found = self._predictor.infer(request.loop, asked.images, wishes, began)
+        found = await self._predictor.infer(request.loop, asked.images, wishes, began)
         content = json.dumps(response(request.loop, asked, found.answers())).encode()
         return Reply(content, "application/json", told(found.model, found.timing, wishes))
 

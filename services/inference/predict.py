@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from services.cloud.ports import Scorer
+from services.cloud.ports import AsyncScorer
 from services.errors import BadRequest, UpstreamRefused, UpstreamTimeout
 from services.inference.answer import Answer, Prediction, answer, predictions, to_json
-from services.inference.body import Fetch, check_body, check_count, read_images
+from services.inference.body import Images, check_body, check_count, read_images, takes_long
 from services.inference.cache import Cache
 from services.inference.calls import Calls
 from services.inference.capture import Capturer
 from services.inference.champion import Champions
-from services.inference.image import Picture, measured
+from services.inference.image import Picture, as_sent, measured
 from services.inference.record import Recorder
 from services.inference.render import decoded, render
 from services.inference.routes import Routes
 from services.inference.wishes import Wishes, read_wishes
 from services.settings import Settings
 from services.state import Champion
+from services.threads import in_thread
 
 BATCH_IMAGES, BATCH_BYTES = 8, 1_000_000
 """What one request to a slot holds of several images."""
 T = TypeVar("T")
+S = TypeVar("S")
+Fetch = Callable[[str], bytes]
+"""An address to the bytes that are there; blocks, and raises BadRequest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,12 @@ class Found:
 
 
 class Predictor:
-    """Answers for every loop."""
+    """Answers for every loop, on the event loop; what blocks is done in threads, and only where it is needed."""
 
     def __init__(
         self,
         champions: Champions,
-        scorer: Scorer,
+        scorer: AsyncScorer,
         settings: Settings,
         recorder: Recorder | None = None,
         fetch: Fetch | None = None,
@@ -84,7 +88,7 @@ class Predictor:
         self._routes = Routes(champions, recorder, calls=calls)
         self._cache = Cache(settings.predict_cache_size)
 
-    def reply(self, request: Request) -> Reply:
+    async def reply(self, request: Request) -> Reply:
         """Answer a request as docs/api.md describes it.
 
         Raises:
@@ -92,23 +96,20 @@ class Predictor:
         """
         began = time.monotonic()
         wishes = read_wishes(request.query, request.headers, self._settings.predict_deadline_seconds)
-        self._champions.champion(request.loop)  # a loop without a model says so before it looks at images
-        content_type = request.headers.get("content-type", "")
-        images = read_images(
-            request.body, content_type, self._settings, partial(self._fetch_by, began + wishes.deadline)
-        )
+        await self._champions.champion(request.loop)  # a loop without a model says so before it looks at images
+        images = await self._images(request, began + wishes.deadline)
         if images.scoring:
-            return self._pass_on(request, wishes, began)
+            return await self._pass_on(request, wishes, began)
         if wishes.drawn and len(images.data) != 1:
             raise BadRequest("A picture is drawn of one image at a time")
-        found = self.infer(request.loop, images.data, wishes, began)
+        found = await self.infer(request.loop, images.data, wishes, began)
         if wishes.drawn:
-            drawn = render(found.pictures[0].data, found.predictions[0], wishes.drawn)
+            drawn = await in_thread(partial(render, found.pictures[0].data, found.predictions[0], wishes.drawn))
             return Reply(drawn, f"image/{wishes.drawn.lower()}", told(found.model, found.timing, wishes))
         content = to_json(found.answers(), several=images.several)
         return Reply(content, "application/json", told(found.model, found.timing, wishes))
 
-    def check(self, request: Request) -> None:
+    async def check(self, request: Request) -> None:
         """See that a request may be kept for later; its images are looked at then.
 
         Raises:
@@ -117,74 +118,89 @@ class Predictor:
             NotFound, NoChampion: there is no model to ask.
         """
         read_wishes(request.query, request.headers, self._settings.predict_deadline_seconds)
-        self._champions.champion(request.loop)
+        await self._champions.champion(request.loop)
         check_body(len(request.body), self._settings)
         if not request.body:
             check_count(0, self._settings)
 
-    def infer(self, loop: str, images: Sequence[bytes], wishes: Wishes, began: float) -> Found:
+    async def infer(self, loop: str, images: Sequence[bytes], wishes: Wishes, began: float) -> Found:
         """Ask about images; the caller's time runs from `began`, on the monotonic clock.
 
         Raises:
             VisionloopError: with the HTTP status of what is wrong.
         """
         ends = began + wishes.deadline
-        pictures = [self._picture(images, number) for number in range(len(images))]
+        pictures = [await self._picture(images, number) for number in range(len(images))]
         sent = time.monotonic()
         data = [picture.data for picture in pictures]
-        model, scored = self._ask(loop, wishes, ends, lambda model: self._known(model, data, ends))
+        model, scored = await self._ask(loop, wishes, ends, lambda model: self._known(model, data, ends))
         ended = time.monotonic()
         both = zip(scored, pictures, strict=True)
         found = [predictions(one, model.task, size, wishes.threshold, wishes.top) for one, size in both]
         timing = {"proxy": 1000 * (sent - began + time.monotonic() - ended), "model": 1000 * (ended - sent)}
         if self._capturer is not None and not (wishes.slot or wishes.version):
-            self._offer(self._capturer, loop, model, zip(pictures, found, strict=True))
+            await self._offer(self._capturer, loop, model, zip(pictures, found, strict=True))
         return Found(loop, model, pictures, found, timing)
 
-    def _offer(
+    async def _offer(
         self, capturer: Capturer, loop: str, model: Champion, both: Iterable[tuple[Picture, Sequence[Prediction]]]
     ) -> None:
-        policy = self._champions.capture(loop)
+        policy = await self._champions.capture(loop)
         if policy.share > 0:
             for picture, found in both:
                 capturer.offer(loop, policy, model, picture, found)
+
+    async def _images(self, request: Request, ends: float) -> Images:
+        content_type = request.headers.get("content-type", "")
+        read = partial(read_images, request.body, content_type, self._settings)
+        images = await in_thread(read) if takes_long(request.body, content_type) else read()
+        if not images.addresses:
+            return images
+        fetched = await in_thread(lambda: [self._fetch_by(ends, url) for url in images.addresses])
+        return replace(images, data=fetched)
 
     def _fetch_by(self, ends: float, url: str) -> bytes:
         if time.monotonic() >= ends:
             raise UpstreamTimeout("The deadline passed before all images were fetched from their addresses")
         return self._fetch(url)
 
-    def _picture(self, images: Sequence[bytes], number: int) -> Picture:
-        return _one_of(len(images), number, lambda: measured(images[number], self._settings))
+    async def _picture(self, images: Sequence[bytes], number: int) -> Picture:
+        def look(way: Callable[[bytes, Settings], S]) -> S:
+            return _one_of(len(images), number, lambda: way(images[number], self._settings))
 
-    def _pass_on(self, request: Request, wishes: Wishes, began: float) -> Reply:
+        sent = look(as_sent)
+        return sent if sent is not None else await in_thread(lambda: look(measured))
+
+    async def _pass_on(self, request: Request, wishes: Wishes, began: float) -> Reply:
         ends = began + wishes.deadline
 
-        def forward(model: Champion) -> bytes:
+        async def forward(model: Champion) -> bytes:
             left = ends - time.monotonic()
-            return self._scorer.forward(model.scoring_uri, model.slot, request.body, deadline=left)
+            return await self._scorer.forward(model.scoring_uri, model.slot, request.body, deadline=left)
 
         sent = time.monotonic()
-        model, content = self._ask(request.loop, wishes, ends, forward)
+        model, content = await self._ask(request.loop, wishes, ends, forward)
         timing = {"proxy": 1000 * (sent - began), "model": 1000 * (time.monotonic() - sent)}
         return Reply(content, "application/json", told(model, timing, wishes))
 
-    def _ask(self, loop: str, wishes: Wishes, ends: float, score: Callable[[Champion], T]) -> tuple[Champion, T]:
+    async def _ask(
+        self, loop: str, wishes: Wishes, ends: float, score: Callable[[Champion], Awaitable[T]]
+    ) -> tuple[Champion, T]:
         if wishes.slot or wishes.version:
-            return self._routes.ask_one(loop, wishes.slot, wishes.version, score, ends=ends)
-        return self._routes.ask(loop, score, client=wishes.client, ends=ends)
+            return await self._routes.ask_one(loop, wishes.slot, wishes.version, score, ends=ends)
+        return await self._routes.ask(loop, score, client=wishes.client, ends=ends)
 
-    def _known(self, model: Champion, images: Sequence[bytes], ends: float) -> list[dict[str, object]]:
-        return self._cache.get(model, images, lambda: self._score(model, images, ends))
+    async def _known(self, model: Champion, images: Sequence[bytes], ends: float) -> list[dict[str, object]]:
+        return await self._cache.get(model, images, lambda: self._score(model, images, ends))
 
-    def _score(self, model: Champion, images: Sequence[bytes], ends: float) -> list[dict[str, object]]:
+    async def _score(self, model: Champion, images: Sequence[bytes], ends: float) -> list[dict[str, object]]:
         found = []
         try:
             for batch in batches(images):
                 left = max(0.001, ends - time.monotonic())
-                found += self._scorer.score(model.scoring_uri, model.slot, batch, deadline=left)
+                found += await self._scorer.score(model.scoring_uri, model.slot, batch, deadline=left)
         except UpstreamRefused:
-            _check_decodable(images)  # where an image is to blame, the caller is told so
+            await in_thread(partial(_check_decodable, images))  # where an image is to blame, the caller is told so
             raise
         return found
 

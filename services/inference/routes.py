@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from services.errors import NotFound, Upstream, UpstreamRefused
@@ -34,8 +34,8 @@ class Routes:
         self._calls = calls or Calls()
         self._mirror = Mirror()
 
-    def ask(
-        self, loop: str, score: Callable[[Champion], T], *, client: str = "", ends: float = math.inf
+    async def ask(
+        self, loop: str, score: Callable[[Champion], Awaitable[T]], *, client: str = "", ends: float = math.inf
     ) -> tuple[Champion, T]:
         """The model that answered, and its answer; `ends` is on the monotonic clock.
 
@@ -44,59 +44,67 @@ class Routes:
         Raises:
             VisionloopError: what the champion's slot raises; one that is gone may have been replaced since we looked.
         """
-        live = self._champions.live(loop)
+        live = await self._champions.live(loop)
         challenger = live.challenger
         if challenger is not None and self._place(client, f"{loop}/{challenger.run}") * 100 < live.share:
             try:
-                return challenger, self._counted(live, challenger, score, ends, attempts=1)
+                return challenger, await self._counted(live, challenger, score, ends, attempts=1)
             except UpstreamRefused:
                 raise
             except (Upstream, NotFound):
-                live = self._champions.live(loop)  # nobody is to suffer from a challenger
+                live = await self._champions.live(loop)  # nobody is to suffer from a challenger
         try:
-            answered = self._counted(live, live.champion, score, ends)
+            answered = await self._counted(live, live.champion, score, ends)
         except NotFound:
-            live = self._champions.live(loop, fresh=True)
+            live = await self._champions.live(loop, fresh=True)
         else:
             self._copy(live, score)
             return live.champion, answered
         try:
-            return live.champion, self._counted(live, live.champion, score, ends)
+            return live.champion, await self._counted(live, live.champion, score, ends)
         except NotFound as error:
             raise Upstream(error.detail) from None
 
-    def _copy(self, live: Live, score: Callable[[Champion], T]) -> None:
+    def _copy(self, live: Live, score: Callable[[Champion], Awaitable[T]]) -> None:
         """The same request to a challenger that is mirrored to, after the user has the answer."""
         other = live.challenger
         if other is not None and self._dice() * 100 < live.mirror:
             self._mirror.send(lambda: self._counted(live, other, score, math.inf, attempts=1))
 
-    def ask_one(
-        self, loop: str, slot: str, version: str, score: Callable[[Champion], T], *, ends: float = math.inf
+    async def ask_one(
+        self, loop: str, slot: str, version: str, score: Callable[[Champion], Awaitable[T]], *, ends: float = math.inf
     ) -> tuple[Champion, T]:
         """Ask the model in a slot, or of a version, that the caller names, and no other; nothing is counted.
 
         Raises:
             VisionloopError: what `Champions.explicit` or the slot raises.
         """
-        model = self._champions.explicit(loop, slot, version)
-        return model, self._calls.run(slot_key(model), ends, lambda: score(model))
+        model = await self._champions.explicit(loop, slot, version)
+        return model, await self._calls.run(slot_key(model), ends, lambda: score(model))
 
     def _place(self, client: str, salt: str) -> float:
         return place(client, salt) if client else self._dice()
 
-    def _counted(
-        self, live: Live, model: Champion, score: Callable[[Champion], T], ends: float, *, attempts: int = ATTEMPTS
+    async def _counted(
+        self,
+        live: Live,
+        model: Champion,
+        score: Callable[[Champion], Awaitable[T]],
+        ends: float,
+        *,
+        attempts: int = ATTEMPTS,
     ) -> T:
-        """What a slot refuses is the image's fault, and counts as answered."""
-        started, failed = time.perf_counter(), False
+        """What a slot refuses is the image's fault, and counts as answered; what is cancelled does not count."""
+        started = time.perf_counter()
         try:
-            return self._calls.run(slot_key(model), ends, lambda: score(model), attempts=attempts)
-        except UpstreamRefused:
+            answer = await self._calls.run(slot_key(model), ends, lambda: score(model), attempts=attempts)
+        except Exception as error:
+            failed = isinstance(error, Upstream | NotFound) and not isinstance(error, UpstreamRefused)
+            self._note(live, model, started, failed=failed)
             raise
-        except (Upstream, NotFound):
-            failed = True
-            raise
-        finally:
-            if self._recorder is not None:
-                self._recorder.note(live.watching, model.slot, 1000 * (time.perf_counter() - started), failed=failed)
+        self._note(live, model, started, failed=False)
+        return answer
+
+    def _note(self, live: Live, model: Champion, started: float, *, failed: bool) -> None:
+        if self._recorder is not None and live.watching:
+            self._recorder.note(live.watching, model.slot, 1000 * (time.perf_counter() - started), failed=failed)

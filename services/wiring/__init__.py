@@ -29,11 +29,22 @@ from services.wiring.outbound import (
     webhooks,
 )
 from services.wiring.pages import cards, datasets, exports, problem_reports, runs, status
-from services.wiring.storage import clock, cloud, data_store, scorer, states, system_store, timeline, waker
+from services.wiring.storage import (
+    async_scorer,
+    clock,
+    cloud,
+    data_store,
+    scorer,
+    states,
+    system_store,
+    timeline,
+    waker,
+)
 
 __all__ = [
     "activity",
     "approvals",
+    "async_scorer",
     "capturer",
     "cards",
     "champions",

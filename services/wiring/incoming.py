@@ -89,7 +89,7 @@ def suggestions() -> Suggestions:
     from services.inference.record import Recorder
 
     predictor = Predictor(
-        wiring.champions(), wiring.scorer(), wiring.settings(), Recorder(NoteWriter(wiring.settings()))
+        wiring.champions(), wiring.async_scorer(), wiring.settings(), Recorder(NoteWriter(wiring.settings()))
     )
     return Suggestions(
         wiring.data_store(), wiring.inbound_sources(), predictor, wiring.image_fetcher(), wiring.settings()

@@ -42,7 +42,7 @@ def predictor() -> Predictor:
     recorder = Recorder(NoteWriter(wiring.settings()))
     return Predictor(
         wiring.champions(),
-        wiring.scorer(),
+        wiring.async_scorer(),
         wiring.settings(),
         recorder,
         wiring.image_fetcher(),

@@ -10,6 +10,7 @@ from services import wiring
 from services.settings import WAKE_QUEUE
 
 if TYPE_CHECKING:
+    from services.cloud.async_scoring import AsyncEndpointScorer
     from services.cloud.blobs import AzureBlobStore
     from services.cloud.scoring import EndpointScorer
     from services.context import Cloud
@@ -45,6 +46,14 @@ def scorer() -> EndpointScorer:
     from services.cloud.scoring import EndpointScorer
 
     return EndpointScorer()
+
+
+@cache
+def async_scorer() -> AsyncEndpointScorer:
+    """The same from the event loop."""
+    from services.cloud.async_scoring import AsyncEndpointScorer
+
+    return AsyncEndpointScorer(wiring.settings().predict_concurrency)
 
 
 @cache

@@ -17,7 +17,7 @@ from services.access.meter import Meter
 from services.access.ring import Ring
 from services.access.usage import Usage
 from services.approvals import Approvals
-from services.cloud.fakes import FakeCloud, FakeQueue, FakeScorer, fake_settings
+from services.cloud.fakes import FakeAsyncScorer, FakeCloud, FakeQueue, fake_settings
 from services.commands import Commands
 from services.controls import Controls
 from services.datasets.documents import Datasets
@@ -79,7 +79,7 @@ def wire() -> FakeCloud:
         return (200, found.etag, found.data) if found else (404, "", b"")
 
     champions = Champions(read)
-    predictor = Predictor(champions, FakeScorer(lambda slot, image: SCORED), fake_settings())
+    predictor = Predictor(champions, FakeAsyncScorer(lambda slot, image: SCORED), fake_settings())
     guard = Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"])
     registry = Registry(fakes.system, fakes.clock, guard)
     console = Console(fakes.system, registry, Dispatcher(registry, fakes.deliveries), fakes.clock)

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -246,3 +247,28 @@ class TestEasyAuth:
         headers = {"x-ms-client-principal": principal("visionloop.admin"), "x-api-key": "vlk_wrong"}
         with pytest.raises(Unauthorized):
             bench.door.admit("cards", headers, "predict")
+
+
+def test_a_key_that_was_looked_at_lately_costs_no_thread(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[object] = []
+
+    async def noted(work: Callable[[], str]) -> str:
+        threads.append(work)
+        return work()
+
+    monkeypatch.setattr("services.access.door.in_thread", noted)
+    key = bench.made()
+
+    def come(given: str) -> str:
+        return asyncio.run(bench.door.let_in("cards", {"x-api-key": given}, "predict"))
+
+    assert [come(key) for _ in range(5)] == [bench.ask(key)] * 5
+    assert len(threads) == 1
+    with pytest.raises(Unauthorized):
+        come(f"{key[:-4]}0000")
+    bench.ticks += FRESH_SECONDS
+    come(key)
+    assert len(threads) == 3, "only what asks storage goes to a thread"
+    with pytest.raises(Unauthorized):
+        come("nothing of the kind")
+    assert len(threads) == 3

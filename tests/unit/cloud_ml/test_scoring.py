@@ -1,21 +1,26 @@
-"""The scorer against a real HTTP server on loopback."""
+"""Both scorers against a real HTTP server on loopback: in all of this they are alike."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gc
 import json
+import random
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from services.cloud import endpoint_token
-from services.cloud.scoring import EndpointScorer, request_body
+from services.cloud.async_scoring import AsyncEndpointScorer
+from services.cloud.scoring import EndpointScorer
+from services.cloud.scoring_contract import request_body
 from services.errors import (
     NotFound,
     Upstream,
@@ -35,6 +40,7 @@ class Slot(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status, self.body, self.headers, self.delay = 200, b"[]", dict[str, str](), 0.0
+        self.missing = 0
         self.asked: list[tuple[dict[str, str], bytes]] = []
 
     def handle_error(self, *_: object) -> None:
@@ -56,9 +62,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(self.server.status)
         for name, value in self.server.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(self.server.body)))
+        self.send_header("Content-Length", str(len(self.server.body) + self.server.missing))
         self.end_headers()
         self.wfile.write(self.server.body)
+        self.close_connection = bool(self.server.missing)
 
     def log_message(self, *_: object) -> None:
         return
@@ -76,14 +83,36 @@ def slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slot]:
     server.server_close()
 
 
-def score(slot: Slot, images: list[bytes], deadline: float = 5) -> list[dict[str, object]]:
-    return EndpointScorer().score(slot.uri, "green", images, deadline=deadline)
+Answers = list[dict[str, object]]
+Score = Callable[..., Answers]
 
 
-def test_the_request_is_azure_mls_contract(slot: Slot) -> None:
+def waiting(uri: str, images: list[bytes], deadline: float = 5, times: int = 1) -> Answers:
+    scorer = EndpointScorer()
+    return [scorer.score(uri, "green", images, deadline=deadline) for _ in range(times)][-1]
+
+
+def on_the_loop(uri: str, images: list[bytes], deadline: float = 5, times: int = 1) -> Answers:
+    async def scene() -> Answers:
+        scorer = AsyncEndpointScorer(4)
+        try:
+            return [await scorer.score(uri, "green", images, deadline=deadline) for _ in range(times)][-1]
+        finally:
+            await scorer.close()
+
+    return asyncio.run(scene())
+
+
+@pytest.fixture(params=[waiting, on_the_loop])
+def score(request: pytest.FixtureRequest) -> Score:
+    found: Score = request.param
+    return found
+
+
+def test_the_request_is_azure_mls_contract(score: Score, slot: Slot) -> None:
     slot.body = b'[{"boxes": []}, {"boxes": [1]}]'
     images = [bytes(range(256)), b""]
-    assert score(slot, images) == [{"boxes": []}, {"boxes": [1]}]
+    assert score(slot.uri, images) == [{"boxes": []}, {"boxes": [1]}]
     headers, body = slot.asked[0]
     assert headers["azureml-model-deployment"] == "green"
     assert headers["authorization"] == "Bearer token-for-https://ml.azure.com"
@@ -116,10 +145,12 @@ def test_a_body_for_one_image_is_json() -> None:
         (302, Upstream, True),
     ],
 )
-def test_statuses_are_told_apart(slot: Slot, status: int, error: type[VisionloopError], retryable: bool) -> None:
+def test_statuses_are_told_apart(
+    score: Score, slot: Slot, status: int, error: type[VisionloopError], retryable: bool
+) -> None:
     slot.status, slot.body, slot.headers = status, b'{"message": "no"}', {"Location": "http://127.0.0.1:9/"}
     with pytest.raises(VisionloopError) as caught:
-        score(slot, [b"x"])
+        score(slot.uri, [b"x"])
     assert type(caught.value) is error
     assert caught.value.retryable is retryable
     assert str(status) in caught.value.detail
@@ -128,61 +159,63 @@ def test_statuses_are_told_apart(slot: Slot, status: int, error: type[Visionloop
 
 
 @pytest.mark.parametrize(("own", "error"), [("400", UpstreamRefused), ("500", Upstream), ("x", Upstream)])
-def test_an_error_of_the_model_has_its_own_status(slot: Slot, own: str, error: type[VisionloopError]) -> None:
+def test_an_error_of_the_model_has_its_own_status(
+    score: Score, slot: Slot, own: str, error: type[VisionloopError]
+) -> None:
     slot.status, slot.headers = 424, {"ms-azureml-model-error-statuscode": own}
     with pytest.raises(VisionloopError) as caught:
-        score(slot, [b"x"])
+        score(slot.uri, [b"x"])
     assert type(caught.value) is error
 
 
-def test_how_long_to_wait_is_kept(slot: Slot) -> None:
+def test_how_long_to_wait_is_kept(score: Score, slot: Slot) -> None:
     slot.status, slot.headers = 429, {"Retry-After": "17"}
     with pytest.raises(UpstreamBusy) as caught:
-        score(slot, [b"x"])
+        score(slot.uri, [b"x"])
     assert caught.value.extra == {"retry_after": 17.0}
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"nonsense", b"{}", b'"[]"', b"[1]", b'[{"a": NaN}]', b"[" * 5000, b'{"boxes": []}', b"\xff\xfe"]
 )
-def test_another_shape_is_an_error(slot: Slot, body: bytes) -> None:
+def test_another_shape_is_an_error(score: Score, slot: Slot, body: bytes) -> None:
     slot.body = body
     with pytest.raises(Upstream):
-        score(slot, [b"x"])
+        score(slot.uri, [b"x"])
 
 
-def test_every_image_needs_an_answer(slot: Slot) -> None:
+def test_every_image_needs_an_answer(score: Score, slot: Slot) -> None:
     slot.body = b'[{"boxes": []}]'
     with pytest.raises(UpstreamRefused, match="1 objects for 2 images"):
-        score(slot, [b"x", b"y"])
+        score(slot.uri, [b"x", b"y"])
 
 
-def test_the_deadline_holds(slot: Slot) -> None:
+def test_the_deadline_holds(score: Score, slot: Slot) -> None:
     slot.delay = 1.0
     begun = time.monotonic()
     with pytest.raises(UpstreamTimeout, match=r"within 0\.1 s"):
-        score(slot, [b"x"], deadline=0.1)
+        score(slot.uri, [b"x"], deadline=0.1)
     assert time.monotonic() - begun < 0.9
 
 
-def test_nobody_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_there_is_an_error(score: Score, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint_token, "token", lambda _: "t")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{free.getsockname()[1]}/score"
     with pytest.raises(Upstream, match="could not be reached"):
-        EndpointScorer().score(uri, "blue", [b"x"], deadline=1)
+        score(uri, [b"x"], 1)
 
 
-def test_secrets_in_an_answer_are_not_told(slot: Slot) -> None:
+def test_secrets_in_an_answer_are_not_told(score: Score, slot: Slot) -> None:
     slot.status, slot.body = 400, b'{"url": "https://x.example/?sv=1&sig=abcDEF%2B123&se=2", "token": "eyJhbGciOi"}'
     with pytest.raises(UpstreamRefused) as caught:
-        score(slot, [b"x"])
+        score(slot.uri, [b"x"])
     assert "abcDEF" not in caught.value.detail
     assert "eyJhbGciOi" not in caught.value.detail
 
 
-def test_connections_are_reused(slot: Slot) -> None:
+def test_connections_are_reused(score: Score, slot: Slot) -> None:
     slot.body = b'[{"boxes": []}]'
     ports = []
     original = _Handler.do_POST
@@ -193,14 +226,73 @@ def test_connections_are_reused(slot: Slot) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Handler, "do_POST", noting)
-        for _ in range(5):
-            score(slot, [b"x"])
+        score(slot.uri, [b"x"], times=5)
     assert len(set(ports)) == 1
+
+
+def test_a_large_body_arrives_whole(score: Score, slot: Slot) -> None:
+    slot.body = b'[{"boxes": []}]'
+    image = random.randbytes(3_000_000)
+    score(slot.uri, [image])
+    [(headers, body)] = slot.asked
+    assert body == request_body([image])
+    assert headers["content-length"] == str(len(body))
+
+
+def test_an_answer_that_breaks_off_is_not_asked_for_again(score: Score, slot: Slot) -> None:
+    slot.missing = 100
+    with pytest.raises(Upstream) as caught:
+        score(slot.uri, [b"x"])
+    assert type(caught.value) is Upstream
+
+
+def test_cookies_of_a_slot_are_not_sent_back(score: Score, slot: Slot) -> None:
+    slot.body, slot.headers = b'[{"boxes": []}]', {"Set-Cookie": "a=b"}
+    score(slot.uri, [b"x"], times=2)
+    assert ["cookie" in headers for headers, _ in slot.asked] == [False, False]
+
+
+def test_a_caller_that_is_cancelled_closes_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_token, "token", lambda _: "t")
+
+    async def scene() -> None:
+        came, went = asyncio.Event(), asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            came.set()
+            await reader.read()  # ends where the other side closes
+            went.set()
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        scorer = AsyncEndpointScorer(4)
+        uri = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/score"
+        call = asyncio.create_task(scorer.score(uri, "blue", [b"x"], deadline=30))
+        await asyncio.wait_for(came.wait(), 5)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await asyncio.wait_for(went.wait(), 5)
+        await scorer.close()
+        server.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # what a loop left open when it ended is lost
+def test_connections_of_another_event_loop_are_not_used(slot: Slot) -> None:
+    slot.body = b'[{"boxes": []}]'
+    scorer = AsyncEndpointScorer(4)
+    for _ in range(3):
+        assert asyncio.run(scorer.score(slot.uri, "green", [b"x"], deadline=5)) == [{"boxes": []}]
+    asyncio.run(scorer.close())
+    gc.collect()
 
 
 def test_the_way_of_a_prediction_imports_no_sdk() -> None:
     code = (
-        "import sys, services.cloud.scoring; "
-        "print([m for m in sys.modules if m in ('azure.core', 'azure.identity', 'azure.ai', 'requests', 'numpy', 'PIL')])"
+        "import sys, services.cloud.async_scoring; "
+        "print([m for m in sys.modules if m in ('azure.core', 'azure.identity', 'azure.ai', 'requests', 'numpy', 'PIL', 'aiohttp')])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Any
 
 import pytest
 
-from services.cloud.fakes import FakeScorer, fake_settings
+from services.cloud.fakes import FakeAsyncScorer, fake_settings
 from services.errors import BadRequest, Forged, NotFound, TooLarge, UpstreamBusy
 from services.inbound.suggest import Control, Suggestions, control_of
 from services.inference.champion import Champions
@@ -35,7 +36,7 @@ class House(InboundHouse):
         self.cloud.data.write("cards/images/broken.png", b"no picture")
         self.id, self.secret = self.register(kind="label_studio")
         self.fetched = list[str]()
-        scorer = FakeScorer(lambda slot, image: scored or SCORED)
+        scorer = FakeAsyncScorer(lambda slot, image: scored or SCORED)
         self.scorer = scorer
         predictor = Predictor(Champions(self._state), scorer, fake_settings())
         self.suggestions = Suggestions(self.cloud.data, self.sources, predictor, self.fetch, fake_settings())
@@ -56,7 +57,7 @@ class House(InboundHouse):
     def ask(self, *images: Any, config: Any = BOXES) -> dict[str, Any]:
         tasks = [{"id": n, "data": {"image": image}} for n, image in enumerate(images)]
         body = json.dumps({"tasks": tasks, "project": "2.1", "label_config": config}).encode()
-        return self.suggestions.predict(self.id, self.headers(), body)
+        return asyncio.run(self.suggestions.predict(self.id, self.headers(), body))
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_a_class_is_suggested_where_choices_are_made() -> None:
 
 
 def test_a_model_that_does_not_answer_is_said(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(*_: object, **__: object) -> list[dict[str, object]]:
+    async def busy(*_: object, **__: object) -> list[dict[str, object]]:
         raise UpstreamBusy("busy")
 
     monkeypatch.setattr(house.scorer, "score", busy)
@@ -124,7 +125,7 @@ def test_the_password_is_the_sources_secret(house: House, said: str) -> None:
     with pytest.raises(Forged):
         house.suggestions.up(house.id, {"authorization": said})
     with pytest.raises(Forged):
-        house.suggestions.predict(house.id, {}, b"{")
+        asyncio.run(house.suggestions.predict(house.id, {}, b"{"))
     with pytest.raises(NotFound):
         house.suggestions.setup("in_0", house.headers())
 
@@ -152,7 +153,7 @@ def test_boxes_come_before_choices() -> None:
 @pytest.mark.parametrize("body", [b"", b"[", b"[]", b"{}", b'{"tasks": 7}', b'{"tasks": [7]}', b"[" * 100_000])
 def test_a_body_that_is_no_request_is_a_bad_request(house: House, body: bytes) -> None:
     with pytest.raises(BadRequest):
-        house.suggestions.predict(house.id, house.headers(), body)
+        asyncio.run(house.suggestions.predict(house.id, house.headers(), body))
 
 
 def test_a_request_has_no_more_tasks_than_images_may_be_asked_about(house: House) -> None:

@@ -20,12 +20,8 @@ SETTINGS = fake_settings().model_copy(update={"max_image_bytes": 5000, "max_requ
 A, B = jpeg(40, 30), jpeg(30, 40)
 
 
-def no_fetch(url: str) -> bytes:
-    raise AssertionError(url)
-
-
 def read(body: bytes, kind: str) -> Images:
-    return read_images(body, kind, SETTINGS, no_fetch)
+    return read_images(body, kind, SETTINGS)
 
 
 def read_json(document: Any) -> Images:
@@ -49,12 +45,10 @@ def test_json_holds_one_image_or_several() -> None:
     assert read_json({"image": "data:image/jpeg;base64," + text(A)}) == Images([A])
 
 
-def test_addresses_are_fetched() -> None:
-    found = {"https://a/1": A, "https://a/2": B}
-    body = json.dumps({"image_urls": list(found)}).encode()
-    assert read_images(body, "application/json", SETTINGS, found.__getitem__) == Images([A, B], several=True)
-    body = json.dumps({"image_url": "https://a/2"}).encode()
-    assert read_images(body, "application/json", SETTINGS, found.__getitem__) == Images([B])
+def test_addresses_are_told() -> None:
+    urls = ["https://a/1", "https://a/2"]
+    assert read_json({"image_urls": urls}) == Images((), several=True, addresses=urls)
+    assert read_json({"image_url": "https://a/2"}) == Images((), addresses=["https://a/2"])
 
 
 @pytest.mark.parametrize(
@@ -151,7 +145,7 @@ def test_one_image_over_the_limit_is_refused_wherever_it_lies() -> None:
 def test_a_body_over_the_limit_is_not_parsed(kind: str) -> None:
     small = SETTINGS.model_copy(update={"max_request_bytes": 100})
     with pytest.raises(TooLarge, match="VISIONLOOP_MAX_REQUEST_BYTES = 100"):
-        read_images(b"x" * 101, kind, small, no_fetch)
+        read_images(b"x" * 101, kind, small)
 
 
 def test_json_that_nests_without_end_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 
@@ -35,7 +36,7 @@ class Time:
     def __call__(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
 
@@ -47,14 +48,14 @@ class World:
         self.errors = list(errors)
         self.made = 0
 
-    def call(self) -> str:
+    async def call(self) -> str:
         self.made += 1
         if self.errors:
             raise self.errors.pop(0)
         return "answer"
 
     def run(self, seconds: float = 60, slot: str = SLOT, **options: int) -> str:
-        return self.calls.run(slot, self.time.now + seconds, self.call, **options)
+        return asyncio.run(self.calls.run(slot, self.time.now + seconds, self.call, **options))
 
 
 @pytest.mark.parametrize("error", [DOWN, UpstreamBusy("503"), UpstreamBusy("429", retry_after=2.0)])
@@ -234,3 +235,23 @@ def test_time_outs_of_the_patient_do() -> None:
     fail(w, lambda: UpstreamTimeout("late"), FAILURES)
     with pytest.raises(SlotResting):
         w.run()
+
+
+def test_a_call_that_is_cancelled_says_nothing_of_the_slot() -> None:
+    """Not even where it was the one that tries a slot which rests."""
+    w = World()
+    fail(w, lambda: UpstreamUnreached("down"), FAILURES)
+    w.time.now += FIRST_SECONDS
+
+    async def scene() -> None:
+        gone = asyncio.create_task(w.calls.run(SLOT, w.time.now + 60, lambda: asyncio.sleep(60)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+
+    asyncio.run(scene())
+    with pytest.raises(SlotResting):
+        w.run()
+    w.time.now += FIRST_SECONDS
+    assert w.run() == "answer"

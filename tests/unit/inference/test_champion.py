@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import ClassVar
@@ -8,9 +9,13 @@ import pytest
 
 from services.errors import BadRequest, NoChampion, NotFound, Upstream, UpstreamBusy
 from services.inference.champion import FRESH_SECONDS, STALE_SECONDS, Champions
-from services.state import DatasetVersion, LoopState, TrainingRun
+from services.state import Champion, DatasetVersion, LoopState, TrainingRun
 from tests.support.predictions import NOW, loop_state
 from tests.support.stages import run, version
+
+
+def champion(champions: Champions, loop: str, *, fresh: bool = False) -> Champion:
+    return asyncio.run(champions.champion(loop, fresh=fresh))
 
 
 class Storage:
@@ -52,36 +57,36 @@ def test_the_state_is_read_once_in_a_while_and_then_by_its_etag() -> None:
     storage, clock = Storage(loop_state()), Clock()
     champions = Champions(storage, clock)
     for _ in range(5):
-        assert champions.champion("cards").slot == "blue"
+        assert champion(champions, "cards").slot == "blue"
     clock.now += FRESH_SECONDS
-    assert champions.champion("cards").slot == "blue"
+    assert champion(champions, "cards").slot == "blue"
     assert storage.asked == [("state/cards.json", ""), ("state/cards.json", storage.etag)]
 
 
 def test_a_new_champion_is_seen_when_the_time_is_over_or_when_asked_afresh() -> None:
     storage, clock = Storage(loop_state()), Clock()
     champions = Champions(storage, clock)
-    champions.champion("cards")
+    champion(champions, "cards")
     storage.put(loop_state(slot="green"))
-    assert champions.champion("cards").slot == "blue"
-    assert champions.champion("cards", fresh=True).slot == "green"
+    assert champion(champions, "cards").slot == "blue"
+    assert champion(champions, "cards", fresh=True).slot == "green"
     storage.put(loop_state(slot="blue"))
     clock.now += FRESH_SECONDS
-    assert champions.champion("cards").slot == "blue"
+    assert champion(champions, "cards").slot == "blue"
 
 
 def test_storage_that_is_away_is_outlived_for_a_while() -> None:
     storage, clock = Storage(loop_state()), Clock()
     champions = Champions(storage, clock)
-    champions.champion("cards")
+    champion(champions, "cards")
     storage.fail(UpstreamBusy("Storage answered 503"))
     clock.now += FRESH_SECONDS
     for _ in range(3):
-        assert champions.champion("cards").slot == "blue"
+        assert champion(champions, "cards").slot == "blue"
     assert len(storage.asked) == 2, "it is not asked at every request"
     clock.now += STALE_SECONDS
     with pytest.raises(UpstreamBusy):
-        champions.champion("cards")
+        champion(champions, "cards")
 
 
 def test_storage_that_never_answered_is_an_error_and_not_a_missing_loop() -> None:
@@ -90,7 +95,7 @@ def test_storage_that_never_answered_is_an_error_and_not_a_missing_loop() -> Non
     champions = Champions(storage, Clock())
     for _ in range(2):
         with pytest.raises(Upstream):
-            champions.champion("cards")
+            champion(champions, "cards")
     assert len(storage.asked) == 2
 
 
@@ -98,32 +103,32 @@ def test_an_unknown_loop_is_not_remembered() -> None:
     storage = Storage(None)
     champions = Champions(storage, Clock())
     with pytest.raises(NotFound, match="no loop named cards"):
-        champions.champion("cards")
+        champion(champions, "cards")
     storage.put(loop_state())
-    assert champions.champion("cards").slot == "blue"
+    assert champion(champions, "cards").slot == "blue"
 
 
 def test_what_is_no_name_is_not_asked_for() -> None:
     storage = Storage(None)
     with pytest.raises(BadRequest):
-        Champions(storage, Clock()).champion("../secrets")
+        champion(Champions(storage, Clock()), "../secrets")
     assert storage.asked == []
 
 
 def test_a_removed_loop_is_gone() -> None:
     storage, clock = Storage(loop_state()), Clock()
     champions = Champions(storage, clock)
-    champions.champion("cards")
+    champion(champions, "cards")
     storage.put(None)
     clock.now += FRESH_SECONDS
     with pytest.raises(NotFound):
-        champions.champion("cards")
+        champion(champions, "cards")
 
 
 def test_while_one_request_looks_the_others_do_not_wait() -> None:
     storage, clock = Storage(loop_state()), Clock()
     champions = Champions(storage, clock)
-    champions.champion("cards")
+    champion(champions, "cards")
     clock.now += FRESH_SECONDS
     looking, go_on = threading.Event(), threading.Event()
 
@@ -132,10 +137,10 @@ def test_while_one_request_looks_the_others_do_not_wait() -> None:
         assert go_on.wait(5)
 
     storage.answer = slow
-    thread = threading.Thread(target=lambda: champions.champion("cards"))
+    thread = threading.Thread(target=lambda: champion(champions, "cards"))
     thread.start()
     assert looking.wait(5)
-    assert champions.champion("cards").slot == "blue"
+    assert champion(champions, "cards").slot == "blue"
     go_on.set()
     thread.join(5)
     assert len(storage.asked) == 2
@@ -147,7 +152,7 @@ def test_many_first_requests_ask_once() -> None:
 
     def ask() -> None:
         started.wait()
-        champions.champion("cards")
+        champion(champions, "cards")
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -166,7 +171,7 @@ class TestHowFar:
         state.datasets, state.runs = list(datasets), list(runs)
         state.reasons = {"training": "12 of 20 labelled images; class `jack` has 2 of 5"}
         with pytest.raises(NoChampion) as caught:
-            Champions(Storage(state), Clock()).champion("cards")
+            champion(Champions(Storage(state), Clock()), "cards")
         assert caught.value.status == 409
         return caught.value
 

@@ -24,7 +24,7 @@ RAW = "application/octet-stream"
 
 
 def picture(body: bytes, content_type: str, settings: Settings) -> Picture:
-    [data] = read_images(body, content_type, settings, str.encode).data
+    [data] = read_images(body, content_type, settings).data
     return measured(data, settings)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.cloud.fakes import FakeCloud, FakeQueue, FakeScorer, fake_settings
+from services.cloud.fakes import FakeAsyncScorer, FakeCloud, FakeQueue, fake_settings
 from services.errors import BadRequest, Conflict, NoChampion, NotFound, TooLarge, UpstreamBusy, VisionloopError
 from services.inference.calls import Calls
 from services.inference.champion import Champions
@@ -31,8 +32,8 @@ class World:
         self.raises: list[VisionloopError] = []
         state = loop_state(live=live).model_dump_json().encode()
         settings = fake_settings().model_copy(update={"max_request_bytes": 5000})
-        calls = Calls(sleep=lambda _: None)
-        scorer = FakeScorer(self.score)
+        calls = Calls(sleep=lambda _: asyncio.sleep(0))
+        scorer = FakeAsyncScorer(self.score)
         predictor = Predictor(Champions(lambda name, etag: (200, "1", state)), scorer, settings, calls=calls)
         system, clock = self.cloud.system, self.cloud.clock
         self.registry = Registry(system, clock, Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"]))
@@ -47,7 +48,7 @@ class World:
 
     def accept(self, body: bytes = IMAGE, key: str = "", **query: str) -> str:
         headers = {"content-type": "image/jpeg", "prefer": "respond-async", "idempotency-key": key}
-        status, reply = self.later.accept(Request("cards", body, headers, query))
+        status, reply = asyncio.run(self.later.accept(Request("cards", body, headers, query)))
         found = json.loads(reply.content)
         assert (status, found["status"], reply.headers["location"]) == (202, "waiting", found["path"])
         return str(found["id"])
@@ -55,7 +56,7 @@ class World:
     def work(self, attempt: int = 1) -> None:
         sent, self.queue.sent = self.queue.sent, []
         for body, _ in sent:
-            self.later.make(body, attempt)
+            asyncio.run(self.later.make(body, attempt))
 
     def show(self, number: str) -> tuple[int, Any]:
         status, reply = self.later.show("cards", number)
@@ -84,7 +85,7 @@ def test_a_message_that_comes_twice_makes_it_once() -> None:
     w.accept()
     [(body, _)] = w.queue.sent
     for _ in range(3):
-        w.later.make(body, 1)
+        asyncio.run(w.later.make(body, 1))
     assert w.scored == 1
 
 
@@ -114,10 +115,10 @@ def test_what_may_pass_by_is_tried_again_and_the_last_failure_is_the_outcome() -
     for attempt in range(1, ATTEMPTS):
         w.raises = [UpstreamBusy("503", retry_after=99)]
         with pytest.raises(UpstreamBusy):
-            w.later.make(body, attempt)
+            asyncio.run(w.later.make(body, attempt))
         assert w.show(number)[0] == 202
     w.raises = [UpstreamBusy("503", retry_after=99)]
-    w.later.make(body, ATTEMPTS)
+    asyncio.run(w.later.make(body, ATTEMPTS))
     assert w.show(number)[0] == 503
 
 
@@ -125,7 +126,7 @@ def test_what_may_pass_by_is_tried_again_and_the_last_failure_is_the_outcome() -
 def test_what_makes_no_sense_is_refused_at_once(body: bytes, error: type[VisionloopError]) -> None:
     w = World()
     with pytest.raises(error):
-        w.later.accept(Request("cards", body))
+        asyncio.run(w.later.accept(Request("cards", body)))
     assert (w.queue.sent, list(w.cloud.system.list(FOLDER))) == ([], [])
 
 
@@ -147,7 +148,7 @@ def test_an_unknown_prediction_is_404(number: str) -> None:
 )
 def test_a_message_of_nobody_is_said(body: str) -> None:
     with pytest.raises(BadRequest):
-        World().later.make(body, 1)
+        asyncio.run(World().later.make(body, 1))
 
 
 def test_a_webhook_is_told_once_it_is_made() -> None:
@@ -156,8 +157,8 @@ def test_a_webhook_is_told_once_it_is_made() -> None:
     number = w.accept(notify=endpoint.id)
     assert w.cloud.deliveries.sent == []
     [(body, _)] = w.queue.sent
-    w.later.make(body, 1)
-    w.later.make(body, 1)
+    asyncio.run(w.later.make(body, 1))
+    asyncio.run(w.later.make(body, 1))
     sent = [json.loads(text) for text, _ in w.cloud.deliveries.sent]
     assert len({one["delivery"] for one in sent}) == 1
     event = sent[0]["event"]
@@ -199,9 +200,9 @@ def test_a_process_may_die_at_any_line() -> None:
         [(body, _)] = w.queue.sent
         w.cloud.on_call = hook
         try:
-            w.later.make(body, 1)
+            asyncio.run(w.later.make(body, 1))
         except Killed:
-            w.later.make(body, 2)
+            asyncio.run(w.later.make(body, 2))
             assert w.show(number)[0] == 200
         else:
             assert at > 5, "the hook was called"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from services.cloud.fakes import FakeScorer, fake_settings
+from services.cloud.fakes import FakeAsyncScorer, fake_settings
 from services.errors import BadRequest, NoChampion, NotFound, TooLarge
 from services.inference.champion import Champions
 from services.inference.open_inference import OpenInference, as_protocol, probe, server
@@ -47,7 +48,7 @@ def served(state: LoopState | None = None, scored: Any = SCORED) -> OpenInferenc
     known = (state or loop_state()).model_dump_json().encode()
     champions = Champions(lambda name, etag: (200, "1", known))
     settings = fake_settings().model_copy(update={"max_request_images": 3})
-    predictor = Predictor(champions, FakeScorer(lambda slot, image: scored), settings)
+    predictor = Predictor(champions, FakeAsyncScorer(lambda slot, image: scored), settings)
     return OpenInference(champions, predictor, settings)
 
 
@@ -62,7 +63,7 @@ def tensor(*images: bytes, **changes: Any) -> dict[str, Any]:
 
 def infer(document: Any, service: OpenInference | None = None, version: str = "", **headers: str) -> dict[str, Any]:
     request = Request("cards", json.dumps(document).encode(), headers)
-    reply = (service or served()).infer(request, version)
+    reply = asyncio.run((service or served()).infer(request, version))
     assert reply.content_type == "application/json"
     found: dict[str, Any] = json.loads(reply.content)
     jsonschema.validate(found, RESPONSE)
@@ -126,12 +127,14 @@ def test_images_may_follow_the_json_as_they_are() -> None:
     del sent["data"]
     head = json.dumps({"inputs": [sent]}).encode()
     headers = {"inference-header-content-length": str(len(head))}
-    found = json.loads(served().infer(Request("cards", head + binary, headers)).content)
+    found = json.loads(asyncio.run(served().infer(Request("cards", head + binary, headers))).content)
     assert by_name(found)["image_index"] == [0, 0, 1, 1]
     for damaged in (binary[:-1], binary + b"\1", binary + b"\1\0\0\0"):
         again = head.replace(str(len(binary)).encode(), str(len(damaged)).encode())
         with pytest.raises(BadRequest):
-            served().infer(Request("cards", again + damaged, {"inference-header-content-length": str(len(again))}))
+            asyncio.run(
+                served().infer(Request("cards", again + damaged, {"inference-header-content-length": str(len(again))}))
+            )
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,7 @@ def test_nested_data_is_taken_as_its_shape_says() -> None:
 
 
 def test_metadata_describes_the_tensors() -> None:
-    found = served().model("cards")
+    found = asyncio.run(served().model("cards"))
     assert (found["name"], found["versions"]) == ("cards", ["1"])
     for one in [*found["inputs"], *found["outputs"]]:
         jsonschema.validate(one, TENSOR)
@@ -180,11 +183,12 @@ def test_metadata_describes_the_tensors() -> None:
 
 
 def test_a_model_is_ready_where_one_answers() -> None:
-    assert served().ready("cards") == served().ready("cards", "1") == {"name": "cards", "ready": True}
+    for version in ("", "1"):
+        assert asyncio.run(served().ready("cards", version)) == {"name": "cards", "ready": True}
     with pytest.raises(NotFound):
-        served().ready("cards", "2")
+        asyncio.run(served().ready("cards", "2"))
     with pytest.raises(NoChampion):
-        served(loop_state(live=False)).ready("cards")
+        asyncio.run(served(loop_state(live=False)).ready("cards"))
 
 
 def test_a_version_that_does_not_answer_is_said() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from services.cloud.fakes import FakeCloud, FakeScorer, fake_settings
+from services.cloud.fakes import FakeAsyncScorer, FakeCloud, fake_settings
 from services.errors import (
     BadRequest,
     NoChampion,
@@ -45,6 +46,10 @@ def boxes(*found: tuple[str, float, tuple[float, float, float, float]]) -> dict[
 TWO = boxes(("jack", 0.4, (0.0, 0.0, 0.5, 0.5)), ("ace", 0.9, (0.25, 0.5, 0.75, 1.0)))
 
 
+def ask(predictor: Predictor, request: Request) -> Reply:
+    return asyncio.run(predictor.reply(request))
+
+
 class World:
     def __init__(self, scored: Any = TWO, state: LoopState | None = None, **settings: Any) -> None:
         self.state = state or loop_state()
@@ -63,14 +68,17 @@ class World:
             return 200, "1", self.state.model_dump_json().encode()
 
         self.slept: list[float] = []
-        calls = Calls(sleep=self.slept.append, dice=lambda: 0.5)
+        calls = Calls(sleep=self.sleep, dice=lambda: 0.5)
         self.predictor = Predictor(
-            Champions(read), FakeScorer(score), fake_settings().model_copy(update=settings), calls=calls
+            Champions(read), FakeAsyncScorer(score), fake_settings().model_copy(update=settings), calls=calls
         )
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
 
     def reply(self, body: bytes, kind: str = KIND, query: dict[str, str] | None = None, **headers: str) -> Reply:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.predictor.reply(Request("cards", body, {"content-type": kind, **named}, query or {}))
+        return ask(self.predictor, Request("cards", body, {"content-type": kind, **named}, query or {}))
 
     def json(self, body: bytes = b"", **query: str) -> dict[str, Any]:
         reply = self.reply(body or jpeg(200, 100), KIND, query)
@@ -329,11 +337,11 @@ def test_what_the_model_is_unsure_about_is_kept_where_the_loop_wants_it() -> Non
     capturer = Capturer(lambda: (cloud.data, cloud.system), cloud.clock, lambda: 0.0)
     known = state.model_dump_json().encode()
     champions = Champions(lambda name, etag: (200, "1", known))
-    predictor = Predictor(champions, FakeScorer(lambda slot, image: TWO), fake_settings(), capturer=capturer)
-    predictor.reply(Request("cards", jpeg(40, 30), {}, {"slot": "blue"}))
+    predictor = Predictor(champions, FakeAsyncScorer(lambda slot, image: TWO), fake_settings(), capturer=capturer)
+    ask(predictor, Request("cards", jpeg(40, 30), {}, {"slot": "blue"}))
     capturer.drain()
     assert list(cloud.data.list()) == [], "a test of a slot is no user's image"
-    predictor.reply(Request("cards", jpeg(40, 30)))
+    ask(predictor, Request("cards", jpeg(40, 30)))
     capturer.drain()
     assert [blob.name.rpartition(".")[2] for blob in cloud.data.list("cards/images/captured/")] == ["jpg"]
 
@@ -348,11 +356,11 @@ def test_addresses_are_fetched_within_the_deadline() -> None:
 
     known = loop_state().model_dump_json().encode()
     champions = Champions(lambda name, etag: (200, "1", known))
-    predictor = Predictor(champions, FakeScorer(lambda slot, image: TWO), fake_settings(), fetch=fetch)
+    predictor = Predictor(champions, FakeAsyncScorer(lambda slot, image: TWO), fake_settings(), fetch=fetch)
     body = json.dumps({"image_urls": [f"https://example.com/{n}.jpg" for n in range(9)]}).encode()
     headers = {"content-type": "application/json", "x-deadline-ms": "100"}
     with pytest.raises(UpstreamTimeout, match="fetched"):
-        predictor.reply(Request("cards", body, headers))
+        ask(predictor, Request("cards", body, headers))
     assert len(fetched) <= 3
     one = json.dumps({"image_url": "https://example.com/1.jpg"}).encode()
-    assert json.loads(predictor.reply(Request("cards", one, {"content-type": "application/json"})).content)["slot"]
+    assert json.loads(ask(predictor, Request("cards", one, {"content-type": "application/json"})).content)["slot"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -57,15 +58,21 @@ class World:
         self.reads += 1
         return 200, "", self.state.model_dump_json().encode()
 
-    def score(self, model: Any) -> str:
+    async def score(self, model: Any) -> str:
         self.asked.append(model.slot)
         if error := self.fails.get(model.slot):
             raise error
         return f"by {model.model.version}"
 
     def ask(self) -> tuple[str, str]:
-        model, answer = self.routes.ask("cards", self.score)
+        model, answer = self.as_client("")
         return model.slot, answer
+
+    def as_client(self, client: str) -> tuple[Any, str]:
+        return asyncio.run(self.routes.ask("cards", self.score, client=client))
+
+    def ask_one(self, slot: str, version: str) -> tuple[Any, str]:
+        return asyncio.run(self.routes.ask_one("cards", slot, version, self.score))
 
     def seen(self) -> dict[str, tuple[int, int]]:
         self.recorder.flush()
@@ -82,7 +89,7 @@ def test_a_share_of_the_requests_goes_to_the_challenger(dice: float, slot: str) 
 def test_the_challenger_answers_as_the_model_that_it_is() -> None:
     w = World(baking(share=99))
     w.dice = 0
-    model, _ = w.routes.ask("cards", w.score)
+    model, _ = w.as_client("")
     assert (model.run, model.model.version, model.classes) == (2, "2", ["ace", "jack", "king"])
 
 
@@ -212,7 +219,7 @@ def test_a_known_client_stays_with_one_slot_and_shares_only_grow() -> None:
 
     def to_challenger(share: int) -> set[str]:
         w = World(baking(share=share))
-        return {c for c in clients if w.routes.ask("cards", w.score, client=c)[0].slot == "green"}
+        return {c for c in clients if w.as_client(c)[0].slot == "green"}
 
     few, half = to_challenger(10), to_challenger(50)
     assert to_challenger(10) == few
@@ -226,9 +233,7 @@ def test_another_rollout_tries_other_clients() -> None:
     states = [baking(share=20), baking(share=20)]
     assert states[1].rollout is not None
     states[1].rollout.run = 3
-    first, second = (
-        {c for c in clients if w.routes.ask("cards", w.score, client=c)[0].slot == "green"} for w in map(World, states)
-    )
+    first, second = ({c for c in clients if w.as_client(c)[0].slot == "green"} for w in map(World, states))
     assert first != second
 
 
@@ -238,7 +243,7 @@ def test_another_rollout_tries_other_clients() -> None:
 )
 def test_a_slot_or_version_that_is_named_answers_and_is_not_counted(slot: str, version: str, answered: str) -> None:
     w = World(baking())
-    assert w.routes.ask_one("cards", slot, version, w.score)[1] == answered
+    assert w.ask_one(slot, version)[1] == answered
     assert w.seen() == {}
 
 
@@ -246,13 +251,13 @@ def test_a_slot_or_version_that_is_named_answers_and_is_not_counted(slot: str, v
 def test_what_does_not_answer_now_is_said(slot: str, version: str) -> None:
     w = World(baking())
     with pytest.raises(NotFound, match="version 1 in blue, version 2 in green"):
-        w.routes.ask_one("cards", slot, version, w.score)
+        w.ask_one(slot, version)
 
 
 def test_only_slots_that_exist_can_be_named() -> None:
     w = World(baking())
     with pytest.raises(BadRequest):
-        w.routes.ask_one("cards", "red", "", w.score)
+        w.ask_one("red", "")
 
 
 @pytest.mark.parametrize("step", ["endpoint", "deploy", "smoke", "retire", "abandon", "done"])
@@ -261,14 +266,14 @@ def test_a_slot_that_has_not_answered_yet_or_is_being_deleted_is_not_asked(step:
     assert state.rollout is not None
     state.rollout.step = step  # type: ignore[assignment]
     with pytest.raises(NotFound):
-        World(state).routes.ask_one("cards", "green", "", lambda model: None)
+        World(state).ask_one("green", "")
 
 
 def test_a_named_slot_that_fails_is_not_covered_by_another() -> None:
     w = World(baking())
     w.fails = {"green": Upstream("500")}
     with pytest.raises(Upstream):
-        w.routes.ask_one("cards", "green", "", w.score)
+        w.ask_one("green", "")
     assert w.asked == ["green"]
 
 
@@ -279,36 +284,63 @@ def mirrored() -> World:
     return World(state)
 
 
-def eventually(true: Callable[[], object]) -> bool:
-    ends = time.monotonic() + 5
-    while not true() and time.monotonic() < ends:
-        time.sleep(0.005)
-    return bool(true())
+async def settled(w: World) -> None:
+    await asyncio.gather(*w.routes._mirror._under_way)
 
 
 @pytest.mark.parametrize(("dice", "slots"), [(0.1, {"blue", "green"}), (0.3, {"blue"})])
 def test_a_copied_request_is_answered_by_the_champion_alone(dice: float, slots: set[str]) -> None:
     w = mirrored()
     w.dice = dice
-    assert w.ask() == ("blue", "by 1")
-    assert eventually(lambda: set(w.seen()) == slots)
+
+    async def scene() -> None:
+        model, answer = await w.routes.ask("cards", w.score)
+        assert (model.slot, answer) == ("blue", "by 1")
+        await settled(w)
+
+    asyncio.run(scene())
+    assert set(w.seen()) == slots
     assert set(w.asked) == slots
 
 
 def test_a_challenger_that_fails_or_hangs_on_copies_disturbs_nobody() -> None:
-    w, hold = mirrored(), threading.Event()
+    w = mirrored()
     w.dice = 0.0
-    calm = w.score
 
-    def score(model: Any) -> str:
-        if model.slot == "green":
-            hold.wait(5)
-            raise Upstream("502")
-        return calm(model)
+    async def scene() -> None:
+        hold = asyncio.Event()
 
-    started = time.monotonic()
-    for _ in range(30):
-        assert w.routes.ask("cards", score)[0].slot == "blue"
-    assert time.monotonic() - started < 2
-    hold.set()
-    assert eventually(lambda: w.seen().get("green") == (8, 8))  # what would have waited long was left out
+        async def score(model: Any) -> str:
+            if model.slot == "green":
+                await hold.wait()
+                raise Upstream("502")
+            return await w.score(model)
+
+        for _ in range(30):
+            assert (await w.routes.ask("cards", score))[0].slot == "blue"
+        hold.set()
+        await settled(w)
+
+    asyncio.run(scene())
+    assert w.seen()["green"] == (8, 8)  # what would have waited long was left out
+
+
+def test_a_request_whose_caller_went_away_is_not_counted() -> None:
+    w = World(baking())
+
+    async def scene() -> None:
+        asked = asyncio.Event()
+
+        async def score(model: Any) -> str:
+            asked.set()
+            await asyncio.sleep(60)
+            return "never"
+
+        gone = asyncio.create_task(w.routes.ask("cards", score))
+        await asked.wait()
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+
+    asyncio.run(scene())
+    assert w.seen() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -21,7 +22,7 @@ from services.loop_config import Endpoint
 from services.names import activity_blob
 from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
-from services.state import LoopState, Resting
+from services.state import Champion, LoopState, Resting
 from tests.support.predictions import loop_state
 from tests.support.rollouts import ENDPOINT, Broken, add, champion, measure_once, quality, settle, slots, traffic, world
 from tests.support.stages import LOOP, NOW, World, killed_everywhere
@@ -247,6 +248,9 @@ class Proxy:
     def read(self, name: str, etag: str) -> tuple[int, str, bytes]:
         return 200, "", self.state.model_dump_json().encode()
 
+    def ask(self) -> Champion:
+        return asyncio.run(self.champions.champion("cards"))
+
     def writes(self) -> int:
         for thread in [t for t in threading.enumerate() if "_tell" in t.name or t.daemon]:
             thread.join(0.2)
@@ -262,7 +266,7 @@ def resting_loop(kind: str) -> LoopState:
 def test_a_prediction_of_a_loop_that_rests_is_answered_202_and_wakes_it() -> None:
     proxy = Proxy(resting_loop("remove"))
     with pytest.raises(Waking) as error:
-        proxy.champions.champion("cards")
+        proxy.ask()
     assert (error.value.status, error.value.extra["retry_after"]) == (202, 60)
     assert "rested since 2026-01-01 12:00 UTC" in error.value.detail
     ends = time.monotonic() + 5
@@ -273,19 +277,19 @@ def test_a_prediction_of_a_loop_that_rests_is_answered_202_and_wakes_it() -> Non
 
 
 def test_a_loop_that_is_scaled_down_answers() -> None:
-    assert Proxy(resting_loop("scale")).champions.champion("cards").slot == "blue"
+    assert Proxy(resting_loop("scale")).ask().slot == "blue"
 
 
 @pytest.mark.parametrize(("state", "every"), [(loop_state(), EVERY_SECONDS), (resting_loop("scale"), RESTING_SECONDS)])
 def test_many_predictions_make_few_writes(state: LoopState, every: float) -> None:
     proxy = Proxy(state)
     for _ in range(100):
-        proxy.champions.champion("cards")
+        proxy.ask()
     proxy.now = every - 1
-    proxy.champions.champion("cards")
+    proxy.ask()
     assert proxy.writes() == 1
     proxy.now = every + 1
-    proxy.champions.champion("cards")
+    proxy.ask()
     assert proxy.writes() == 2
 
 
@@ -299,6 +303,6 @@ def test_a_write_that_fails_is_made_again_and_hurts_nobody() -> None:
     proxy.activity._write = refuse
     for at in (0.0, 1.0, 14.0, 16.0, 17.0):
         proxy.now = at
-        proxy.champions.champion("cards")
+        proxy.ask()
         proxy.writes()
     assert len(tries) == 2, "again after a while, not with every request"

@@ -1,0 +1,103 @@
+"""Calls one slot of an online endpoint from the event loop: no SDK and no thread is on the way of a prediction.
+
+The client is aiohttp (https://docs.aiohttp.org/en/stable/client_reference.html), imported at the first prediction. A
+caller that is cancelled closes its connection to the slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ssl
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
+
+from services.cloud.endpoint_token import bearer, known_bearer
+from services.cloud.scoring_contract import (
+    CONNECT_SECONDS,
+    broken,
+    check_status,
+    read_answer,
+    request_body,
+    request_headers,
+    too_late,
+)
+from services.threads import in_thread
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+    from yarl import URL
+
+KEPT_SECONDS = 60.0
+"""How long a connection is kept for the next request; one that the other side closes is noticed before."""
+_MOST_AT_ONCE = 1 << 20
+"""A larger body is sent piece by piece, so that it does not hold up other requests."""
+
+
+class AsyncEndpointScorer:
+    """The `AsyncScorer` of real endpoints, for all requests of one event loop."""
+
+    def __init__(self, connections: int) -> None:
+        """So many requests at most are under way at once; further ones wait, within their deadlines."""
+        self._connections = connections
+        self._opened: tuple[asyncio.AbstractEventLoop, ClientSession] | None = None
+
+    async def score(
+        self, scoring_uri: str, slot: str, images: Sequence[bytes], *, deadline: float
+    ) -> list[dict[str, object]]:
+        """See `AsyncScorer.score`."""
+        answer = await self.forward(scoring_uri, slot, request_body(images), deadline=deadline)
+        return read_answer(answer, len(images), slot)
+
+    async def forward(self, scoring_uri: str, slot: str, body: bytes, *, deadline: float) -> bytes:
+        """See `AsyncScorer.forward`."""
+        taken = known_bearer(scoring_uri)
+        if taken is None:
+            taken = await in_thread(partial(bearer, scoring_uri))
+        address, token = taken
+        session = await self._session()
+        from aiohttp import ClientError, ClientPayloadError, ClientTimeout
+
+        limit = ClientTimeout(total=deadline, sock_connect=min(CONNECT_SECONDS, deadline))
+        sent = body if len(body) <= _MOST_AT_ONCE else io.BytesIO(body)
+        try:
+            async with session.post(
+                _url(address), data=sent, headers=request_headers(slot, token), allow_redirects=False, timeout=limit
+            ) as answer:
+                data = await answer.read()
+        except TimeoutError as error:
+            raise too_late(slot, deadline) from error
+        except (ClientError, OSError) as error:
+            raise broken(error, slot, answered=isinstance(error, ClientPayloadError)) from error
+        check_status(answer.status, answer.headers, data, slot)
+        return data
+
+    async def close(self) -> None:
+        """Close all connections."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened[1].close()
+
+    async def _session(self) -> ClientSession:
+        """Of this event loop: connections of another, which has ended, are of no use."""
+        loop = asyncio.get_running_loop()
+        if self._opened is None or self._opened[0] is not loop:
+            await self.close()
+            self._opened = loop, _open(self._connections)
+        return self._opened[1]
+
+
+def _open(connections: int) -> ClientSession:
+    """It trusts what OpenSSL trusts (`SSL_CERT_FILE`), and keeps no cookies."""
+    from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+
+    connector = TCPConnector(limit=connections, keepalive_timeout=KEPT_SECONDS, ssl=ssl.create_default_context())
+    return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), skip_auto_headers=("User-Agent", "Accept"))
+
+
+@lru_cache(maxsize=64)
+def _url(address: str) -> URL:
+    from yarl import URL
+
+    return URL(address, encoded=True)
