@@ -47,8 +47,8 @@ class Settings(BaseModel):
         description="Where people reach the app, for links; in Azure the app's own host name where empty.",
     )
     predict_concurrency: int = Field(
-        64, alias="VISIONLOOP_PREDICT_CONCURRENCY", gt=0, le=1000,
-        description="Predictions under way in one process, each with a thread; one more is answered with 429.",
+        128, alias="VISIONLOOP_PREDICT_CONCURRENCY", gt=0, le=1000,
+        description="Predictions under way in one process, each with its image in memory; one more is answered with 429.",
     )  # fmt: skip
     predict_cache_size: int = Field(
         0, alias="VISIONLOOP_PREDICT_CACHE_SIZE", ge=0, le=100_000,

@@ -93,8 +93,12 @@ class Invoker:
         try:
             registry = func.get_binding_registry()
             value = registry.get(function.kind).decode(datum, trigger_metadata=metadata or {})
-            result = await asyncio.wait_for(self._call(function, value), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                result = await self._call(function, value)
             outcome = "succeeded"
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
         finally:
             self.running -= 1
             spent = 1000 * (time.perf_counter() - started)

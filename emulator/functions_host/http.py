@@ -15,8 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from emulator.functions_host.bindings import Function, Invoker
+from emulator.functions_host.disconnect import while_connected
 
 MOST_BODY_BYTES = 100 * 2**20
+CLIENT_GONE = 499
+"""Nobody reads it."""
 METHODS = ["GET", "POST", "DELETE", "HEAD", "PATCH", "PUT", "OPTIONS"]
 log = logging.getLogger("host")
 
@@ -69,7 +72,10 @@ async def _serve(function: Function, invoker: Invoker, request: Request) -> Resp
     if body is None:
         return Response(status_code=413)
     try:
-        result = await invoker.invoke(function, _datum(request, body), reason=f"HTTP {request.method}")
+        call = invoker.invoke(function, _datum(request, body), reason=f"HTTP {request.method}")
+        result = await (while_connected(request.receive, call) if function.is_async else call)
+    except ClientDisconnect:
+        return Response(status_code=CLIENT_GONE)
     except Exception:
         log.exception("%s raised", function.name)
         return Response(status_code=500)

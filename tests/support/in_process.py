@@ -31,13 +31,13 @@ class Host:
         """`app` is a FunctionApp."""
         found = [self._function(f) for f in app.get_functions()]
         routes = http.routes(found, Invoker(20), http.Keys({"default": KEY, "master": "a-master-key"}))
-        self._app = Starlette(routes=routes, exception_handlers={405: _not_found})
+        self.application = Starlette(routes=routes, exception_handlers={405: _not_found})
 
     def ask(self, method: str, path: str, *, key: str = KEY, **given: Any) -> httpx.Response:
         """One request; `given` goes to httpx, a content always has its length."""
 
         async def asked() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(self._app), base_url="http://host") as client:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(self.application), base_url="http://host") as client:
                 client.headers["x-functions-key"] = key
                 return await client.request(method, path, **given)
 

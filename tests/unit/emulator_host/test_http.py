@@ -163,3 +163,39 @@ def test_the_events_of_a_delivery_run_in_parallel() -> None:
         assert hook([event(n) for n in "abc"], name="meet").status_code == 202
     finally:
         FUNCTIONS.pop()
+
+
+def test_a_coroutine_whose_client_went_away_is_cancelled() -> None:
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/linger", "query_string": b"", "headers": [(b"content-length", b"2")],
+        "server": ("host", 80), "scheme": "http", "http_version": "1.1", "root_path": "", "client": ("c", 1),
+    }  # fmt: skip
+    messages: list[Any] = [{"type": "http.request", "body": b"{}", "more_body": False}]
+    sent: list[Any] = []
+
+    async def scene() -> None:
+        began, cancelled = asyncio.Event(), asyncio.Event()
+
+        async def linger(request: func.HttpRequest) -> None:
+            began.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                cancelled.set()
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            await began.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        function = http_function("linger", linger, authLevel="ANONYMOUS")
+        app = Starlette(routes=http.routes([function], Invoker(5), http.Keys(KEYS)))
+        await asyncio.wait_for(app(scope, receive, send), 5)
+        assert cancelled.is_set()
+
+    asyncio.run(scene())
+    assert sent[0]["status"] == 499
