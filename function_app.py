@@ -7,6 +7,7 @@ import azure.functions as func
 from triggers import (
     access,
     approvals,
+    client,
     control,
     datasets,
     deliver,
@@ -35,6 +36,7 @@ for part in (
     predict,
     predict_later,
     access,
+    client,
     open_inference,
     status,
     runs,

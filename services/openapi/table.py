@@ -149,6 +149,10 @@ _WEBHOOKS = (
              {202: {JSON: "ReplayedDeliveries"}}, "ReplayRequest"),
     _webhook("webhooks_replay_one", "POST", f"{HOOK}/deliveries/{{delivery}}/replay", "Sends one delivery again",
              {202: {JSON: "Queued"}}),
+    Operation("schemas", "GET", "schemas", "webhooks", "The types of events", {200: {JSON: "Schemas"}}, (413, 500),
+              is_open=True),
+    Operation("schemas_one", "GET", "schemas/{type}", "webhooks", "The JSON Schema of the data of one",
+              {200: {"application/schema+json": "Schema"}}, (404, 413, 500), is_open=True),
 )  # fmt: skip
 _INBOUND = (
     Operation("inbound_register", "POST", "inbound", "inbound", "Lets a system send; the only answer with its secret",
@@ -186,13 +190,27 @@ _KEYS = (
               "too for a while", {200: {JSON: "NewClientKey"}}, CHANGES, (), {JSON: "KeyRotation"}),
     Operation("keys_remove", "DELETE", f"{LOOP}/keys/{{id}}", "keys", "Forgets it", {204: {}}, CHANGES),
 )  # fmt: skip
-_TWINS = {"predict": "client_predict", "prediction": "client_prediction", "v2_infer": "client_v2_infer"}
-_CLIENTS = tuple(
-    replace(
-        one, function=_TWINS[one.function], path=f"client/{one.path}", tag="client", is_open=True, by_client=True,
-        errors=tuple(sorted({*one.errors, 401, 403, 429})),
+_TWINS = {
+    name: f"client_{name.removeprefix('loop_')}"
+    for name in (
+        "predict", "prediction", "v2_infer",
+        "loop_status", "explain", "train", "pause", "resume", "cancel_run", "rollout",
     )
-    for one in (*_PREDICTIONS, *_INFERENCE)
-    if one.function in _TWINS
+}  # fmt: skip
+"""Routes that are there once more below /api/client, for holders of client keys."""
+_CLIENTS = (
+    *(
+        replace(
+            one, function=_TWINS[one.function], path=f"client/{one.path}", tag="client", is_open=True, by_client=True,
+            errors=tuple(sorted({*one.errors, 401, 403, 429})),
+        )
+        for one in (*_PREDICTIONS, *_LOOPS, *_ORDERS, *_INFERENCE)
+        if one.function in _TWINS
+    ),
+    Operation(
+        "client_items", "POST", f"client/{LOOP}/items", "client", "Takes images and labels of a loop",
+        {200: {JSON: "Received"}}, (*CHANGES, 401, 403, 429), (), {JSON: "GenericMessage"}, needs_body=True,
+        is_open=True, by_client=True,
+    ),
 )  # fmt: skip
 OPERATIONS = (*_PREDICTIONS, *_CLIENTS, *_KEYS, *_LOOPS, *_ORDERS, *_WEBHOOKS, *_INBOUND, *_INFERENCE, *_APP)

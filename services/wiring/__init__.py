@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from services.settings import settings
 from services.wiring.control import approvals, controller, controls, rollout_controls, sweeper
-from services.wiring.incoming import door, inbound, inbound_sources, inbound_worker, key_console, suggestions
+from services.wiring.incoming import door, inbound, inbound_sources, inbound_worker, key_console, push, suggestions
 from services.wiring.inference import (
     activity,
     capturer,
@@ -69,6 +69,7 @@ __all__ = [
     "predictor",
     "problem_reports",
     "retention",
+    "push",
     "rollout_controls",
     "runs",
     "scorer",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from services.access.console import KeyConsole
     from services.access.door import Door
     from services.cloud.queues import AzureQueue
+    from services.inbound.push import Push
     from services.inbound.receive import Inbound
     from services.inbound.sources import Sources
     from services.inbound.suggest import Suggestions
@@ -78,6 +79,14 @@ def _inbound_queue() -> AzureQueue:
     from services.cloud.queues import AzureQueue
 
     return AzureQueue(wiring.settings().system_queue_uri, INBOUND_QUEUE)
+
+
+@cache
+def push() -> Push:
+    """Takes what holders of keys send."""
+    from services.inbound.push import Push
+
+    return Push(wiring.data_store(), wiring.states(), wiring.settings())
 
 
 @cache

@@ -22,6 +22,7 @@ from services.commands import Commands
 from services.controls import Controls
 from services.datasets.documents import Datasets
 from services.export.exports import Exports
+from services.inbound.push import Push
 from services.inbound.receive import Inbound
 from services.inbound.sources import Sources
 from services.inbound.work import Later as InboundLater
@@ -94,6 +95,7 @@ def wire() -> FakeCloud:
     services: dict[str, Any] = {
         "inbound_sources": sources,
         "inbound": Inbound((fakes.data, fakes.system), sources, inbound_later, fake_settings(), fakes.clock),
+        "push": Push(fakes.data, states, fake_settings()),
         "door": Door(Ring(read), meter, fakes.clock, easy_auth=True),
         "key_console": KeyConsole(Keys(fakes.system, fakes.clock), usage, states.read, fakes.clock),
         "settings": fake_settings(),

@@ -25,7 +25,8 @@ from services.names import state_blob
 from tests.support import faked_app
 from tests.support.predictions import loop_state
 
-real = {name: getattr(wiring, name) for name in ("settings", "system_store", "door", "key_console")}
+names = ("settings", "system_store", "data_store", "states", "door", "key_console", "push", "controls")
+real = {name: getattr(wiring, name) for name in names}
 app = faked_app.load()
 for name, service in real.items():
     setattr(wiring, name, service)
@@ -65,13 +66,17 @@ class Running:
         return answer
 
     def stored(self) -> str:
-        account = self.cloud.environment["SystemStorage__blobServiceUri"]
+        found = self.blobs("System", "access/")
+        return "\n".join(name + data.decode() for name, data in found.items())
+
+    def blobs(self, which: str, prefix: str) -> dict[str, bytes]:
+        account = self.cloud.environment[f"{which}Storage__blobServiceUri"]
         with (
             DefaultAzureCredential() as credential,
-            ContainerClient(account, "visionloop-system", credential=credential) as container,
+            ContainerClient(account, f"visionloop-{which.lower()}", credential=credential) as container,
         ):
-            names = list(container.list_blob_names(name_starts_with="access/"))
-            return "\n".join(name + container.download_blob(name).readall().decode() for name in names)
+            names = list(container.list_blob_names(name_starts_with=prefix))
+            return {name: container.download_blob(name).readall() for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +126,31 @@ def test_a_holder_predicts_and_is_counted(running: Running) -> None:
         time.sleep(0.2)
     assert found["last_used"] > found["created"]
     assert {"key", "hash", "old"}.isdisjoint(found)
+
+
+def test_a_holder_sends_images_and_labels(running: Running) -> None:
+    label = {"visionloop": 1, "labels": [{"label": "ace", "box": [1, 2, 30, 40]}]}
+    item = {"name": "till/7.jpg", "image": base64.b64encode(IMAGE).decode(), "label": label}
+    sent = json.dumps({"items": [item]}).encode()
+    key, other = running.made(scopes=["label"]), running.made(scopes=["predict"])
+    assert running.client.post("/client/loops/cards/items", content=sent, headers=bearer(other)).status_code == 403
+    answer = running.client.post("/client/loops/cards/items", content=sent, headers=bearer(key))
+    assert answer.json()["files"] == ["images/till/7.jpg", "labels/till/7.json"], answer.text
+    stored = running.blobs("Data", "cards/")
+    assert stored["cards/images/till/7.jpg"] == IMAGE
+    assert json.loads(stored["cards/labels/till/7.json"])["labels"] == label["labels"]
+
+
+def test_an_administrator_of_a_loop_gives_orders_that_tell_the_key(running: Running) -> None:
+    key = running.made(scopes=["admin"], per_minute=3)
+    sent = b'{"by": "Ada", "why": "stocktaking"}'
+    answers = [
+        running.client.post(f"/client/loops/cards/{word}", content=sent, headers=bearer(key))
+        for word in ("pause", "resume")
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202], answers[0].text
+    kept = json.loads(running.blobs("System", "commands/cards/")["commands/cards/pause.json"])
+    assert (kept["action"], kept["order"]["by"]) == ("resume", f"Ada (key {key['id']})")
 
 
 def test_a_prediction_made_later_is_found_below_the_same_address(running: Running) -> None:

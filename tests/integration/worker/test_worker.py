@@ -27,7 +27,7 @@ FUNCTIONS = sorted(
     ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "problems", "timeline",
      "explain", "runs", "run", "run_plot", "datasets", "dataset", "dataset_export", "dataset_labels", "dataset_changes", "train", "pause", "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer",
      "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one", "webhooks_remove", "webhooks_test", "webhooks_deliveries", "inbound_register", "inbound_list", "inbound_remove", "inbound_events", "inbound_later", "label_studio_health", "label_studio_setup", "label_studio_predict", "label_studio_webhook",
-     "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", "client_v2_infer", "predict_later", "prediction", "forget_predictions", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
+     "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", "client_v2_infer", "client_items", "client_status", "client_explain", "client_train", "client_pause", "client_resume", "client_cancel_run", "client_rollout", "predict_later", "prediction", "forget_predictions", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
      "v2_version_ready", "v2_infer", "v2_version_infer", "openapi", "api_page"]
 )  # fmt: skip
 IMAGE = picture(200, 100)
@@ -60,8 +60,9 @@ def of_loop(function: str, loop: str, part: str, **more: Any) -> Request:
 
 JPEG = {"content-type": "image/jpeg"}
 CARDS = "/loops/cards"
-CLAIMS = [{"typ": "oid", "val": "0000-7"}, {"typ": "roles", "val": "visionloop.predict"}]
+CLAIMS = [{"typ": "oid", "val": "0000-7"}, *({"typ": "roles", "val": f"visionloop.{s}"} for s in ("predict", "admin"))]
 ENTRA = {"x-ms-client-principal": base64.b64encode(json.dumps({"auth_typ": "aad", "claims": CLAIMS}).encode()).decode()}
+ITEMS = b'{"items": [{"name": "1.jpg", "label": {"visionloop": 1, "negative": true}}]}'
 REQUESTS = [
     Request("health", "/health"),
     Request("openapi", "/openapi.json"),
@@ -99,6 +100,13 @@ REQUESTS = [
     of_loop("keys_add", "nobody", "keys", method="POST"),
     Request("client_predict", f"/client{CARDS}/predict", "POST", IMAGE, JPEG, params={"loop": "cards"}),
     Request("client_predict", f"/client{CARDS}/predict", "POST", IMAGE, {**JPEG, **ENTRA}, params={"loop": "cards"}),
+    Request("client_items", f"/client{CARDS}/items", "POST", ITEMS, ENTRA, params={"loop": "cards"}),
+    Request("client_items", f"/client{CARDS}/items", "POST", b"{}", ENTRA, params={"loop": "cards"}),
+    Request(
+        "client_rollout", f"/client{CARDS}/rollout/hold", "POST", b"{}", ENTRA, params={"loop": "cards", "word": "hold"}
+    ),
+    Request("client_train", f"/client{CARDS}/train", "POST", b"{}", ENTRA, params={"loop": "cards"}),
+    Request("client_train", f"/client{CARDS}/train", "POST", b"{}", params={"loop": "cards"}),
     Request("client_v2_infer", "/client/v2/models/cards/infer", "POST", b"{}", ENTRA, params={"loop": "cards"}),
 ]
 SUBJECT = "/blobServices/default/containers/visionloop-data/blobs/cards/images/1.jpg"

@@ -33,11 +33,12 @@ EXPECTED = {
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "runs", "run", "run_plot", "dashboard", "predict", "train", "pause",
          "resume", "datasets", "dataset", "dataset_changes", "dataset_labels", "dataset_export", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one",
-         "webhooks_remove", "webhooks_test", "webhooks_deliveries", "inbound_register", "inbound_list", "inbound_remove", "inbound_events", "label_studio_health", "label_studio_setup", "label_studio_predict", "label_studio_webhook", "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", "client_v2_infer", "prediction", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
+         "webhooks_remove", "webhooks_test", "webhooks_deliveries", "inbound_register", "inbound_list", "inbound_remove", "inbound_events", "label_studio_health", "label_studio_setup", "label_studio_predict", "label_studio_webhook", "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", "client_v2_infer", "client_items", "client_status", "client_explain", "client_train", "client_pause", "client_resume", "client_cancel_run", "client_rollout", "prediction", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
          "v2_version_ready", "v2_infer", "v2_version_infer", "openapi", "api_page"],
         "httpTrigger",
     ),
 }  # fmt: skip
+CLIENT = tuple(name for name in EXPECTED if name.startswith("client_"))
 Call = Callable[..., Any]
 
 
@@ -86,9 +87,7 @@ def test_only_health_and_the_page_are_open_to_everybody(app: dict[str, Any]) -> 
         "label_studio_setup",
         "label_studio_predict",
         "label_studio_webhook",
-        "client_predict",
-        "client_prediction",
-        "client_v2_infer",
+        *CLIENT,
     }  # a signed link or message is its own key, and services/access asks for clients'
     assert {n for n, level in levels.items() if "ANONYMOUS" in level} == is_open
     assert all("FUNCTION" in level for n, level in levels.items() if n not in is_open)
@@ -189,9 +188,7 @@ class TestErrors:
         "keys_list": "key_console",
         "keys_rotate": "key_console",
         "keys_remove": "key_console",
-        "client_predict": "door",
-        "client_prediction": "door",
-        "client_v2_infer": "door",
+        **dict.fromkeys(CLIENT, "door"),
     }
 
     @pytest.mark.parametrize("name", ROUTES)
@@ -228,8 +225,9 @@ class TestErrors:
         def broken() -> Any:
             raise error
 
+        monkeypatch.setattr(wiring, "settings", fake_settings)
         monkeypatch.setattr(wiring, TestErrors.ROUTES[name], broken)
-        answer = call(name)(req=request(loop="cards", id="ep_0", version="1"))
+        answer = call(name)(req=request(loop="cards", id="ep_0", version="1", number="1", word="hold"))
         found: func.HttpResponse = asyncio.run(answer) if inspect.iscoroutine(answer) else answer
         return found
 
