@@ -154,7 +154,9 @@ RunStatus = Literal["intended", "submitted", "completed", "failed", "canceled"]
 FINISHED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
 
 
-FailureKind = Literal["quota", "capacity", "bad_data", "user_script", "transient", "cancelled", "deleted", "unknown"]
+FailureKind = Literal[
+    "quota", "capacity", "bad_data", "user_script", "timeout", "transient", "cancelled", "deleted", "unknown"
+]
 
 
 class TrainingRun(Part):
@@ -182,6 +184,8 @@ class TrainingRun(Part):
     """What the run used at most: its duration times its machines and their GPUs. Null until it ends."""
     cost: float | None = None
     """The same in money, where the price is known."""
+    timeout_minutes: int | None = None
+    """How long Azure ML lets the job run."""
     phase: str = ""
     """Azure ML's own word for where the job is."""
     intended: datetime

@@ -63,7 +63,9 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
             stderr=subprocess.STDOUT,
         )
         _remember(folder / PROCESS_FILE, process.pid)
-        runner.follow(name, process)
+        runner.follow(name, process, (properties.get("limits") or {}).get("timeout"))
+    if runner.is_over(name):
+        return
     if process.returncode != 0:
         last = (folder / "user.log").read_text(errors="replace").splitlines()[-5:]
         raise JobFailed("UserError", f"The command ended with {process.returncode}: {' | '.join(last)[:500]}")

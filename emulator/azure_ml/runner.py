@@ -19,7 +19,7 @@ from emulator.azure_ml import sweep
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.errors import AzureError
 from emulator.azure_ml.faults import Faults, Rule
-from emulator.azure_ml.processes import end_tree
+from emulator.azure_ml.processes import end_tree, end_tree_surely
 from emulator.azure_ml.runs import FINISHED, Runs
 from emulator.azure_ml.tables import Tables
 
@@ -219,16 +219,26 @@ class Runner:
             )
         return last
 
-    def follow(self, name: str, process: subprocess.Popen[Any]) -> None:
-        """Wait for a command's end; a cancelled job's command is terminated."""
+    def follow(self, name: str, process: subprocess.Popen[Any], limit: str | None) -> None:
+        """Wait for a command's end; it is ended where its job is cancelled, or exceeds its limit (ISO 8601).
+
+        Of the limit Azure ML's contract says that "the job will be cancelled"; the error's words are this cloud's own.
+        """
         self._runs.move(name, "Running")
         self._processes[name] = process
         try:
             if self._stopping or self._runs.status(name) in FINISHED:
                 end_tree(process.pid)
-            process.wait()
+            process.wait(sweep.duration_seconds(limit, 0) if limit else None)
+        except subprocess.TimeoutExpired:
+            self._end(name, "Canceled", {"code": "UserError", "message": f"The job exceeded its time limit of {limit}"})
+            end_tree_surely(process)
         finally:
             del self._processes[name]
+
+    def is_over(self, name: str) -> bool:
+        """Whether a job has ended, cancelled while it ran for one."""
+        return self._runs.status(name) in FINISHED
 
     def note_model(self, name: str, folder: Path) -> None:
         """Remember the model that a command wrote; it is its own best child."""

@@ -121,8 +121,13 @@ class AutoMLJob(Job):
     task_details: _Task
 
 
+class _CommandLimits(Shape):
+    timeout: Duration | None = None
+
+
 class CommandJob(Job):
     command: str
+    limits: _CommandLimits | None = None
     code_id: str | None = None
     inputs: dict[str, dict[str, Any]] | None = None
     environment_variables: dict[str, str] | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.state import FailureKind
 
@@ -49,6 +50,8 @@ HELP: Mapping[FailureKind, str] = {
     "bad_data": "Mend the images or labels that the message names; the next dataset version is trained by itself",
     "user_script": "Mend the training settings, or the script, that the message names; less memory is used with a "
     "smaller training_batch_size or image_size",
+    "timeout": "Give it longer with training.limits.timeout_minutes, or less to do: fewer epochs or trials, smaller "
+    "images, a faster training.compute.size",
     "transient": "Nothing: Azure failed in a way that passes, and the run is repeated",
     "cancelled": "Nothing, if it was meant; else train with again: true",
     "deleted": "The job was deleted in Azure ML; train with again: true",
@@ -61,6 +64,9 @@ _SIGNS: Mapping[FailureKind, str] = {
     "capacity": r"""
         AllocationFailed Allocation\sfailed OverconstrainedAllocation SkuNotAvailable InsufficientCapacity
         OutOfCapacity (insufficient|not\senough|no|lacks?)\scapacity
+    """,
+    "timeout": r"""
+        (time|duration)\slimit ExperimentTimeout experiment\stimeout maximum\s(run|execution|running)\s?(time|duration)
     """,
     "transient": r"""
         pre-?empt NodeLost node\s(was\s)?(lost|evicted) NodeUnusable InternalServerError ServiceUnavailable
@@ -91,6 +97,9 @@ _BLAMES: Mapping[str, FailureKind] = {
     "requestthrottled": "transient",
 }
 
+SLACK = 0.98
+"""Of its limit a job must have run so much to be taken as timed out."""
+
 
 def classify(evidence: Evidence, trials: Iterable[Evidence] = ()) -> Failure:
     """The kind of a failure: by signs in the job's own words, then in its trials', then by whom the codes blame."""
@@ -98,6 +107,16 @@ def classify(evidence: Evidence, trials: Iterable[Evidence] = ()) -> Failure:
     signed = [kind for one in told for kind, pattern in _PATTERNS.items() if pattern.search(one.text)]
     blamed = [_BLAMES[code.lower()] for one in told for code in one.codes if code.lower() in _BLAMES]
     return failure(next(iter([*signed, *blamed]), "unknown"))
+
+
+def ran_out(started: datetime | None, ended: datetime | None, minutes: int | None) -> bool:
+    """Whether a job was cancelled by its own limit, as Azure ML does without saying so: it ran that long.
+
+    Azure ML notes the job's begin a little later than it counts from, so a fiftieth of the limit may be missing.
+    """
+    if started is None or ended is None or not minutes:
+        return False
+    return (ended - started).total_seconds() >= SLACK * 60 * minutes
 
 
 def failure(kind: FailureKind) -> Failure:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from services.cloud.ports import BestChild, JobView
 from services.context import LoopContext
-from services.decisions.failures import Evidence, classify, failure
+from services.decisions.failures import Evidence, classify, failure, ran_out
 from services.errors import VisionloopError
 from services.names import model_name
 from services.state import ModelRef, TrainingRun
@@ -33,7 +33,8 @@ def follow(context: LoopContext, run: TrainingRun) -> float:
     if view.phase != "waiting":
         keep(context, run)
     if view.phase == "canceled":
-        return outcome.cancel(context, run, view)
+        timed_out = run.cancel is None and ran_out(view.started, view.ended, run.timeout_minutes)
+        return outcome.time_out(context, run, view) if timed_out else outcome.cancel(context, run, view)
     if view.phase == "failed":
         return outcome.fail_by(context, run, view)
     if view.phase == "completed":

@@ -43,6 +43,12 @@ def cancel(context: LoopContext, run: TrainingRun, view: JobView | None = None) 
     return 0.0
 
 
+def time_out(context: LoopContext, run: TrainingRun, view: JobView) -> float:
+    """Azure ML cancelled the job at its limit; nobody did."""
+    said = f"The job was cancelled by Azure ML at its limit of {run.timeout_minutes} minutes (training.limits)"
+    return fail(context, run, said, failure("timeout"), view)
+
+
 def fail_by(context: LoopContext, run: TrainingRun, view: JobView) -> float:
     """The job failed, or says Completed though no trial of it did."""
     trials = context.cloud.workspace.trial_errors(run.job)

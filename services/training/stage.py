@@ -179,6 +179,7 @@ def _run(context: LoopContext, version: DatasetVersion, facts: Facts, reason: st
         price_per_gpu_hour=budget.price_per_gpu_hour(training, facts.machine),
         currency=training.budget.currency,
         estimated_gpu_hours=facts.estimate.gpu_hours,
+        timeout_minutes=training.limits.timeout_minutes,
         intended=context.now,
         reason=reason,
     )

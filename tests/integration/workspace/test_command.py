@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from services.cloud.ml import AzureWorkspace
-from services.cloud.ports import CommandJobSpec, DeploymentSpec
+from services.cloud.ports import CommandJobSpec, DeploymentSpec, JobView
 from services.cloud.scoring import EndpointScorer
+from services.decisions.failures import ran_out
 from tests.integration.workspace.conftest import image
 from tests.integration.workspace.test_workspace import CLUSTER, table, wait_for
 
@@ -27,9 +28,10 @@ if "--no-model" not in sys.argv:
     (out / "manifest.json").write_text(json.dumps(manifest))
 pathlib.Path("outputs/metrics.json").write_text(json.dumps({"accuracy": 0.9, "images": len(rows)}))
 """
+ENDED = ("completed", "failed", "canceled")
 
 
-def submitted(workspace: AzureWorkspace, name: str, folder: Path, command: str) -> None:
+def submitted(workspace: AzureWorkspace, name: str, folder: Path, command: str, minutes: float = 30) -> JobView:
     (folder / "train.py").write_text(SCRIPT)
     spec = CommandJobSpec(
         name=name,
@@ -39,14 +41,14 @@ def submitted(workspace: AzureWorkspace, name: str, folder: Path, command: str) 
         environment_variables={"EPOCHS": "3"},
         inputs={"train": "own-train:1", "validation": "own-validation:1"},
         compute="gpu-cluster",
-        timeout_minutes=30,
+        timeout_minutes=minutes,  # type: ignore[arg-type]
         tags={"visionloop_loop": "nuts"},
     )
     for _ in range(2):
         workspace.submit_command(spec, folder)
-    view = wait_for(lambda: workspace.job(name), lambda v: v is not None and v.phase in ("completed", "failed"))
+    view = wait_for(lambda: workspace.job(name), lambda v: v is not None and v.phase in ENDED)
     assert view is not None
-    assert (view.phase, view.error) == ("completed", "")
+    return view
 
 
 def prepare(workspace: AzureWorkspace) -> None:
@@ -58,7 +60,8 @@ def prepare(workspace: AzureWorkspace) -> None:
 def test_a_script_trains_a_model_that_serves(workspace: AzureWorkspace, tmp_path: Path) -> None:
     prepare(workspace)
     name = "vl-nuts-0000000000c1"
-    submitted(workspace, name, tmp_path, "python train.py ${{inputs.train}} ${{inputs.validation}}")
+    view = submitted(workspace, name, tmp_path, "python train.py ${{inputs.train}} ${{inputs.validation}}")
+    assert (view.phase, view.error) == ("completed", "")
     child = workspace.best_child(name)
     assert child is not None
     assert (child.run_id, child.metrics) == (name, {"accuracy": 0.9, "images": 12.0})
@@ -76,6 +79,14 @@ def test_a_script_that_wrote_no_model_is_told_at_registration(workspace: AzureWo
 
     prepare(workspace)
     name = "vl-nuts-0000000000c2"
-    submitted(workspace, name, tmp_path, "python train.py ${{inputs.train}} --no-model")
+    assert submitted(workspace, name, tmp_path, "python train.py ${{inputs.train}} --no-model").phase == "completed"
     with pytest.raises(VisionloopError, match="no model in its outputs"):
         workspace.register_model("own", "2", name, {})
+
+
+def test_a_script_that_exceeds_its_limit_is_cancelled(workspace: AzureWorkspace, tmp_path: Path) -> None:
+    prepare(workspace)
+    view = submitted(workspace, "vl-nuts-0000000000c3", tmp_path, "sleep 60", minutes=1 / 60)
+    assert (view.phase, view.status, view.codes) == ("canceled", "Canceled", ("UserError",))
+    assert view.error.startswith("The job exceeded its time limit of PT1")
+    assert ran_out(view.started, view.ended, 1 / 60)  # type: ignore[arg-type]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.decisions.failures import HELP, Evidence, classify, failure
+from services.decisions.failures import HELP, Evidence, classify, failure, ran_out
 from services.state import FailureKind
 
 SEEN = [
@@ -54,6 +55,9 @@ SEEN = [
     (["RequestThrottled"], "slow down", "transient"),
     (["TransientError"], "", "transient"),
     (["UserError"], "You did something wrong", "user_script"),
+    # the local cloud's words; Azure ML publishes none
+    (["UserError"], "The job exceeded its time limit of PT1M", "timeout"),
+    (["ServiceError"], "The operation timed out: RequestTimeout", "transient"),
     (["Nonsense"], "", "unknown"),
     ([], "", "unknown"),
 ]
@@ -76,6 +80,24 @@ def test_a_sign_in_a_trial_says_more_than_the_parents_code() -> None:
 
 def test_only_what_passes_by_itself_is_repeated() -> None:
     assert {kind for kind in get_args(FailureKind) if failure(kind).passes} == {"transient"}
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes", "expected"),
+    [(600, 10, True), (588, 10, True), (587, 10, False), (601, 10, True), (0, 10, False), (9999, 0, False), (9999, None, False)],
+)  # fmt: skip
+def test_a_job_that_ran_as_long_as_it_may_was_cancelled_by_its_limit(
+    seconds: float, minutes: int | None, expected: bool
+) -> None:
+    assert ran_out(NOON, NOON + timedelta(seconds=seconds), minutes) is expected
+
+
+def test_without_times_nothing_is_said_of_a_limit() -> None:
+    assert not ran_out(None, NOON, 1)
+    assert not ran_out(NOON, None, 1)
 
 
 def test_every_kind_has_help() -> None:

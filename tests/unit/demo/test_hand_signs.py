@@ -92,7 +92,7 @@ def test_the_script_goes_to_the_loop_before_the_images(drawn: Path) -> None:
 def test_the_environments_name_is_the_one_that_the_loop_asks_for() -> None:
     environment = yaml.safe_load((EXAMPLE / "environment.yaml").read_text())
     config = yaml.safe_load((EXAMPLE / "loop" / "loop.yaml").read_text())
-    assert config["training"]["command"]["environment"] == f"azureml:{environment['name']}@latest"
+    assert config["training"]["command"]["environment"] == f"azureml:{environment['name']}:{environment['version']}"
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from emulator.azure_ml import processes
 from emulator.azure_ml.command import read_metrics
 from emulator.azure_ml.errors import AzureError
 from tests.support.azure_ml_app import CLUSTER, App
@@ -41,8 +43,9 @@ def app(tmp_path: Path) -> Iterator[App]:
     found.close()
 
 
-def ended(app: App, name: str, script: str) -> dict[str, Any]:
+def ended(app: App, name: str, script: str, **more: Any) -> dict[str, Any]:
     properties = {
+        **more,
         "jobType": "Command",
         "command": f"python -c {shlex.quote(script)} ${{{{inputs.train}}}}",
         "computeId": f"{SCOPE}/computes/gpu-cluster",
@@ -52,7 +55,7 @@ def ended(app: App, name: str, script: str) -> dict[str, Any]:
     }
     answer = app.arm("PUT", f"jobs/{name}", properties)
     assert answer.status_code == 201, answer.text
-    wait_for(lambda: app.emulator.runs.status(name), lambda found: found in {"Completed", "Failed"}, 20)
+    wait_for(lambda: app.emulator.runs.status(name), lambda found: found in {"Completed", "Failed", "Canceled"}, 20)
     return app.emulator.runs.get(name) or {}
 
 
@@ -73,7 +76,9 @@ def test_a_script_that_fails_has_no_model_even_where_it_wrote_one(app: App) -> N
     assert "model" not in found["internal"]
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"accuracy": "high"}', '{"accuracy": true}', '{"accuracy": NaN}', "7", '{"accuracy": [[1]]}'])
+@pytest.mark.parametrize(
+    "text", ["", "[1]", '{"accuracy": "high"}', '{"accuracy": true}', '{"accuracy": NaN}', "7", '{"accuracy": [[1]]}']
+)
 def test_metrics_that_are_no_numbers_are_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "metrics.json"
     assert read_metrics(file) == {}
@@ -86,3 +91,31 @@ def test_metrics_that_are_no_numbers_are_refused(tmp_path: Path, text: str) -> N
 def test_metrics_are_read_as_numbers(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"accuracy": 1, "loss": [0.9, 0.5], "none": []}))
     assert read_metrics(tmp_path / "metrics.json") == {"accuracy": [1.0], "loss": [0.9, 0.5], "none": []}
+
+
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("began", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("script", ["import time; time.sleep(60)", STUBBORN], ids=["polite", "stubborn"])
+def test_a_script_that_exceeds_its_limit_is_cancelled_and_gone(
+    app: App, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
+    limits = {"jobLimitsType": "Command", "timeout": "PT1S"}
+    found = ended(app, "slow", script, limits=limits)
+    assert found["properties"]["status"] == "Canceled"
+    assert found["internal"]["error"] == {"code": "UserError", "message": "The job exceeded its time limit of PT1S"}
+    assert "model" not in found["internal"]
+    wait_for(lambda: psutil.Process().children(recursive=True), lambda left: not left, 5)
+
+
+def test_a_limit_that_is_no_duration_is_refused(app: App) -> None:
+    properties = {"jobType": "Command", "command": "true", "computeId": f"{SCOPE}/computes/gpu-cluster"}
+    answer = app.arm("PUT", "jobs/odd", {**properties, "limits": {"jobLimitsType": "Command", "timeout": "soon"}})
+    assert answer.status_code == 400
+    assert "'soon' is not a duration" in answer.text

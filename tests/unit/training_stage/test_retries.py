@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.cloud.ports import TrialError
+from services.state import Order
 from services.training.stage import TrainingStage
 from tests.support.stages import World, killed_everywhere, state, version
 
@@ -83,6 +85,35 @@ def test_other_failures_are_told_with_help_and_not_repeated(message: str, kind: 
     told = next(e.data for e in w.events if e.type == "visionloop.training.failed")
     assert (told["failure"], told["help"]) == (kind, failed.help)
     assert failed.help in told["reason"]
+
+
+def cancelled_at_its_limit(w: World) -> None:
+    """As Azure ML does after `timeout_minutes`."""
+    job, now = w.fake.workspace.submissions[-1], w.fake.clock()
+    times = {"started": now - timedelta(minutes=30, seconds=2), "ended": now}
+    w.fake.workspace.jobs[job] = replace(w.fake.workspace.jobs[job], status="Canceled", phase="canceled", **times)
+
+
+def test_a_job_that_azure_ml_cancels_at_its_limit_failed_and_is_not_repeated() -> None:
+    w = world(limits={"timeout_minutes": 30})
+    w.wakes(2)
+    cancelled_at_its_limit(w)
+    w.wakes(3, every=90000)
+    failed = w.state.runs[0]
+    assert (failed.status, failed.failure, failed.gpu_hours) == ("failed", "timeout", pytest.approx(1.0, abs=0.01))
+    assert failed.reason == "The job was cancelled by Azure ML at its limit of 30 minutes (training.limits)"
+    assert "training.limits.timeout_minutes" in failed.help
+    assert [e.type for e in w.events].count("visionloop.training.failed") == 1
+    assert jobs(w) == 1
+
+
+def test_a_person_who_cancels_at_the_limit_cancelled_it() -> None:
+    w = world(limits={"timeout_minutes": 30})
+    w.wakes(2)
+    w.edit(lambda s: setattr(s.runs[0], "cancel", Order(by="Ada", at=w.fake.clock())))
+    cancelled_at_its_limit(w)
+    w.wake()
+    assert (w.state.runs[0].status, w.state.runs[0].failure) == ("canceled", "cancelled")
 
 
 def test_a_parent_that_says_completed_though_every_trial_failed_is_a_failure() -> None:
