@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import azure.functions as func
 
+from triggers.client_open_inference import let_in
 from triggers.http import answers, answers_later, json_answer
-from triggers.open_inference import infer, protocol
 from triggers.predict import ask
 
 blueprint = func.Blueprint()
@@ -62,7 +60,7 @@ def remove(req: func.HttpRequest) -> func.HttpResponse:
 @answers_later
 async def client_predict(req: func.HttpRequest) -> func.HttpResponse:
     """As `predict`."""
-    return await ask(req, _admit(req), BELOW)
+    return await ask(req, let_in(req), BELOW)
 
 
 @blueprint.function_name("client_prediction")
@@ -75,19 +73,3 @@ def client_prediction(req: func.HttpRequest) -> func.HttpResponse:
     wiring.door().admit(req.route_params["loop"], req.headers, "predict", count=False)
     status, reply = wiring.later().show(req.route_params["loop"], req.route_params["id"], BELOW)
     return func.HttpResponse(reply.content, status_code=status, mimetype=reply.content_type, headers=reply.headers)
-
-
-@blueprint.function_name("client_v2_infer")
-@blueprint.route("client/v2/models/{loop}/infer", methods=["POST"], auth_level=OURS)
-@answers_later
-@protocol
-async def client_v2_infer(req: func.HttpRequest) -> func.HttpResponse:
-    """As `v2_infer`."""
-    return await infer(req, _admit(req))
-
-
-def _admit(req: func.HttpRequest) -> Callable[[], Awaitable[object]]:
-    from services import wiring
-
-    door, loop = wiring.door(), req.route_params["loop"]
-    return lambda: door.let_in(loop, req.headers, "predict")

@@ -12,6 +12,7 @@ from triggers.http import answers, answers_later, json_answer
 
 blueprint = func.Blueprint()
 KEY = func.AuthLevel.FUNCTION
+Admit = Callable[[], Awaitable[object]]
 Later = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
@@ -46,11 +47,7 @@ def v2_server(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # th
 @protocol
 async def v2_health(req: func.HttpRequest) -> func.HttpResponse:
     """Whether the app answers, and its storage."""
-    from services.inference.open_inference import probe
-    from services.threads import in_thread
-
-    name = req.route_params["probe"]
-    return json_answer(await in_thread(lambda: probe(name)) if name == "ready" else probe(name))
+    return await health(req)
 
 
 @blueprint.function_name("v2_model")
@@ -59,7 +56,7 @@ async def v2_health(req: func.HttpRequest) -> func.HttpResponse:
 @protocol
 async def v2_model(req: func.HttpRequest) -> func.HttpResponse:
     """A loop's tensors."""
-    return await _model(req)
+    return await model(req)
 
 
 @blueprint.function_name("v2_version")
@@ -68,7 +65,7 @@ async def v2_model(req: func.HttpRequest) -> func.HttpResponse:
 @protocol
 async def v2_version(req: func.HttpRequest) -> func.HttpResponse:
     """The same of a version."""
-    return await _model(req)
+    return await model(req)
 
 
 @blueprint.function_name("v2_model_ready")
@@ -77,7 +74,7 @@ async def v2_version(req: func.HttpRequest) -> func.HttpResponse:
 @protocol
 async def v2_model_ready(req: func.HttpRequest) -> func.HttpResponse:
     """Whether a loop has a live model."""
-    return await _ready(req)
+    return await ready(req)
 
 
 @blueprint.function_name("v2_version_ready")
@@ -86,7 +83,7 @@ async def v2_model_ready(req: func.HttpRequest) -> func.HttpResponse:
 @protocol
 async def v2_version_ready(req: func.HttpRequest) -> func.HttpResponse:
     """Whether a version answers."""
-    return await _ready(req)
+    return await ready(req)
 
 
 @blueprint.function_name("v2_infer")
@@ -107,23 +104,38 @@ async def v2_version_infer(req: func.HttpRequest) -> func.HttpResponse:
     return await infer(req)
 
 
-async def _model(req: func.HttpRequest) -> func.HttpResponse:
+async def health(req: func.HttpRequest) -> func.HttpResponse:
+    """A probe of the app."""
+    from services.inference.open_inference import probe
+    from services.threads import in_thread
+
+    name = req.route_params["probe"]
+    return json_answer(await in_thread(lambda: probe(name)) if name == "ready" else probe(name))
+
+
+async def model(req: func.HttpRequest, admit: Admit | None = None) -> func.HttpResponse:
+    """Metadata; `admit` as for `infer`."""
     from services import wiring
 
     service = wiring.open_inference()
     with wiring.gate():
+        if admit is not None:
+            await admit()
         return json_answer(await service.model(*_names(req)))
 
 
-async def _ready(req: func.HttpRequest) -> func.HttpResponse:
+async def ready(req: func.HttpRequest, admit: Admit | None = None) -> func.HttpResponse:
+    """Whether a model answers; `admit` as for `infer`."""
     from services import wiring
 
     service = wiring.open_inference()
     with wiring.gate():
+        if admit is not None:
+            await admit()
         return json_answer(await service.ready(*_names(req)))
 
 
-async def infer(req: func.HttpRequest, admit: Callable[[], Awaitable[object]] | None = None) -> func.HttpResponse:
+async def infer(req: func.HttpRequest, admit: Admit | None = None) -> func.HttpResponse:
     """Ask a model; `admit`, which may take its time, raises where the request may not come in."""
     from services import wiring
     from services.inference.predict import Request

@@ -193,16 +193,19 @@ _KEYS = (
 _TWINS = {
     name: f"client_{name.removeprefix('loop_')}"
     for name in (
-        "predict", "prediction", "v2_infer",
+        "predict", "prediction", *(one.function for one in _INFERENCE),
         "loop_status", "explain", "train", "pause", "resume", "cancel_run", "rollout",
     )
 }  # fmt: skip
 """Routes that are there once more below /api/client, for holders of client keys."""
+_OF_NO_LOOP = {"v2_server", "v2_health"}
+"""Those that ask for no key, as a key is of a loop."""
 _CLIENTS = (
     *(
         replace(
-            one, function=_TWINS[one.function], path=f"client/{one.path}", tag="client", is_open=True, by_client=True,
-            errors=tuple(sorted({*one.errors, 401, 403, 429})),
+            one, function=_TWINS[one.function], path=f"client/{one.path}", tag="client", is_open=True,
+            by_client=one.function not in _OF_NO_LOOP,
+            errors=one.errors if one.function in _OF_NO_LOOP else tuple(sorted({*one.errors, 401, 403, 429})),
         )
         for one in (*_PREDICTIONS, *_LOOPS, *_ORDERS, *_INFERENCE)
         if one.function in _TWINS

@@ -23,11 +23,12 @@ from tests.support.cloud_process import ROOT, CloudProcess, running_cloud
 from tests.support.faked_app import make_folder
 from tests.support.predictions import picture
 
+V2 = ("server", "health", "model", "version", "model_ready", "version_ready", "infer", "version_infer")
 FUNCTIONS = sorted(
     ["storage_events", "ml_events", "wake", "sweep", "deliver", "predict", "status", "loop_status", "problems", "timeline",
      "explain", "runs", "run", "run_plot", "datasets", "dataset", "dataset_export", "dataset_labels", "dataset_changes", "train", "pause", "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer",
      "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one", "webhooks_remove", "webhooks_test", "webhooks_deliveries", "inbound_register", "inbound_list", "inbound_remove", "inbound_events", "inbound_later", "label_studio_health", "label_studio_setup", "label_studio_predict", "label_studio_webhook",
-     "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", "client_v2_infer", "client_items", "client_status", "client_explain", "client_train", "client_pause", "client_resume", "client_cancel_run", "client_rollout", "predict_later", "prediction", "forget_predictions", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
+     "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", *(f"client_v2_{name}" for name in V2), "client_items", "client_status", "client_explain", "client_train", "client_pause", "client_resume", "client_cancel_run", "client_rollout", "predict_later", "prediction", "forget_predictions", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
      "v2_version_ready", "v2_infer", "v2_version_infer", "openapi", "api_page"]
 )  # fmt: skip
 IMAGE = picture(200, 100)
@@ -107,6 +108,9 @@ REQUESTS = [
     ),
     Request("client_train", f"/client{CARDS}/train", "POST", b"{}", ENTRA, params={"loop": "cards"}),
     Request("client_train", f"/client{CARDS}/train", "POST", b"{}", params={"loop": "cards"}),
+    Request("client_v2_model", "/client/v2/models/cards", headers=ENTRA, params={"loop": "cards"}),
+    Request("client_v2_model", "/client/v2/models/cards", params={"loop": "cards"}),
+    Request("client_v2_health", "/client/v2/health/live", params={"probe": "live"}),
     Request("client_v2_infer", "/client/v2/models/cards/infer", "POST", b"{}", ENTRA, params={"loop": "cards"}),
 ]
 SUBJECT = "/blobServices/default/containers/visionloop-data/blobs/cards/images/1.jpg"

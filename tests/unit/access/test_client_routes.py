@@ -27,11 +27,12 @@ ADMIN = {
     f"POST {LOOP}/resume": 202, f"POST {LOOP}/runs/1/cancel": 404, f"POST {LOOP}/rollout/hold": 409,
 }  # fmt: skip
 LABEL = {f"POST {LOOP}/items": 200}
+MODEL = "client/v2/models/cards"
 PREDICT = {
-    f"POST {LOOP}/predict": 200,
-    f"GET {LOOP}/predictions/nothing": 404,
-    "POST client/v2/models/cards/infer": 400,
-}
+    f"POST {LOOP}/predict": 200, f"GET {LOOP}/predictions/nothing": 404,
+    f"GET {MODEL}": 200, f"GET {MODEL}/versions/1": 200, f"GET {MODEL}/ready": 200, f"GET {MODEL}/versions/1/ready": 200,
+    f"POST {MODEL}/infer": 400, f"POST {MODEL}/versions/1/infer": 400,
+}  # fmt: skip
 OPENS = {"predict": PREDICT, "label": LABEL, "admin": {**PREDICT, **LABEL, **ADMIN}}
 
 
@@ -72,6 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def test_these_are_all_routes_of_clients() -> None:
     asked = {what.replace("cards", "{loop}").replace("runs/1", "runs/{number}") for what in OPENS["admin"]}
+    asked = {what.replace("versions/1", "versions/{version}") for what in asked}
     asked = {what.replace("hold", "{word}").replace("nothing", "{id}") for what in asked}
     assert asked == {f"{o.method} {o.path}" for o in OPERATIONS if o.by_client}
 
@@ -97,6 +99,16 @@ def test_nobody_comes_in_without_a_key_of_the_loop(site: Site, what: str) -> Non
     other = site.host.ask("POST", "/api/loops/fruit/keys", json={"scopes": ["admin"]}).json()["key"]
     for key in ("", other, "vlk_000000000000_" + "a" * 43):
         assert site.ask(what, key).status_code == 401
+
+
+@pytest.mark.parametrize("what", ["GET client/v2", "GET client/v2/health/live"])
+def test_what_is_of_no_loop_needs_no_key(site: Site, what: str) -> None:
+    assert site.ask(what).json().keys() & {"name", "live"}
+
+
+def test_the_protocol_is_told_what_is_wrong_in_its_own_member(site: Site) -> None:
+    told = site.ask(f"GET {MODEL}/ready").json()
+    assert told["error"] == told["detail"]
 
 
 def test_a_quota_holds_for_all_routes_together(site: Site) -> None:
