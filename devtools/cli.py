@@ -166,6 +166,9 @@ def _test(found: Commands[argparse.ArgumentParser]) -> None:
     test.add_argument(
         "--deep", action="store_true", help="an hour of 100,000 hostile inputs a parser and 2,000 histories"
     )
+    test.add_argument(
+        "--label-studio", action="store_true", help="install Label Studio (1 GB) and connect it, instead: minutes"
+    )
     test.set_defaults(arguments=[])
 
 

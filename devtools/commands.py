@@ -17,7 +17,7 @@ from devtools.client import Client, Refused, Unreachable
 from devtools.cloud import LocalCloud, check_can_start, describe, local_cloud, running
 from devtools.console import Stop, say, step
 from devtools.follow import follow
-from devtools.install import ensure_installed
+from devtools.install import ensure_installed, ensure_program
 from devtools.layout import CLOUD, LOCAL, LOGS, ROOT, VENV, shown, venv_python
 from devtools.processes import Command, run, run_logged
 
@@ -73,6 +73,9 @@ def test(arguments: argparse.Namespace) -> int:
     if arguments.deep:
         os.environ["HYPOTHESIS_PROFILE"] = "deep"  # the tests named in DEEP go by it
         return run([venv_python(), "-m", "pytest", *DEEP, *arguments.arguments])
+    if arguments.label_studio:
+        os.environ["VISIONLOOP_LABEL_STUDIO"] = str(ensure_program("label-studio"))  # tests/real goes by it
+        return run([venv_python(), "-m", "pytest", "tests/real", *arguments.arguments])
     failed = [] if arguments.no_lint else _failed_checks()
     if failed:
         say(f"no  {', '.join(failed)} failed, see above; the tests are run all the same")

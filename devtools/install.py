@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import IO
 
 from devtools.console import Step, Stop, say, step
-from devtools.layout import AZURITE, LOCAL, LOGS, ROOT, VENV, venv_python
+from devtools.layout import AZURITE, LOCAL, LOGS, ROOT, VENV, shown, venv_python
 from devtools.processes import Command, run_logged
 from devtools.trouble import explain
 
 CONSTRAINTS = "constraints.txt"
 APP = ("requirements.txt", "requirements-local.txt", "requirements-train.txt")
 GROUPS = {"app": APP, "dev": (*APP, "requirements-dev.txt")}
+PROGRAMS = {"label-studio": "requirements-label-studio.txt"}
+"""Other people's programs that tests of their own connect to, each with an environment of its own: they are heavy."""
 WORKER_LIBRARY = "azure-functions-runtime==1.3.0"
 """Microsoft's worker, a judge in the tests: it declares a newer Python than it needs, and no dependencies we lack."""
 NEEDED_BYTES = 3 * 2**30
@@ -40,6 +42,24 @@ def ensure_installed(group: str) -> None:
             _install_packages(group)
         if not (AZURITE / "installed.json").exists():
             _install_azurite()
+
+
+def ensure_program(name: str) -> Path:
+    """Bring one of PROGRAMS, which has nothing to do with the app's packages; returns what starts it.
+
+    Raises:
+        Stop: as above.
+    """
+    venv, file = LOCAL / name / "venv", ROOT / PROGRAMS[name]
+    stamp, wanted = venv / "visionloop.stamp", file.read_text()
+    with _alone(LOCAL / "setup.lock"):
+        if not stamp.exists() or stamp.read_text() != wanted:
+            _ensure_disk()
+            _make_venv(venv)
+            with step(f"installing {name}, about 1 GB") as shown_step:
+                _do([*_pip(venv), "-r", file], LOGS / f"pip-{name}.log", f"pip could not install {name}", shown_step)
+            stamp.write_text(wanted)
+    return venv_python(venv).with_name(name + venv_python(venv).suffix)
 
 
 def is_installed(group: str) -> bool:
@@ -74,13 +94,17 @@ def _ensure_disk() -> None:
 def _ensure_venv() -> None:
     if venv_python().exists() and run_logged([venv_python(), "-m", "pip", "--version"], LOGS / "venv.log") == 0:
         return
+    _make_venv(VENV)
+
+
+def _make_venv(venv: Path) -> None:
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         raise Stop(
             f"This Python ({sys.executable}) comes without venv and pip. On Debian and Ubuntu: "
             f"sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
         )
-    with step("making .venv"):
-        _do([sys.executable, "-m", "venv", "--clear", VENV], LOGS / "venv.log", "The virtual environment was not made")
+    with step(f"making {shown(venv)}"):
+        _do([sys.executable, "-m", "venv", "--clear", venv], LOGS / "venv.log", "The virtual environment was not made")
 
 
 def _install_packages(group: str) -> None:
@@ -94,8 +118,9 @@ def _install_packages(group: str) -> None:
     _stamp(group).write_text(digest(group))
 
 
-def _pip() -> list[str | Path]:
-    return [venv_python(), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+def _pip(venv: Path | None = None) -> list[str | Path]:
+    python = venv_python(venv) if venv else venv_python()
+    return [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
 
 
 def _install_azurite() -> None:

@@ -39,6 +39,12 @@ class User:
     def upload(self, name: str, data: bytes) -> None:
         self._container.upload_blob(f"{self.loop}/{name}", data, overwrite=True)
 
+    def files(self, below: str) -> dict[str, Any]:
+        """The JSON files below a folder of the loop's, by their names there."""
+        prefix = f"{self.loop}/{below}"
+        names = [*self._container.list_blob_names(name_starts_with=prefix)]
+        return {name.removeprefix(prefix): json.loads(self._container.download_blob(name).readall()) for name in names}
+
     def upload_photographs(self, photographs: Iterable[Photograph]) -> None:
         files = [(f"images/{p.name}", p) for photo in photographs for p in (photo.image, photo.label)]
         with ThreadPoolExecutor(8) as pool:

@@ -61,6 +61,14 @@ def test_deep_runs_the_safety_tests_with_more_examples(runs: list[list[str]], mo
     assert (runs[0][3], runs[0][-2:], os.environ["HYPOTHESIS_PROFILE"]) == ("tests/safety", ["-k", "wake"], "deep")
 
 
+def test_label_studio_is_brought_and_named_to_its_tests(runs: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISIONLOOP_LABEL_STUDIO", "")
+    monkeypatch.setattr(commands, "ensure_program", lambda name: Path("/programs") / name)
+    assert cli.main(["test", "--label-studio", "-x"]) == 0
+    assert runs[0][1:] == ["-m", "pytest", "tests/real", "-x"]
+    assert os.environ["VISIONLOOP_LABEL_STUDIO"] == str(Path("/programs/label-studio"))
+
+
 def test_failed_checks_fail_the_test_run_whose_words_come_last(
     runs: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -125,6 +125,26 @@ def test_an_environment_with_a_broken_pip_is_made_anew(bare: Path, monkeypatch: 
     assert "--clear" in installer.commands[1]
 
 
+def test_a_program_has_an_environment_of_its_own_which_is_made_once(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = bare / install.PROGRAMS["label-studio"]
+    file.write_text("label-studio==1\n")
+    venv = bare / ".local" / "label-studio" / "venv"
+    installer = Installer(bare)
+    monkeypatch.setattr(install, "run_logged", installer)
+    monkeypatch.setattr(installer, "_make", lambda _: venv.mkdir(parents=True, exist_ok=True))
+    monkeypatch.setattr(install, "venv_python", venv_python)
+    for _ in range(2):
+        assert install.ensure_program("label-studio").parent == venv_python(venv).parent
+    assert [c[1:3] for c in installer.commands] == [["-m", "venv"], ["-m", "pip"]]
+    assert installer.commands[1][0] == str(venv_python(venv))
+    assert install.CONSTRAINTS not in installer.commands[1]
+    file.write_text("label-studio==2\n")
+    install.ensure_program("label-studio")
+    assert len(installer.commands) == 4
+
+
 def test_no_network_is_a_sentence_and_leaves_no_stamp(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = "NewConnectionError: Connection refused\nERROR: No matching distribution found for torch"
     monkeypatch.setattr(install, "run_logged", Installer(bare, {"-r": 1}, words))
