@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from services.errors import BadRequest, Forged
+from services.inbound.newest import Newest
 from services.inbound.paths import below_images, label_file
 from services.labels.label_file import LabelFile
 from services.labels.label_studio import changed_at, image_of, read_annotation
@@ -66,6 +67,18 @@ def changes_of(body: bytes) -> list[Change]:
     if message["action"] not in _WRITES:
         return []
     return [*_written(annotations, _objects(message.get("task")) + _objects(message.get("tasks")))]
+
+
+def apply(changes: Sequence[Change], newest: Newest, now: datetime) -> list[str]:
+    """Bring the label files to what some changes say; returns them. Deletions are of `now`."""
+    found: list[str] = []
+    for change in changes:
+        if change.at is None:
+            found.append(newest.delete(change.annotation, now))
+        else:
+            newest.put(change.annotation, change.file, change.at, change.content)
+            found.append(change.file)
+    return [*filter(None, found)]
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

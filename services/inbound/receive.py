@@ -10,7 +10,7 @@ from services.cloud.ports import BlobStore
 from services.errors import BadRequest, Forged, TooLarge
 from services.inbound import cvat
 from services.inbound.generic import files_of
-from services.inbound.label_studio import changes_of, check_secret
+from services.inbound.label_studio import apply, changes_of, check_secret
 from services.inbound.newest import Newest
 from services.inbound.sources import Source, Sources
 from services.inbound.taken import KEPT, Taken
@@ -19,6 +19,8 @@ from services.settings import Settings
 
 MOST_ID = 256
 
+MOST_AT_ONCE = 4
+"""Annotations of a message that are worked on while Label Studio waits, which it does for a second; else later."""
 
 class Inbound:
     """The receiving end of all sources."""
@@ -70,14 +72,12 @@ class Inbound:
     def _label_studio(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """A repeated message changes nothing, and an older one nothing newer: so no ids are noted."""
         check_secret(source.secret, headers)
-        newest, files = Newest(self._data, self._system, source.id, source.loop), []
-        for change in changes_of(body):
-            if change.at is None:
-                files.append(newest.delete(change.annotation, self._clock()))
-            else:
-                newest.put(change.annotation, change.file, change.at, change.content)
-                files.append(change.file)
-        return {"taken": True, "files": [*filter(None, files)], "says": ""}
+        changes = changes_of(body)
+        if len(changes) > MOST_AT_ONCE:
+            self._later.keep(source.id, body)
+            return {"taken": True, "files": [], "says": f"{len(changes)} annotations are being worked on"}
+        newest = Newest(self._data, self._system, source.id, source.loop)
+        return {"taken": True, "files": apply(changes, newest, self._clock()), "says": ""}
 
     def _cvat(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """CVAT's messages have no time: a repetition that is older than our memory is told by the job's."""

@@ -20,6 +20,7 @@ from services.errors import BadRequest, NotFound, Upstream, UpstreamRefused, Vis
 from services.inbound.cvat import Announced, announced
 from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_job
+from services.inbound.label_studio import apply, changes_of
 from services.inbound.newest import Newest
 from services.inbound.notes import Note, Notes
 from services.inbound.sources import Source, Sources
@@ -76,7 +77,7 @@ class Worker:
         """`stores` are the container of users' files and the one that only we write."""
         self._data, self._system = stores
         self._sources, self._queue, self._cvat, self._waker = sources, queue, cvat, waker
-        self._dice = dice
+        self._dice, self._clock = dice, clock
         self._taken, self._notes = Taken(self._system, clock), Notes(self._system)
 
     def work(self, body: str) -> None:
@@ -105,9 +106,17 @@ class Worker:
             return None
 
     def _job(self, message: _Message, source: Source, content: bytes) -> None:
-        found = announced(content)
-        if found is None:
-            return
+        if source.kind == "label_studio":
+            self._annotations(message, source, content)
+        elif (found := announced(content)) is not None:
+            self._cvat_job(message, source, found)
+
+    def _annotations(self, message: _Message, source: Source, content: bytes) -> None:
+        newest = Newest(self._data, self._system, source.id, source.loop)
+        apply(changes_of(content), newest, self._clock())
+        self._system.delete(_blob(message))
+
+    def _cvat_job(self, message: _Message, source: Source, found: Announced) -> None:
         try:
             documents = self._documents(source, found)
             outcome = read_job(documents) if documents else None

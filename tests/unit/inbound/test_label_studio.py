@@ -10,6 +10,7 @@ import pytest
 
 from services.errors import BadRequest, Forged
 from services.inbound.label_studio import changes_of
+from services.inbound.receive import MOST_AT_ONCE
 from services.labels.label_studio import LabelStudioReader
 from services.labels.per_image import PerImageReader
 from services.labels.record import ImageRecord
@@ -125,6 +126,33 @@ def test_several_annotations_in_one_message_find_their_tasks(house: House) -> No
     both = [annotation(1, 1, "ace"), annotation(2, 1, "jack", task=6)]
     house.send({"action": "ANNOTATIONS_CREATED", "annotation": both, "task": tasks})
     assert sorted(house.cloud.data.blobs) == [f"cards/labels/label-studio/{n}.json" for n in (5, 6)]
+
+
+def bulk(count: int, minute: int = 1) -> dict[str, Any]:
+    tasks = [{"id": n, "data": {"image": f"cards/images/shelf/{n}.jpg"}} for n in range(1, count + 1)]
+    annotations = [annotation(n, minute, "ace", task=n) for n in range(1, count + 1)]
+    return {"action": "ANNOTATIONS_CREATED", "annotation": annotations, "task": tasks}
+
+
+def test_many_annotations_at_once_are_worked_on_later_and_end_alike(house: House) -> None:
+    assert len(house.send(bulk(MOST_AT_ONCE))["files"]) == MOST_AT_ONCE
+    house.cloud.data.blobs.clear()
+    answer = house.send(bulk(40, minute=2))
+    assert (answer["taken"], answer["files"], house.cloud.data.blobs) == (True, [], {})
+    house.send(deletion(2))
+    house.send(message("ANNOTATION_UPDATED", annotation(1, 5, "jack")))
+    assert house.work() == []
+    assert house.classes() == ["jack"]
+    assert len(house.cloud.data.blobs) == 39
+    assert not [name for name in house.cloud.system.blobs if "/bodies/" in name]
+
+
+def test_many_annotations_that_are_wrong_are_told_at_once(house: House) -> None:
+    wrong = bulk(40)
+    wrong["task"][39]["data"] = {}
+    with pytest.raises(BadRequest):
+        house.send(wrong)
+    assert not house.queue.sent
 
 
 def test_what_cannot_be_read_in_full_is_kept_as_it_is_so_that_its_problem_is_shown(house: House) -> None:
