@@ -14,6 +14,7 @@ import urllib3
 
 from services.cloud.http import pool
 from services.cloud.identity import MANAGEMENT, token
+from services.cloud.ml_jobs import KIND_TAG
 from services.cloud.ports import Trial
 from services.cloud.upstream import upstream_error
 from services.errors import Upstream
@@ -39,16 +40,25 @@ def run(tracking_uri: str, run_id: str) -> dict[str, Any]:
 def trials(tracking_uri: str, job: str, known: Collection[str] = ()) -> list[Trial]:
     """The trials of a job with the curves of their metrics, but for those whose names are `known`.
 
+    The job of a user's script is its own and only trial.
+
     Raises:
         Upstream: and its family.
     """
     what = f"Reading the trials of job {job}"
-    experiment = run(tracking_uri, job).get("info", {}).get("experiment_id")
+    top = run(tracking_uri, job)
+    if _is_command(top):
+        return [] if job in known else [_trial(tracking_uri, job, top)]
+    experiment = top.get("info", {}).get("experiment_id")
     asked = {"filter": f"tags.mlflow.rootRunId = '{job}'", "max_results": MOST_TRIALS}
     body = asked | ({"experiment_ids": [experiment]} if experiment else {})
     found = _member(_ask(tracking_uri, "POST", "runs/search", body, what), "runs", list, what, [])
     names = ((str(each.get("info", {}).get("run_id", "")), each) for each in found if isinstance(each, dict))
     return [_trial(tracking_uri, name, each) for name, each in names if _is_trial(name, job) and name not in known]
+
+
+def _is_command(found: dict[str, Any]) -> bool:
+    return {"key": KIND_TAG, "value": "command"} in found.get("data", {}).get("tags", [])
 
 
 def _is_trial(name: str, job: str) -> bool:

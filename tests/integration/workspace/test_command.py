@@ -26,7 +26,7 @@ if "--no-model" not in sys.argv:
     (out / "MLmodel").write_text("flavors: {}")
     manifest = {"task": "object_detection", "classes": ["cat"], "metrics": {}}
     (out / "manifest.json").write_text(json.dumps(manifest))
-pathlib.Path("outputs/metrics.json").write_text(json.dumps({"accuracy": 0.9, "images": len(rows)}))
+pathlib.Path("outputs/metrics.json").write_text(json.dumps({"accuracy": [0.5, 0.9], "images": len(rows)}))
 """
 ENDED = ("completed", "failed", "canceled")
 
@@ -65,6 +65,10 @@ def test_a_script_trains_a_model_that_serves(workspace: AzureWorkspace, tmp_path
     child = workspace.best_child(name)
     assert child is not None
     assert (child.run_id, child.metrics) == (name, {"accuracy": 0.9, "images": 12.0})
+    [trial] = workspace.trials(name)
+    assert (trial.name, trial.status) == (name, "completed")
+    assert trial.metrics == {"accuracy": [(0, 0.5), (1, 0.9)], "images": [(0, 12.0)]}
+    assert workspace.trials(name, {name}) == []
     workspace.register_model("own", "1", child.run_id, {})
     workspace.begin_endpoint("own-nuts", {})
     endpoint = wait_for(lambda: workspace.endpoint("own-nuts"), lambda e: e is not None and e.state == "succeeded")
