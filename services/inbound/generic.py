@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.catalogue.paths import IMAGES
+from services.cloud.ports import BlobStore
 from services.errors import BadRequest, TooLarge
 from services.inbound.paths import image_file, label_file
 from services.labels.label_file import LabelFile
 from services.settings import Settings
 from services.webhooks.registry import read_members
 
+THREADS = 8
 File = tuple[str, bytes]
 """Path below the loop's folder, and content."""
 
@@ -62,7 +66,21 @@ def files_of(body: bytes, settings: Settings) -> list[File]:
     if len(message.items) > limit:
         raise TooLarge(f"{len(message.items)} items are over VISIONLOOP_MAX_REQUEST_IMAGES = {limit}", limit=limit)
     found = [file for index, item in enumerate(message.items) for file in _files(f"items.{index}", item, settings)]
-    return sorted(found, key=lambda file: not file[0].startswith("images/"))
+    return sorted(found, key=lambda file: not file[0].startswith(IMAGES))
+
+
+def write_files(data: BlobStore, loop: str, files: Sequence[File]) -> list[str]:
+    """Write the files below a loop's folder, in threads since somebody waits; returns them, images first."""
+    images = [file for file in files if file[0].startswith(IMAGES)]
+    labels = [file for file in files if not file[0].startswith(IMAGES)]
+
+    def write(file: File) -> str:
+        path, content = file
+        data.write(f"{loop}/{path}", content)
+        return path
+
+    with ThreadPoolExecutor(min(THREADS, max(1, len(files)))) as pool:
+        return [*pool.map(write, images), *pool.map(write, labels)]
 
 
 def _files(place: str, item: Item, settings: Settings) -> Iterator[File]:

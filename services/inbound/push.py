@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.cloud.ports import BlobStore
-from services.inbound.generic import files_of
+from services.inbound.generic import files_of, write_files
 from services.names import check_loop_name
 from services.settings import Settings
 from services.state_store import StateStore
@@ -27,7 +27,5 @@ class Push:
             TooLarge: over a limit of the settings.
         """
         self._states.read(check_loop_name(loop))
-        files = files_of(body, self._settings)
-        for path, content in files:
-            self._data.write(f"{loop}/{path}", content)
-        return {"taken": True, "files": [path for path, _ in files], "says": ""}
+        files = write_files(self._data, loop, files_of(body, self._settings))
+        return {"taken": True, "files": files, "says": ""}

@@ -9,7 +9,7 @@ from typing import Any
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, Forged, TooLarge
 from services.inbound import cvat
-from services.inbound.generic import files_of
+from services.inbound.generic import files_of, write_files
 from services.inbound.label_studio import apply, changes_of, check_secret
 from services.inbound.newest import Newest
 from services.inbound.sources import Source, Sources
@@ -18,9 +18,9 @@ from services.inbound.work import Later, key_of
 from services.settings import Settings
 
 MOST_ID = 256
-
 MOST_AT_ONCE = 4
 """Annotations of a message that are worked on while Label Studio waits, which it does for a second; else later."""
+
 
 class Inbound:
     """The receiving end of all sources."""
@@ -63,11 +63,9 @@ class Inbound:
             raise BadRequest(f"webhook-id has more than {MOST_ID} characters")
         if self._taken.has(source.id, message):
             return {"taken": False, "files": [], "says": "This message was taken before"}
-        files = files_of(body, self._settings)
-        for path, content in files:
-            self._data.write(f"{source.loop}/{path}", content)
+        files = write_files(self._data, source.loop, files_of(body, self._settings))
         self._taken.note(source.id, message)
-        return {"taken": True, "files": [path for path, _ in files], "says": ""}
+        return {"taken": True, "files": files, "says": ""}
 
     def _label_studio(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """A repeated message changes nothing, and an older one nothing newer: so no ids are noted."""
