@@ -82,9 +82,16 @@ class OnDisk(FakeBlobStore):
         return opened
 
     def write(
-        self, name: str, data: bytes, *, etag: str | None = None, create: bool = False, lease: str | None = None
+        self,
+        name: str,
+        data: bytes,
+        *,
+        etag: str | None = None,
+        create: bool = False,
+        lease: str | None = None,
+        claim: str = "",
     ) -> str:
-        answer = super().write(name, b"", etag=etag, create=create, lease=lease)
+        answer = super().write(name, b"", etag=etag, create=create, lease=lease, claim=claim)
         with self._open(name, "wb") as file:
             file.write(data)
         return answer

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from demo.source import Upload
+from services.catalogue.claims import claim_of_bytes
+from services.cloud.ports import CLAIM
 
 AT_ONCE = 8
 
@@ -26,7 +28,8 @@ def upload(environment: Mapping[str, str], loop: str, files: Sequence[Upload], d
     ):
 
         def put(file: Upload) -> None:
-            client.upload_blob(f"{loop}/{file.name}", file.read(), overwrite=True)
+            claim = claim_of_bytes(data := file.read())
+            client.upload_blob(f"{loop}/{file.name}", data, overwrite=True, metadata={CLAIM: claim} if claim else {})
 
         waiting = [pool.submit(put, file) for file in files]
         for number, finished in enumerate(as_completed(waiting), 1):

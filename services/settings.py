@@ -36,6 +36,11 @@ class Settings(BaseModel):
     system_datastore: Name = Field("visionloop_system", alias="VISIONLOOP_SYSTEM_DATASTORE")
     max_image_bytes: int = Field(20 * 2**20, alias="VISIONLOOP_MAX_IMAGE_BYTES", gt=0)
     max_image_pixels: int = Field(50_000_000, alias="VISIONLOOP_MAX_IMAGE_PIXELS", gt=0)
+    trust_image_metadata: bool = Field(
+        True,
+        alias="VISIONLOOP_TRUST_IMAGE_METADATA",
+        description="Whether an image's header is left unread where its uploader says in metadata what is in it",
+    )
     max_request_images: int = Field(16, alias="VISIONLOOP_MAX_REQUEST_IMAGES", gt=0, le=1000)
     max_request_bytes: int = Field(64 * 2**20, alias="VISIONLOOP_MAX_REQUEST_BYTES", gt=0)
     max_label_file_bytes: int = Field(1 << 30, alias="VISIONLOOP_MAX_LABEL_FILE_BYTES", gt=0)

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from devtools.uploading.files import Done, Local, Remote, Tally, is_there, md5_of
+from devtools.uploading.files import Done, Local, Remote, Tally, is_there, md5_of, metadata_of
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -106,9 +106,12 @@ def _upload(client: ContainerClient, local: Local) -> Done:
     from azure.storage.blob import ContentSettings
 
     before, digest = local.file.stat(), md5_of(local.file)
-    settings = ContentSettings(content_md5=bytearray.fromhex(digest))
+    said: dict[str, Any] = {
+        "content_settings": ContentSettings(content_md5=bytearray.fromhex(digest)),
+        "metadata": metadata_of(local, digest),
+    }
     with local.file.open("rb") as opened:
-        client.upload_blob(local.blob, opened, length=before.st_size, overwrite=True, content_settings=settings)
+        client.upload_blob(local.blob, opened, length=before.st_size, overwrite=True, **said)
     after = local.file.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise OSError("it was written to while it was uploaded: upload again")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.catalogue.claims import claimed
 from services.catalogue.cut_off import TAIL, cut_off, ends_well
 from services.catalogue.documents import MOST_PROBLEMS, FiledRecord, ImageEntry, LabelEntry
 from services.catalogue.images import ImageFacts, Unreadable, read_facts
@@ -64,6 +65,16 @@ class FileReader:
         if blob.size > self.settings.max_image_bytes:
             limit = f"at most {self.settings.max_image_bytes} bytes (setting VISIONLOOP_MAX_IMAGE_BYTES)"
             raise _Refused("image-too-large", limit, f"{blob.size} bytes")
+        return self._claimed(blob) or self._header(blob)
+
+    def _claimed(self, blob: BlobInfo) -> ImageFacts | None:
+        """Facts that need no look; what is claimed to be too large is looked at, as the header decides."""
+        if self.thorough or not self.settings.trust_image_metadata:
+            return None
+        facts = claimed(blob.claim, blob.md5)
+        return facts if facts and facts.width * facts.height <= self.settings.max_image_pixels else None
+
+    def _header(self, blob: BlobInfo) -> ImageFacts:
         seen = bytearray()
 
         def read(offset: int, length: int) -> bytes:

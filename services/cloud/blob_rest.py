@@ -17,7 +17,7 @@ import urllib3
 
 from services.cloud import identity
 from services.cloud.http import pool
-from services.cloud.ports import Blob, BlobInfo
+from services.cloud.ports import CLAIM, Blob, BlobInfo
 from services.errors import ChangedMeanwhile, NotFound, Upstream, UpstreamBusy
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 API_VERSION = "2021-08-06"
 PAGE = 5000
+_LISTING = {"restype": "container", "comp": "list", "include": "metadata"}
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 _RETRIES = urllib3.Retry(
     total=3, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504), redirect=0, raise_on_status=False
@@ -47,7 +48,7 @@ class BlobRest:
         """
         marker: str | None = ""
         while marker is not None:
-            query = {"restype": "container", "comp": "list", "prefix": prefix, "maxresults": PAGE, "marker": marker}
+            query = {**_LISTING, "prefix": prefix, "maxresults": PAGE, "marker": marker}
             page = _page(self._get(f"?{urlencode(query)}", f"container for {prefix}").data)
             for blob in page.iterfind("Blobs/Blob"):
                 yield _info(blob)
@@ -105,7 +106,14 @@ def _info(blob: Element) -> BlobInfo:
         size=int(values.get("Content-Length", 0)),
         modified=_moment(values.get("Last-Modified", "")),
         md5=base64.b64decode(md5).hex() if md5 else "",
+        claim=_claim(blob) if values.get("BlobType") == "BlockBlob" else "",
     )
+
+
+def _claim(blob: Element) -> str:
+    """The MD5 of other kinds of blobs may be older than their bytes."""
+    metadata = blob.find("Metadata") or ()
+    return next((each.text or "" for each in metadata if each.tag.lower() == CLAIM), "")
 
 
 def _moment(text: str) -> datetime:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.cloud.blob_rest import BlobRest
 from services.cloud.identity import credential
-from services.cloud.ports import Blob, BlobInfo
+from services.cloud.ports import CLAIM, Blob, BlobInfo
 from services.errors import ChangedMeanwhile, LoopBusy, NotFound, Upstream, UpstreamBusy
 
 if TYPE_CHECKING:
@@ -121,11 +121,20 @@ class AzureBlobStore:
             yield from self._container.download_blob(name, **_if_match(etag)).chunks()
 
     def write(
-        self, name: str, data: bytes, *, etag: str | None = None, create: bool = False, lease: str | None = None
+        self,
+        name: str,
+        data: bytes,
+        *,
+        etag: str | None = None,
+        create: bool = False,
+        lease: str | None = None,
+        claim: str = "",
     ) -> str:
-        conditions = _if_match(etag) | ({"lease": lease} if lease else {})
+        options = _if_match(etag) | ({"lease": lease} if lease else {})
+        if claim:
+            options["metadata"] = {CLAIM: claim}
         with storage_errors(f"blob {name}"):
-            answer = self._container.get_blob_client(name).upload_blob(data, overwrite=not create, **conditions)
+            answer = self._container.get_blob_client(name).upload_blob(data, overwrite=not create, **options)
             return str(answer["etag"])
 
     def append(self, name: str, data: bytes) -> None:

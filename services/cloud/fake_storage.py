@@ -19,6 +19,7 @@ class _Stored:
     etag: str
     modified: datetime
     lease: str | None = None
+    claim: str = ""
 
 
 class _FakeLease:
@@ -52,7 +53,7 @@ class FakeBlobStore(Hooked):
         for name, blob in found:
             md5 = hashlib.md5(blob.data, usedforsecurity=False).hexdigest()
             plain = blob.etag.strip('"')  # as in Azure, whose listings are the only answers without quotes
-            yield BlobInfo(name, plain, len(blob.data), blob.modified, md5)
+            yield BlobInfo(name, plain, len(blob.data), blob.modified, md5, blob.claim)
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         with self._outside("folders"):
@@ -87,6 +88,7 @@ class FakeBlobStore(Hooked):
         etag: str | None = None,
         create: bool = False,
         lease: str | None = None,
+        claim: str = "",
     ) -> str:
         with self._outside("write"):
             old = self.blobs.get(name)
@@ -94,9 +96,10 @@ class FakeBlobStore(Hooked):
                 raise ChangedMeanwhile(f"{name} has changed")
             if old is not None and old.lease != lease and (old.lease or lease):
                 raise ChangedMeanwhile(f"The lease of {name} is not ours")
-            stored = _Stored(bytes(data), f'"{next(self._numbers)}"', self.clock(), old.lease if old else None)
+            kept = old.lease if old else None
+            stored = _Stored(bytes(data), f'"{next(self._numbers)}"', self.clock(), kept, claim)
             if old is not None:
-                old.data, old.etag, old.modified = stored.data, stored.etag, stored.modified
+                old.data, old.etag, old.modified, old.claim = stored.data, stored.etag, stored.modified, claim
             else:
                 self.blobs[name] = stored
             return stored.etag

@@ -10,6 +10,9 @@ from typing import Literal, Protocol
 
 from services.distributions import Distribution
 
+CLAIM = "visionloop_image"
+"""Name of a blob's metadata."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
@@ -20,6 +23,8 @@ class BlobInfo:
     size: int
     modified: datetime
     md5: str = ""
+    claim: str = ""
+    """What whoever wrote it says of it, in the blob's metadata under CLAIM: see `services.catalogue.claims`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class BlobStore(BlobReader, Protocol):
         etag: str | None = None,
         create: bool = False,
         lease: str | None = None,
+        claim: str = "",
     ) -> str:
         """Write a blob and return its ETag; with `etag` only over that one, with `create` only where none is.
 

@@ -11,6 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.catalogue.claims import claim_of_bytes
 from services.catalogue.paths import IMAGES
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, TooLarge
@@ -76,7 +77,7 @@ def write_files(data: BlobStore, loop: str, files: Sequence[File]) -> list[str]:
 
     def write(file: File) -> str:
         path, content = file
-        data.write(f"{loop}/{path}", content)
+        data.write(f"{loop}/{path}", content, claim=claim_of_bytes(content))
         return path
 
     with ThreadPoolExecutor(min(THREADS, max(1, len(files)))) as pool:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.catalogue.claims import claim_of_bytes
 from services.cloud.ports import BlobStore
 from services.decisions.capture import doubt
 from services.errors import ChangedMeanwhile, VisionloopError
@@ -107,7 +108,7 @@ class Capturer:
         suggestion = json.dumps(_suggestion(one, image, now)).encode()
         system.write(f"{folder}{now:%H}-{content}.json", suggestion)
         try:
-            data.write(f"{one.loop}/{image}", one.picture.data, create=True)
+            data.write(f"{one.loop}/{image}", one.picture.data, create=True, claim=claim_of_bytes(one.picture.data))
         except ChangedMeanwhile:
             log.info("%s is there already", image)
 

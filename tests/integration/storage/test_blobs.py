@@ -50,6 +50,15 @@ def test_what_is_written_is_listed_read_and_streamed(store: BlobStore) -> None:
     assert b"".join(store.stream("a/b.bin", etag=etag)) == data
 
 
+def test_what_is_claimed_of_a_blob_is_listed_until_it_is_overwritten(store: BlobStore) -> None:
+    store.write("a.png", b"1", claim="1 png 3 4 0 abc")
+    store.write("b.png", b"2")
+    store.append("c.log", b"3")
+    assert [b.claim for b in store.list()] == ["1 png 3 4 0 abc", "", ""]
+    store.write("a.png", b"4")
+    assert [b.claim for b in store.list("a")] == [""]
+
+
 def test_what_is_not_there(store: BlobStore) -> None:
     with pytest.raises(NotFound):
         store.read("nothing")

@@ -16,7 +16,9 @@ from azure.storage.blob import ContainerClient
 from devtools.uploading.__main__ import main
 from devtools.uploading.files import Local, Tally, md5_of
 from devtools.uploading.transfer import MOST_FAILURES, container, listed, transfer
+from services.catalogue.claims import claim_of_bytes
 from services.cloud import identity
+from services.cloud.blobs import AzureBlobStore
 from tests.support.cloud_process import ROOT, CloudProcess, running_cloud
 from tests.support.dataset_house import BOX, picture, voc
 
@@ -61,6 +63,9 @@ def test_a_folder_becomes_a_loop_s_and_is_not_sent_twice(
         *(f"parts/images/photos/{n:04}.{kind}" for n in range(20) for kind in ("png", "xml")),
     }
     assert found["parts/images/photos/0003.png"] == md5_of(folder / "photos" / "0003.png")
+    claims = {b.name: b.claim for b in AzureBlobStore(cloud.urls["blob"], "visionloop-data").list("parts/")}
+    assert claims["parts/images/photos/0003.png"] == claim_of_bytes(picture(3))
+    assert [name for name, claim in claims.items() if not claim] == sorted(n for n in found if not n.endswith("png"))
     (folder / "photos" / "0003.xml").write_bytes(voc(("bolt", BOX)))
     capsys.readouterr()
     assert upload(cloud, folder, "parts") == 0
