@@ -32,6 +32,16 @@ def listing(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the 
     return json_answer(wiring.inbound_sources().list())
 
 
+@blueprint.function_name("inbound_update")
+@blueprint.route("inbound/{id}", methods=["PATCH"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def update(req: func.HttpRequest) -> func.HttpResponse:
+    """Change what a system is asked with, such as a token that expires."""
+    from services import wiring
+
+    return json_answer(wiring.inbound_sources().update(req.route_params["id"], req.get_body()))
+
+
 @blueprint.function_name("inbound_remove")
 @blueprint.route("inbound/{id}", methods=["DELETE"], auth_level=func.AuthLevel.FUNCTION)
 @answers

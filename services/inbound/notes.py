@@ -41,6 +41,11 @@ class Notes:
         """Forget what was wrong; nothing is fine too."""
         self._system.delete(_name(loop, source, key))
 
+    def forget(self, loop: str, source: str) -> None:
+        """Forget all of a source."""
+        for blob in [*self._system.list(f"{FOLDER}{loop}/{source}-")]:
+            self._system.delete(blob.name)
+
     def list(self, loop: str) -> Iterator[BlobInfo]:
         """The notes of a loop."""
         return self._system.list(f"{FOLDER}{loop}/")

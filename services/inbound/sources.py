@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, Conflict, NotFound
 from services.inbound.documents import change, read
+from services.inbound.notes import Notes
 from services.names import check_loop_name
 from services.state_store import StateStore
 from services.webhooks.guard import Guard
@@ -43,6 +44,16 @@ class NewSource(BaseModel):
         if bool(self.address) != bool(self.token) or (self.address and self.kind != "cvat"):
             raise ValueError("address and token are of the kind cvat, and belong together")
         return self
+
+
+class Changes(BaseModel):
+    """What may be changed of a source, as tokens expire; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str | None = None
+    address: str | None = None
+    token: str | None = None
 
 
 class Source(NewSource):
@@ -108,18 +119,47 @@ class Sources:
         change(self._system, FILE, _Document, append)
         return {**source.shown(), "secret": source.secret}
 
+    def update(self, source_id: str, body: bytes) -> dict[str, Any]:
+        """Change what a source is asked with; its secret and path stay.
+
+        Raises:
+            BadRequest: saying which member is wrong.
+            NotFound: there is no such source.
+        """
+        changes = read_members(Changes, _json(body)).model_dump(exclude_none=True)
+        old = self.get(source_id).model_dump(include={*NewSource.model_fields})
+        if changes.get("address", old["address"]) != old["address"] and "token" not in changes:
+            raise BadRequest("token: it is expected with another address, as the old one is not to be shown there")
+        asked = read_members(NewSource, old | changes)
+        if asked.address:
+            self._guard.check(asked.address)
+        shown: list[dict[str, Any]] = []
+
+        def set_members(document: _Document) -> None:
+            shown[:] = []
+            for source in document.sources:
+                if source.id == source_id:
+                    source.description, source.address, source.token = asked.description, asked.address, asked.token
+                    shown.append(source.shown())
+
+        change(self._system, FILE, _Document, set_members)
+        if not shown:
+            raise NotFound(f"There is no inbound source {source_id[:60]}")
+        return shown[0]
+
     def remove(self, source_id: str) -> None:
-        """Take nothing more from a system; what it sent stays.
+        """Take nothing more from a system; what it sent stays, what of it could not be taken is forgotten.
 
         Raises:
             NotFound: there is none.
         """
-        self.get(source_id)
+        loop = self.get(source_id).loop
 
         def drop(document: _Document) -> None:
             document.sources = [source for source in document.sources if source.id != source_id]
 
         change(self._system, FILE, _Document, drop)
+        Notes(self._system).forget(loop, source_id)
 
     def _read(self) -> Sequence[Source]:
         return read(self._system, FILE, _Document)[0].sources

@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 
 from pydantic import BaseModel, Field, ValidationError
@@ -20,6 +21,7 @@ from services.errors import BadRequest, NotFound, Upstream, UpstreamRefused, Vis
 from services.inbound.cvat import Announced, announced
 from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_job
+from services.inbound.documents import change, read
 from services.inbound.label_studio import apply, changes_of
 from services.inbound.newest import Newest
 from services.inbound.notes import Note, Notes
@@ -40,6 +42,16 @@ class _Message(BaseModel):
     source: str = Field(pattern=r"^in_[0-9a-f]{16}$")
     body: str = Field(pattern=r"^[0-9a-f]{64}$")
     attempt: int = Field(1, ge=1)
+
+
+class _Job(BaseModel):
+    """A job of CVAT that was taken, as it was at a time."""
+
+    at: datetime | None = None
+
+    def now_at(self, at: datetime) -> None:
+        """It was taken as it was then, or later."""
+        self.at = max(at, self.at or at)
 
 
 class Later:
@@ -100,10 +112,15 @@ class Worker:
             self._queue.send(body, delay=STORAGE_SECONDS)
 
     def _kept(self, message: _Message) -> tuple[Source, bytes] | None:
+        """A body that was worked off is gone, and one of a source that is gone goes too."""
         try:
-            return self._sources.get(message.source), self._system.read(_blob(message)).data
+            source = self._sources.get(message.source)
         except NotFound:
+            self._system.delete(_blob(message))
             return None
+        with suppress(NotFound):
+            return source, self._system.read(_blob(message)).data
+        return None
 
     def _job(self, message: _Message, source: Source, content: bytes) -> None:
         if source.kind == "label_studio":
@@ -117,6 +134,11 @@ class Worker:
         self._system.delete(_blob(message))
 
     def _cvat_job(self, message: _Message, source: Source, found: Announced) -> None:
+        """CVAT tells each saving of a completed job: those before what was looked up last need no look."""
+        taken, _ = read(self._system, _job_blob(source, found), _Job)
+        if taken.at is not None and found.at <= taken.at:
+            self._over(message, source)
+            return
         try:
             documents = self._documents(source, found)
             outcome = read_job(documents) if documents else None
@@ -153,6 +175,11 @@ class Worker:
         else:
             self._notes.clear(source.loop, source.id, str(found.job))
             self._waker.wake(source.loop, "a job of CVAT was taken")
+        if outcome:
+            change(self._system, _job_blob(source, found), _Job, lambda job: job.now_at(outcome.at))
+        self._over(message, source)
+
+    def _over(self, message: _Message, source: Source) -> None:
         self._taken.note(source.id, message.body)
         self._system.delete(_blob(message))
 
@@ -179,6 +206,10 @@ class Worker:
 
 
 _EXPECTED = "the annotations of the job"
+
+
+def _job_blob(source: Source, found: Announced) -> str:
+    return f"inbound/{source.id}/jobs/{found.job}.json"
 
 
 def _blob(message: _Message) -> str:

@@ -120,6 +120,16 @@ def test_a_message_that_comes_twice_before_it_is_worked_on_is_worked_on_once(hou
     assert len(cvat.asked) == 1
 
 
+def test_of_a_burst_only_what_is_newer_than_the_last_look_is_looked_up(house: House) -> None:
+    cvat = FakeCvat(changed(40, box(3)), changed(50, box(4)))
+    for minute in (30, 35, 40, 45):
+        house.send(done(updated_date=f"2026-01-02T10:{minute}:00Z"))
+    assert house.work(cvat) == []
+    assert len(cvat.asked) == 2
+    assert house.bodies() == []
+    assert house.send(done(updated_date="2026-01-02T10:35:00Z"))["taken"] is False
+
+
 def test_a_job_that_is_opened_and_completed_again_replaces_what_it_said(house: House) -> None:
     cvat = FakeCvat(changed(30, box(3), box(3, 16)), changed(40, box(4)))
     for minute in (30, 40):
@@ -266,7 +276,15 @@ def test_a_message_of_a_removed_source_is_nothing(house: House) -> None:
     house.send(done())
     house.sources.remove(house.id)
     assert house.work(FakeCvat(documents())) == []
-    assert house.files() == []
+    assert (house.files(), house.bodies()) == ([], [])
+
+
+def test_a_removed_source_leaves_no_problem(house: House) -> None:
+    house.send(done())
+    house.work(FakeCvat(UpstreamRefused("no")))
+    assert house.notes()
+    house.sources.remove(house.id)
+    assert house.notes() == []
 
 
 @pytest.mark.parametrize(
@@ -279,6 +297,24 @@ def test_a_wrong_source_is_refused(house: House, asked: dict[str, str]) -> None:
     with pytest.raises(BadRequest) as refused:
         house.register(**asked)
     assert "p@x" not in refused.value.detail
+
+
+def test_a_new_token_is_used_and_another_address_takes_its_token_along(house: House) -> None:
+    cvat = FakeCvat(documents())
+    shown = house.sources.update(house.id, b'{"token": "new", "description": "ours"}')
+    assert (shown["description"], "token" in shown, "secret" in shown) == ("ours", False, False)
+    house.send(done())
+    house.work(cvat)
+    assert cvat.asked == [(Server("https://cvat.example/", "new"), 14)]
+    house.sources.update(house.id, b'{"token": "x", "address": "https://other.example"}')
+    assert house.sources.get(house.id).address == "https://other.example"
+    for wrong in (b'{"address": "https://evil.example"}', b'{"kind": "generic"}', b'{"token": ""}', b"[]", b"{",
+                  b'{"token": "x", "address": "http://other.example"}', b'{"secret": "x"}'):  # fmt: skip
+        with pytest.raises(BadRequest):
+            house.sources.update(house.id, wrong)
+    assert house.sources.get(house.id).token == "x"
+    with pytest.raises(NotFound):
+        house.sources.update("in_0", b"{}")
 
 
 def test_the_token_is_shown_nowhere(house: House, caplog: pytest.LogCaptureFixture) -> None:
