@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import azure.functions as func
 
 from triggers.http import answers, json_answer
@@ -108,3 +110,24 @@ def deliveries(req: func.HttpRequest) -> func.HttpResponse:
     from services import wiring
 
     return json_answer(wiring.webhook_console().deliveries(req.route_params["id"]))
+
+
+@blueprint.function_name("schemas")
+@blueprint.route("schemas", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers
+def schemas(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding asks for it
+    """The types of events, which are no secret."""
+    from services.webhooks.schemas import listed
+
+    return json_answer(listed())
+
+
+@blueprint.function_name("schemas_one")
+@blueprint.route("schemas/{type}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers
+def schema(req: func.HttpRequest) -> func.HttpResponse:
+    """The JSON Schema of one of them."""
+    from services.webhooks.schemas import schema
+
+    shown = json.dumps(schema(req.route_params["type"]))
+    return func.HttpResponse(shown, mimetype="application/schema+json")

@@ -26,8 +26,8 @@ class InboundStage:
             elif (note := _read(notes, name)) is not None:
                 found.append(InboundNote(name=name, etag=etag, problems=note.problems))
                 if before is None:
-                    first = note.problems[0].model_dump() if note.problems else {}
-                    context.tell("inbound.failed", note.reason, inbound=note.source, problem=first)
+                    first = {"problem": note.problems[0].model_dump()} if note.problems else {}
+                    context.tell("inbound.failed", note.reason, inbound=note.source, **first)
         context.state.inbound = found
         context.save()
         return None

@@ -210,13 +210,15 @@ class Later:
         return outcome
 
     def _tell(self, asked: Asked, status: int) -> None:
+        reason = "The prediction is made" if status == 200 else f"The prediction failed: {status}"
+        told = {"prediction": asked.id, "status": status, "path": _path(asked, API)}
         event = Event(
             id=f"{asked.loop}-prediction-{asked.id}",
             source=f"/visionloop/loops/{asked.loop}",
             type="visionloop.prediction.done",
             subject=asked.loop,
             time=asked.at,
-            data={"loop": asked.loop, "prediction": asked.id, "status": status, "path": _path(asked, API)},
+            data={"loop": asked.loop, "reason": reason, **told},
         )
         try:
             self._dispatcher.send(event, asked.notify)

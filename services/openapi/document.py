@@ -11,7 +11,7 @@ from typing import Any
 
 from services import __version__
 from services.openapi.parameters import NAMED, PATH, Parameter
-from services.openapi.shapes import TEXT, Shape, record, ref, shapes
+from services.openapi.shapes import TEXT, Shape, event_shape, record, ref, shapes
 from services.openapi.table import OPERATIONS, Content, Operation
 from services.problem import CONTENT_TYPE
 from services.webhooks.kinds import KINDS, PREFIX
@@ -50,7 +50,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/api"}],
         "security": [{name: []} for name in _KEYS],
         "paths": paths,
-        "webhooks": {f"{PREFIX}{kind}": _event(kind, told) for kind, told in KINDS.items()},
+        "webhooks": {f"{PREFIX}{kind}": _event(kind, said) for kind, said in KINDS.items()},
         "components": {"schemas": shapes(), "securitySchemes": {**_KEYS, **_CLIENT_KEYS}},
     }
 
@@ -100,15 +100,16 @@ def _schema(name: str) -> Shape:
     return TEXT if name == "text" else ref(name)
 
 
-def _event(kind: str, told: str) -> Mapping[str, Any]:
+def _event(kind: str, said: str) -> Mapping[str, Any]:
     """A CloudEvent 1.0 in structured mode, signed as Standard Webhooks asks."""
-    shape = {"allOf": [ref("Event"), record(type={"const": f"{PREFIX}{kind}"})]}
+    told = record(needed=2, type={"const": f"{PREFIX}{kind}"}, data=ref(event_shape(kind)), dataschema=TEXT)
+    shape = {"allOf": [ref("Event"), told]}
     headers = [{"name": n, "in": "header", "required": True, "schema": TEXT} for n in _EVENT_HEADERS]
     return {
         "post": {
             "operationId": f"on_{kind.replace('.', '_')}",
             "tags": ["events"],
-            "summary": told,
+            "summary": said,
             "parameters": headers,
             "requestBody": {"required": True, "content": {"application/cloudevents+json": {"schema": shape}}},
             "responses": {

@@ -24,6 +24,7 @@ PATH: dict[str, Parameter] = {
     "number": _one("path", "number", "A training run's number"),
     "version": _one("path", "version", "A version: of a model, or the number of a dataset's"),
     "id": _one("path", "id", "An id that an answer gave"),
+    "type": _one("path", "type", "A type of events, such as `visionloop.training.started`"),
     "delivery": _one("path", "delivery", "A delivery's id"),
     "word": _one("path", "word", "What is asked for", enum=["promote", "rollback", "hold", "resume"]),
     "probe": _one("path", "probe", "What is asked", enum=["live", "ready"]),

@@ -35,7 +35,20 @@ def record(description: str = "", *, needed: int | None = None, **members: Shape
 
 def shapes() -> dict[str, Shape]:
     """Every shape by name."""
-    return {**_models(), **_documents(), **_protocol(), **_requests()}
+    return {**_models(), **_events(), **_documents(), **_protocol(), **_requests()}
+
+
+def event_shape(kind: str) -> str:
+    """The name of the shape of a kind's data."""
+    return f"DataOf-{kind}"
+
+
+def _events() -> dict[str, Shape]:
+    """The data of events, with the parts that they are made of."""
+    from services.webhooks.schemas import components
+
+    kinds, parts = components(f"{REF}Told")
+    return {f"Told{name}": part for name, part in parts.items()} | {event_shape(k): shape for k, shape in kinds.items()}
 
 
 def _models() -> dict[str, Shape]:
@@ -43,7 +56,6 @@ def _models() -> dict[str, Shape]:
     from services.access.keys import Key, NewKey, Rotation
     from services.commands import Asked
     from services.inbound.generic import Message
-    from services.inbound.sources import Changes as SourceChanges
     from services.inbound.sources import NewSource
     from services.inference.answer import Answer
     from services.state import Event, LoopState, Problem
@@ -53,7 +65,7 @@ def _models() -> dict[str, Shape]:
 
     reads: Mapping[str, type[BaseModel]] = {
         "Asked": Asked, "WebhookRequest": NewEndpoint, "WebhookChanges": Changes, "ReplayRequest": Span,
-        "SourceRequest": NewSource, "SourceChanges": SourceChanges, "GenericMessage": Message,
+        "SourceRequest": NewSource, "GenericMessage": Message,
         "ClientKeyRequest": NewKey, "KeyRotation": Rotation,
     }  # fmt: skip
     tells: Mapping[str, type[BaseModel]] = {
@@ -113,8 +125,7 @@ def _documents() -> dict[str, Shape]:
         "Webhooks": record(webhooks=many(ref("Webhook"))),
         "NewWebhook": {"allOf": [ref("Webhook"), record(secret=TEXT)]},
         "NewSource": record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT, secret=TEXT),
-        "Source": record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT),
-        "Sources": record(sources=many(ref("Source"))),
+        "Sources": record(sources=many(record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT))),
         "Backend": record(status={"const": "UP"}, model_class=TEXT, loop=TEXT),
         "Suggested": record(model_version=TEXT),
         "Suggestions": record(results=many(record(result=many(FREE), score=NUMBER)), model_version=TEXT),
@@ -127,6 +138,8 @@ def _documents() -> dict[str, Shape]:
         ),
         "Queued": record(delivery=TEXT, event=TEXT),
         "Deliveries": record(deliveries=many(ref("Delivery"))),
+        "Schemas": record(schemas=many(record(type=TEXT, summary=TEXT, schema=TEXT))),
+        "Schema": FREE,
         "ReplayedDeliveries": record(deliveries=many(TEXT)),
         "Health": record(needed=2, status={"const": "ok"}, version=TEXT, storage={"const": "ok"}),
         "OpenAPI": record(openapi=TEXT, info=FREE, paths=FREE, webhooks=FREE),

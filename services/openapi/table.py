@@ -149,6 +149,10 @@ _WEBHOOKS = (
              {202: {JSON: "ReplayedDeliveries"}}, "ReplayRequest"),
     _webhook("webhooks_replay_one", "POST", f"{HOOK}/deliveries/{{delivery}}/replay", "Sends one delivery again",
              {202: {JSON: "Queued"}}),
+    Operation("schemas", "GET", "schemas", "webhooks", "The types of events", {200: {JSON: "Schemas"}}, (413, 500),
+              is_open=True),
+    Operation("schemas_one", "GET", "schemas/{type}", "webhooks", "The JSON Schema of the data of one",
+              {200: {"application/schema+json": "Schema"}}, (404, 413, 500), is_open=True),
 )  # fmt: skip
 _INBOUND = (
     Operation("inbound_register", "POST", "inbound", "inbound", "Lets a system send; the only answer with its secret",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -16,6 +16,7 @@ from services.cloud.ports import BlobStore, Queue
 from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
 from services.webhooks.dispatch import Dispatcher
+from services.webhooks.envelope import payload, sign
 from services.webhooks.registry import Endpoint, Registry
 from services.webhooks.schedule import pause
 
@@ -79,10 +80,16 @@ class Deliverer:
     """Works on the delivery queue."""
 
     def __init__(
-        self, system: BlobStore, registry: Registry, queue: Queue, sender: Sender, clock: Callable[[], datetime]
+        self,
+        system: BlobStore,
+        registry: Registry,
+        queue: Queue,
+        sender: Sender,
+        clock: Callable[[], datetime],
+        public_url: str = "",
     ) -> None:
-        """`sender` is what goes to the network."""
-        self._system, self._registry, self._queue = system, registry, queue
+        """`sender` is what goes to the network, `public_url` where the schemas of events are."""
+        self._system, self._registry, self._queue, self._public_url = system, registry, queue, public_url
         self._sender, self._clock, self._dispatcher = sender, clock, Dispatcher(registry, queue)
 
     def deliver(self, body: str) -> None:
@@ -118,8 +125,8 @@ class Deliverer:
             self._write(found)
 
     def _attempt(self, message: _Message, endpoint: Endpoint, found: Delivery) -> None:
-        payload, now = message.event.model_dump_json().encode(), self._clock()
-        answer = self._sender(endpoint.url, sign(endpoint.signing(now), message.delivery, now, payload), payload)
+        body, now = payload(message.event, self._public_url), self._clock()
+        answer = self._sender(endpoint.url, sign(endpoint.signing(now), message.delivery, now, body), body)
         said = answer.body[:ANSWER_CHARACTERS]
         found.attempts.append(Attempt(number=message.attempt, time=now, status=answer.status, answer=said))
         found.next_attempt = None
@@ -193,18 +200,3 @@ def deliveries(system: BlobStore, endpoint: str, limit: int = 100) -> list[dict[
 
 def file_of(endpoint: str, delivery: str) -> str:
     return f"deliveries/log/{endpoint}/{delivery}.json"
-
-
-def sign(secrets: Sequence[str], message_id: str, now: datetime, body: bytes) -> dict[str, str]:
-    """The headers of a delivery, signed with each of the secrets: while one is replaced there are two."""
-    from standardwebhooks import Webhook
-
-    text = body.decode()
-    signature = " ".join(Webhook(secret).sign(message_id, now, text) for secret in secrets)
-    return {
-        "content-type": "application/cloudevents+json; charset=utf-8",
-        "user-agent": "Visionloop",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": signature,
-    }

@@ -85,4 +85,5 @@ def deliverer() -> Deliverer:
         wiring.delivery_queue(),
         HttpSender(wiring.webhook_guard()),
         wiring.clock,
+        wiring.settings().public_url,
     )

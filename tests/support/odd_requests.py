@@ -12,6 +12,7 @@ USUAL = {
     "delivery": "msg_0",
     "word": "hold",
     "probe": "live",
+    "type": "visionloop.webhook.test",
 }
 ODD = [
     dict.fromkeys(USUAL, "nobody"), dict.fromkeys(USUAL, "%00"), dict.fromkeys(USUAL, "%2e%2e"),

@@ -16,10 +16,12 @@ from services.inference.champion import Champions
 from services.inference.later import ATTEMPTS, FOLDER, Later
 from services.inference.predict import Predictor, Request
 from services.inference.wishes import wants_later
+from services.state import Event
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.guard import Guard
 from services.webhooks.registry import Registry
 from tests.support.predictions import jpeg, loop_state
+from tests.support.told import wrong
 
 SCORED: Any = {"boxes": [{"label": "a", "score": 0.9, "box": {"topX": 0, "topY": 0, "bottomX": 0.5, "bottomY": 1}}]}
 IMAGE = jpeg(40, 30)
@@ -165,6 +167,7 @@ def test_a_webhook_is_told_once_it_is_made() -> None:
     assert (event["type"], event["data"]["prediction"], event["data"]["status"]) == (
         "visionloop.prediction.done", number, 200,
     )  # fmt: skip
+    assert wrong(Event.model_validate(event)) == []
     with pytest.raises(NotFound):
         w.accept(notify="ep_0000000000000000")
 

@@ -16,6 +16,7 @@ from services.webhooks.kinds import KINDS
 from tests.support.http_request import functions
 from tests.support.stages import NOW
 
+SAID = {"loop": "", "reason": "r"}
 FOUND = document()
 SCHEMAS = FOUND["components"]["schemas"]
 
@@ -47,7 +48,7 @@ def test_every_kind_of_event_is_a_webhook() -> None:
 
 
 def test_an_event_is_what_its_webhook_says_and_no_other() -> None:
-    event = Event(id="1", source="/s", type="visionloop.webhook.test", subject="cards", time=NOW, data={"loop": ""})
+    event = Event(id="1", source="/s", type="visionloop.webhook.test", subject="cards", time=NOW, data=SAID)
     told = event.model_dump(mode="json")
     for kind, fits in {"webhook.test": True, "loop.error": False}.items():
         [content] = FOUND["webhooks"][f"visionloop.{kind}"]["post"]["requestBody"]["content"].values()
