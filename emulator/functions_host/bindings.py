@@ -101,8 +101,9 @@ class Invoker:
             raise
         finally:
             self.running -= 1
-            spent = 1000 * (time.perf_counter() - started)
-            log.info("%s %s in %.1f ms (%s, invocation %s)", function.name, outcome, spent, reason, uuid.uuid4())
+            if log.isEnabledFor(logging.INFO):
+                spent = 1000 * (time.perf_counter() - started)
+                log.info("%s %s in %.1f ms (%s, invocation %s)", function.name, outcome, spent, reason, uuid.uuid4())
         return result
 
     async def _call(self, function: Function, value: Any) -> Any:

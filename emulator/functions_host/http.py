@@ -98,16 +98,16 @@ async def _body(request: Request) -> bytes | None:
 def _datum(request: Request, body: bytes) -> Datum:
     def texts(items: Iterable[tuple[str, str]]) -> dict[str, Datum]:
         """What is given several times arrives joined by commas."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, str] = {}
         for name, value in items:
-            found.setdefault(name, []).append(value)
-        return {name: Datum(",".join(values), "string") for name, values in found.items()}
+            found[name] = f"{found[name]},{value}" if name in found else value
+        return {name: Datum(value, "string") for name, value in found.items()}
 
     return Datum(
         {
             "method": Datum(request.method, "string"),
             "url": Datum(str(request.url), "string"),
-            "headers": texts((k.lower(), v) for k, v in request.headers.items()),
+            "headers": texts(request.headers.items()),  # in lower case, as ASGI has them
             "query": texts(request.query_params.multi_items()),
             "params": texts((k, str(v)) for k, v in request.path_params.items()),
             "body": Datum(body, "bytes"),

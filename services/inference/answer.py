@@ -14,7 +14,8 @@ from services.loop_config import Task
 from services.state import Champion, ModelRef, Slot
 
 
-class Box(BaseModel):
+@dataclass(slots=True)
+class Box:
     """Corners; of `box` in pixels of the displayed image, of `normalized_box` from 0 to 1."""
 
     x1: float
@@ -23,7 +24,8 @@ class Box(BaseModel):
     y2: float
 
 
-class Prediction(BaseModel):
+@dataclass(slots=True)
+class Prediction:
     """One thing found, or one class; `box` only for detection."""
 
     label: str
@@ -79,8 +81,7 @@ class _Classes:
 
 
 _BOXES, _CLASSES = TypeAdapter(_Boxes), TypeAdapter(_Classes)
-_PREDICTIONS = TypeAdapter(list[Prediction])
-"""Whole lists are validated in one call: several times faster than object by object."""
+"""What a slot said is validated once, and whole: several times faster than object by object."""
 
 
 def predictions(
@@ -94,14 +95,12 @@ def predictions(
     try:
         if task in {"object_detection", "instance_segmentation"}:
             certain = [one for one in _BOXES.validate_python(scored).boxes if one.score >= threshold]
-            rows = [_box(one, size) for one in sorted(certain, key=lambda one: -one.score)[:top]]
-        else:
-            classes = _CLASSES.validate_python(scored)
-            pairs = [pair for pair in zip(classes.probs, classes.labels, strict=True) if pair[0] >= threshold]
-            rows = [{"label": n, "score": s} for s, n in sorted(pairs, key=lambda pair: -pair[0])[:top]]
+            return [_box(one, size) for one in sorted(certain, key=lambda one: -one.score)[:top]]
+        classes = _CLASSES.validate_python(scored)
+        pairs = [pair for pair in zip(classes.probs, classes.labels, strict=True) if pair[0] >= threshold]
+        return [Prediction(label, score) for score, label in sorted(pairs, key=lambda pair: -pair[0])[:top]]
     except (ValidationError, ValueError):
         raise Upstream("The slot answered in a shape that is not Azure ML's") from None
-    return _PREDICTIONS.validate_python(rows)
 
 
 def to_json(answers: Sequence[Answer], *, several: bool) -> bytes:
@@ -111,17 +110,11 @@ def to_json(answers: Sequence[Answer], *, several: bool) -> bytes:
     return answers[0].model_dump_json(exclude_none=True).encode()
 
 
-def _box(found: _Found, size: Picture) -> dict[str, Any]:
+def _box(found: _Found, size: Picture) -> Prediction:
     place, width, height = found.box, size.width, size.height
     x1, y1, x2, y2 = place.topX, place.topY, place.bottomX, place.bottomY
-    pixels = {
-        "x1": round(x1 * width, 2),
-        "y1": round(y1 * height, 2),
-        "x2": round(x2 * width, 2),
-        "y2": round(y2 * height, 2),
-    }
-    normal = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
-    return {"label": found.label, "score": found.score, "box": pixels, "normalized_box": normal}
+    pixels = Box(round(x1 * width, 2), round(y1 * height, 2), round(x2 * width, 2), round(y2 * height, 2))
+    return Prediction(found.label, found.score, pixels, Box(x1, y1, x2, y2))
 
 
 def answer(

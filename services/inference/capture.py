@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic_core import to_jsonable_python
+
 from services.catalogue.claims import claim_of_bytes
 from services.cloud.ports import BlobStore
 from services.decisions.capture import doubt
@@ -126,7 +128,7 @@ def _suggestion(one: Unsure, image: str, now: datetime) -> dict[str, object]:
         "task": one.model.task,
         "width": one.picture.width,
         "height": one.picture.height,
-        "predictions": [found.model_dump(mode="json", exclude_none=True) for found in one.predictions],
+        "predictions": to_jsonable_python(one.predictions, exclude_none=True),
     }
 
 
