@@ -109,6 +109,8 @@ class Rollout(Part):
     scoring_uri: str = ""
     started: datetime
     step_started: datetime
+    overdue_since: datetime | None = None
+    """When the step was first looked at after its time was over, where it was still not done then."""
     attempts: int = 0
     evaluated: dict[str, int] = Field(default_factory=dict)
     """Holdout images answered so far by slot."""

@@ -82,6 +82,9 @@ LIMITS: Mapping[RolloutStep, Limit] = {
     "abandon": Limit(timedelta(hours=2)),
 }
 
+GRACE = timedelta(minutes=5)
+"""An overdue step has so long from the next look on: nobody may have looked while the app was down."""
+
 SLOTS: tuple[Slot, Slot] = ("blue", "green")
 
 
@@ -103,6 +106,12 @@ def overdue(rollout: Rollout, now: datetime) -> str:
     lasts = LIMITS[rollout.step].lasts
     late = now - rollout.step_started > lasts
     return f"step {rollout.step} has lasted more than {lasts.total_seconds() / 60:.0f} minutes" if late else ""
+
+
+def given_up(rollout: Rollout, now: datetime) -> str:
+    """Why the step is given up, where it is overdue and its grace is over; empty while it may go on."""
+    since = rollout.overdue_since
+    return overdue(rollout, now) if since is not None and now - since >= GRACE else ""
 
 
 def may_try(rollout: Rollout) -> bool:

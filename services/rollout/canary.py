@@ -10,7 +10,7 @@ from datetime import timedelta
 from services.context import LoopContext
 from services.decisions.canary import Verdict, judge
 from services.decisions.rollout import may_try, overdue
-from services.rollout.course import give_up, go, poll, try_again, unwatch, watch
+from services.rollout.course import give_up, go, poll, restart_clock, try_again, unwatch, watch
 from services.rollout.watch import look
 from services.state import Champion, Rollout, Watched
 
@@ -79,7 +79,8 @@ def _bake(context: LoopContext, rollout: Rollout, champion: Champion, percent: i
         context.save()
         return poll(context) if rollout.held is not None else min(poll(context), seconds)
     unwatch(rollout)
-    rollout.stage, rollout.attempts, rollout.step_started = rollout.stage + 1, 0, context.now
+    rollout.stage, rollout.attempts = rollout.stage + 1, 0
+    restart_clock(context, rollout)
     context.state.reasons["rollout"] = f"{percent} % went well: {verdict.reason}"
     context.save()
     return 0.0

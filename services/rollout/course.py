@@ -27,12 +27,18 @@ def go(context: LoopContext, rollout: Rollout, outcome: Outcome, said: str = "")
 
 def enter(context: LoopContext, rollout: Rollout, step: RolloutStep) -> None:
     """Begin a step; the clock and the count of attempts begin anew."""
-    rollout.step, rollout.step_started, rollout.attempts = step, context.now, 0
+    rollout.step, rollout.attempts = step, 0
+    restart_clock(context, rollout)
     context.state.reasons[STAGE] = (
         f"Rollout of run {rollout.run} into slot {rollout.slot} of {rollout.endpoint}: step {step}"
         if step != "done"
         else f"Rollout of run {rollout.run} is over, {rollout.outcome}: {rollout.decision}"
     )
+
+
+def restart_clock(context: LoopContext, rollout: Rollout) -> None:
+    """What the step has lasted so far no longer counts."""
+    rollout.step_started, rollout.overdue_since = context.now, None
 
 
 Ending = Literal["rejected", "refused", "failed", "rolled_back"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.context import LoopContext
 from services.decisions.orders import Word, answer
 from services.rollout.canary import begin_revert
-from services.rollout.course import give_up
+from services.rollout.course import give_up, restart_clock
 from services.state import Order, RolloutOrder
 
 
@@ -33,7 +33,8 @@ def carry_out(context: LoopContext, word: Word, order: Order, run: int | None) -
     elif found.effect == "hold":
         rollout.held = order
     else:
-        rollout.held, rollout.step_started = None, context.now
+        rollout.held = None
+        restart_clock(context, rollout)
 
 
 def answer_question(context: LoopContext, number: str, order: Order, *, yes: bool) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 from services.context import LoopContext
 from services.datasets.reading import holdout as read_holdout
-from services.decisions.rollout import SLOTS, candidates, free_slot, overdue
-from services.errors import Conflict, NotFound, UpstreamRefused
+from services.decisions.rollout import GRACE, SLOTS, candidates, free_slot, given_up, overdue
+from services.errors import Conflict, NotFound, UpstreamRefused, VisionloopError
 from services.names import endpoint_name
 from services.rollout import canary, slots, trial
 from services.rollout.approval import approve
@@ -87,15 +87,40 @@ class RolloutStage:
             context.save()
 
     def _advance(self, context: LoopContext, rollout: Rollout) -> float:
-        late = overdue(rollout, context.now)
-        if late and rollout.step not in CLEANING:
-            return give_up(context, rollout, f"Given up: {late}")
+        """What is there is looked at before the step is given up: its slot may have become ready while nobody looked.
+
+        Raises:
+            Upstream: Azure ML fails in a way that may pass.
+        """
+        before = rollout.step, rollout.step_started
+        try:
+            again = self._try(context, rollout)
+        except VisionloopError:
+            if late := _too_late(context, rollout):
+                return give_up(context, rollout, late)
+            raise
+        if (rollout.step, rollout.step_started) == before and (late := _too_late(context, rollout)):
+            return give_up(context, rollout, late)
+        return again if rollout.overdue_since is None else min(again, GRACE.total_seconds())
+
+    def _try(self, context: LoopContext, rollout: Rollout) -> float:
         try:
             return self._steps[rollout.step](context, rollout)
         except (UpstreamRefused, Conflict, NotFound) as error:
             if error.retryable or rollout.step in CLEANING:
                 raise
             return give_up(context, rollout, f"Step {rollout.step} failed: {error.detail}")
+
+
+def _too_late(context: LoopContext, rollout: Rollout) -> str:
+    """Why the step is given up now, where it is; its grace begins with the first look at it that finds it overdue."""
+    if rollout.step in CLEANING or not overdue(rollout, context.now):
+        return ""
+    if rollout.overdue_since is None:
+        rollout.overdue_since = context.now
+        context.save()
+    late = given_up(rollout, context.now)
+    return f"Given up: {late}" if late else ""
 
 
 def _rollout(context: LoopContext, run: TrainingRun) -> Rollout:

@@ -17,6 +17,7 @@ from services.decisions.rollout import (
     Outcome,
     candidates,
     free_slot,
+    given_up,
     may_try,
     next_step,
     overdue,
@@ -108,6 +109,19 @@ def test_a_step_ends_after_its_time(step: RolloutStep) -> None:
     lasts = LIMITS[step].lasts
     assert overdue(rollout(step=step), NOW + lasts) == ""
     assert overdue(rollout(step=step), NOW + lasts + timedelta(seconds=1)).startswith(f"step {step} has lasted more")
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, False), (299, False), (300, True), (301, True)])
+def test_an_overdue_step_is_given_up_when_its_grace_is_over(seconds: int, expected: bool) -> None:
+    late = NOW + LIMITS["deploy"].lasts + timedelta(hours=5)
+    found = rollout(step="deploy", overdue_since=late)
+    assert given_up(found, late + timedelta(seconds=seconds)) == ("" if not expected else overdue(found, late))
+
+
+def test_a_step_that_nobody_saw_overdue_is_not_given_up() -> None:
+    late = NOW + timedelta(days=3)
+    assert given_up(rollout(step="deploy"), late) == ""
+    assert given_up(rollout(step="deploy", overdue_since=late - timedelta(hours=1), held={"at": NOW}), late) == ""
 
 
 def test_attempts_are_counted() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from services.cloud.ports import DeploymentView, EndpointView
-from services.decisions.rollout import LIMITS
+from services.decisions.rollout import GRACE, LIMITS
 from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
-from services.state import Slot
+from services.state import RolloutStep, Slot
 from tests.support.rollouts import (
     ENDPOINT,
     IMAGES,
@@ -158,23 +158,104 @@ def test_traffic_that_does_not_move_is_no_promotion() -> None:
     assert slots(w) == {"blue": "vl-nuts:1"}
 
 
+def until(w: World, step: str) -> None:
+    """Wake until the rollout of run 2 is at a step."""
+    for _ in range(60):
+        w.wake()
+        rollout = w.state.rollout
+        if rollout and rollout.run == 2 and rollout.step == step:
+            return
+    raise AssertionError(w.state.rollout)
+
+
+def late(w: World, step: RolloutStep) -> None:
+    """The app was down for as long as the step may last."""
+    w.fake.clock.advance(LIMITS[step].lasts.total_seconds() + 1)
+
+
 def test_traffic_that_moved_too_late_is_given_back() -> None:
     w = live()
     move = w.fake.workspace.begin_traffic
     refuse_traffic(w)
     add(w, 2)
-    for _ in range(60):
-        w.wake()
-        rollout = w.state.rollout
-        if rollout and rollout.run == 2 and rollout.step == "shift":
-            break
-    w.fake.clock.advance(LIMITS["shift"].lasts.total_seconds() + 1)
+    until(w, "shift")
+    late(w, "shift")
+    w.wake()
+    assert w.state.rollout is not None
+    assert w.state.rollout.step == "shift"
+    w.fake.clock.advance(GRACE.total_seconds())
+    w.wake()
+    assert w.state.rollout.step == "abandon"
     w.fake.workspace.begin_traffic = move  # type: ignore[method-assign]
     move(ENDPOINT, {"green": 100})
     settle(w)
     assert champion(w).run == 1
     assert traffic(w) == {"blue": 100}
     assert slots(w) == {"blue": "vl-nuts:1"}
+
+
+def test_traffic_that_moved_while_nobody_looked_is_there() -> None:
+    w = live()
+    move = w.fake.workspace.begin_traffic
+    refuse_traffic(w)
+    add(w, 2)
+    until(w, "shift")
+    w.fake.workspace.begin_traffic = move  # type: ignore[method-assign]
+    move(ENDPOINT, {"green": 100})
+    late(w, "shift")
+    settle(w)
+    assert champion(w).run == 2
+
+
+@pytest.mark.parametrize("hiccups", [0, 1])
+def test_a_slot_that_became_ready_while_nobody_looked_is_gone_on_with(hiccups: int) -> None:
+    """Azure ML may fail, too, at the first look after a long time."""
+    w = live()
+    add(w, 2)
+    until(w, "deploy")
+    w.fake.workspace.endpoints[ENDPOINT].slots["green"] = DeploymentView("green", "succeeded", "vl-nuts:2")
+    late(w, "deploy")
+    left = iter([True] * hiccups)
+
+    def hook(call: str) -> None:
+        if call == "before:workspace.deployment" and next(left, False):
+            raise Upstream("Azure answered 500")
+
+    w.fake.on_call = hook
+    settle(w)
+    assert champion(w).run == 2
+
+
+def test_azure_ml_that_fails_for_longer_than_the_grace_ends_the_step() -> None:
+    w = live()
+    add(w, 2)
+    until(w, "deploy")
+    late(w, "deploy")
+
+    def hook(call: str) -> None:
+        if call == "before:workspace.deployment":
+            raise Upstream("Azure answered 500")
+
+    w.fake.on_call = hook
+    w.wake()
+    w.fake.clock.advance(GRACE.total_seconds() - 1)
+    w.wake()
+    assert w.state.run(2).rollout == "pending"
+    w.fake.clock.advance(1)
+    w.wake()
+    assert w.state.run(2).rollout == "failed"
+    assert "step deploy has lasted more than 90 minutes" in str([e.data for e in w.events][-2:])
+
+
+def test_an_overdue_step_is_looked_at_again_within_its_grace() -> None:
+    w = live()
+    add(w, 2)
+    until(w, "deploy")
+    w.fake.workspace.endpoints[ENDPOINT].slots["green"] = DeploymentView("green", "creating", "vl-nuts:2")
+    late(w, "deploy")
+    w.wake()
+    assert w.state.next_wake is not None
+    assert w.state.next_wake <= w.fake.clock() + GRACE
 
 
 def test_a_slot_that_cannot_be_deleted_is_left_behind_and_said() -> None:
@@ -194,7 +275,7 @@ def test_a_deployment_that_takes_too_long_fails_the_rollout() -> None:
     w.wake()
     stuck = DeploymentView("green", "creating", "vl-nuts:2")
     lasts = LIMITS["deploy"].lasts.total_seconds()
-    for _ in range(int(lasts / 31) + 2):
+    for _ in range(int((lasts + GRACE.total_seconds()) / 31) + 3):
         w.fake.workspace.endpoints[ENDPOINT].slots["green"] = stuck
         w.wakes()
     assert w.state.run(2).rollout == "failed"
