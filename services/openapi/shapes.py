@@ -56,6 +56,7 @@ def _models() -> dict[str, Shape]:
     from services.access.keys import Key, NewKey, Rotation
     from services.commands import Asked
     from services.inbound.generic import Message
+    from services.inbound.sources import Changes as SourceChanges
     from services.inbound.sources import NewSource
     from services.inference.answer import Answer
     from services.state import Event, LoopState, Problem
@@ -65,7 +66,7 @@ def _models() -> dict[str, Shape]:
 
     reads: Mapping[str, type[BaseModel]] = {
         "Asked": Asked, "WebhookRequest": NewEndpoint, "WebhookChanges": Changes, "ReplayRequest": Span,
-        "SourceRequest": NewSource, "GenericMessage": Message,
+        "SourceRequest": NewSource, "SourceChanges": SourceChanges, "GenericMessage": Message,
         "ClientKeyRequest": NewKey, "KeyRotation": Rotation,
     }  # fmt: skip
     tells: Mapping[str, type[BaseModel]] = {
@@ -125,7 +126,8 @@ def _documents() -> dict[str, Shape]:
         "Webhooks": record(webhooks=many(ref("Webhook"))),
         "NewWebhook": {"allOf": [ref("Webhook"), record(secret=TEXT)]},
         "NewSource": record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT, secret=TEXT),
-        "Sources": record(sources=many(record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT))),
+        "Source": record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT),
+        "Sources": record(sources=many(ref("Source"))),
         "Backend": record(status={"const": "UP"}, model_class=TEXT, loop=TEXT),
         "Suggested": record(model_version=TEXT),
         "Suggestions": record(results=many(record(result=many(FREE), score=NUMBER)), model_version=TEXT),
