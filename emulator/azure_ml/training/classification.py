@@ -16,7 +16,7 @@ from emulator.azure_ml.training.features import Sample
 from emulator.azure_ml.training.job import Metrics
 from emulator.azure_ml.training.parameters import Parameters
 
-SIZE = 224
+SIZE = 320
 
 
 class Classifier(nn.Module):

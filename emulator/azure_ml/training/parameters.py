@@ -45,7 +45,7 @@ def read(given: dict[str, Any], *, detection: bool, seed: int) -> Parameters:
         weight_decay=float(given.get("weight_decay") or 1e-4),
         momentum=float(given.get("momentum") or 0.9),
         width=WIDTHS.get(str(given.get("model_size") or "medium"), 96),
-        views=max(0, int(given.get("views", 5 if detection else 4))),
+        views=max(0, int(given.get("views", 5 if detection else 8))),
         flips=bool(given.get("horizontal_flip", False)),
         every=max(1, int(given.get("evaluation_frequency") or 1)),
         seed=int(given.get("random_seed") or seed),
