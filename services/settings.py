@@ -66,6 +66,10 @@ class Settings(BaseModel):
     prediction_hours: float = Field(
         24.0, alias="VISIONLOOP_PREDICTION_HOURS", gt=0, description="How long predictions made later are kept."
     )
+    delivery_log_days: int = Field(
+        30, alias="VISIONLOOP_DELIVERY_LOG_DAYS", ge=7, le=3650,
+        description="How long after its last attempt a webhook delivery is kept, with what was sent.",
+    )  # fmt: skip
     allow_local_webhooks: bool = Field(
         default=False,
         alias="VISIONLOOP_ALLOW_LOCAL_WEBHOOKS",

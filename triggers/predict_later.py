@@ -43,3 +43,4 @@ def forget_predictions(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the
 
     wiring.later().forget()
     wiring.retention().forget()
+    wiring.delivery_log().forget()

@@ -60,7 +60,7 @@ def _models() -> dict[str, Shape]:
     from services.inbound.sources import NewSource
     from services.inference.answer import Answer
     from services.state import Event, LoopState, Problem
-    from services.webhooks.deliver import Delivery
+    from services.webhooks.log import Delivery
     from services.webhooks.registry import Changes, Endpoint, NewEndpoint
     from services.webhooks.replay import Span
 
@@ -142,7 +142,11 @@ def _documents() -> dict[str, Shape]:
         "Deliveries": record(deliveries=many(ref("Delivery"))),
         "Schemas": record(schemas=many(record(type=TEXT, summary=TEXT, schema=TEXT))),
         "Schema": FREE,
-        "ReplayedDeliveries": record(deliveries=many(TEXT)),
+        "Queued": record(delivery=TEXT, event=TEXT),
+        "Deliveries": record(deliveries=many(ref("Delivery"))),
+        "ReplayedDeliveries": record(
+            needed=1, deliveries=many(TEXT), forgotten=record(events=COUNT, before=TEXT, says=TEXT)
+        ),
         "Health": record(needed=2, status={"const": "ok"}, version=TEXT, storage={"const": "ok"}),
         "OpenAPI": record(openapi=TEXT, info=FREE, paths=FREE, webhooks=FREE),
     }

@@ -11,8 +11,8 @@ from typing import Any
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest
 from services.state import Event
-from services.webhooks.deliver import deliveries
 from services.webhooks.dispatch import Dispatcher
+from services.webhooks.log import deliveries
 from services.webhooks.registry import Registry
 
 

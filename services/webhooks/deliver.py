@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -17,6 +16,7 @@ from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.envelope import payload, sign
+from services.webhooks.log import Attempt, Delivery, file_of, first
 from services.webhooks.registry import Endpoint, Registry
 from services.webhooks.schedule import pause
 
@@ -40,33 +40,6 @@ class Sender(Protocol):
     """Posts a body to a receiver; never raises for what the network or the receiver does."""
 
     def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer: ...
-
-
-class Attempt(BaseModel):
-    """One attempt, as the log shows it."""
-
-    number: int
-    time: datetime
-    status: int
-    answer: str
-
-
-class Delivery(BaseModel):
-    """One event to one receiver, with its attempts: `deliveries/log/<endpoint>/<delivery>.json`."""
-
-    id: str
-    endpoint: str
-    event: str
-    type: str
-    state: Literal["pending", "delivered", "failed"] = "pending"
-    reason: str = ""
-    """Why it failed for good."""
-    next_attempt: datetime | None = None
-    content: Event | None = None
-    """What was sent, to be sent again."""
-    before_replay: int = 0
-    """Attempts that had been made when it was asked for again: the schedule counts from there."""
-    attempts: list[Attempt] = Field(default_factory=list)
 
 
 class _Message(BaseModel):
@@ -175,11 +148,6 @@ class Deliverer:
             return first(message.delivery, message.endpoint, message.event)
 
 
-def first(delivery: str, endpoint: str, event: Event) -> Delivery:
-    """A delivery before its first attempt."""
-    return Delivery(id=delivery, endpoint=endpoint, event=event.id, type=event.type, content=event)
-
-
 def _disabled(endpoint: Endpoint, reason: str, now: datetime) -> Event:
     told = {"loop": "", "webhook": endpoint.id, "url": endpoint.url}
     return Event(
@@ -190,13 +158,3 @@ def _disabled(endpoint: Endpoint, reason: str, now: datetime) -> Event:
         time=now,
         data={**told, "reason": f"The webhook {endpoint.url} is disabled: {reason}"},
     )
-
-
-def deliveries(system: BlobStore, endpoint: str, limit: int = 100) -> list[dict[str, Any]]:
-    """The newest deliveries to a receiver, newest first."""
-    found = sorted(system.list(f"deliveries/log/{endpoint}/"), key=lambda b: b.modified, reverse=True)
-    return [json.loads(system.read(blob.name).data) for blob in found[:limit]]
-
-
-def file_of(endpoint: str, delivery: str) -> str:
-    return f"deliveries/log/{endpoint}/{delivery}.json"

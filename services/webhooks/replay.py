@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -14,8 +14,8 @@ from services.cloud.ports import BlobStore, Queue
 from services.errors import BadRequest, NotFound
 from services.state import Event
 from services.timeline import Timeline
-from services.webhooks.deliver import Delivery, file_of, first
 from services.webhooks.dispatch import delivery_id
+from services.webhooks.log import Delivery, LogRetention, file_of, first
 from services.webhooks.registry import Endpoint, Registry
 
 MOST_EVENTS = 1000
@@ -30,7 +30,7 @@ class Span(BaseModel):
     since: AwareDatetime
     until: AwareDatetime | None = None
     failed_only: Annotated[bool, Field(strict=True)] = False
-    """Leave out what was delivered."""
+    """Leave out what was delivered, and what is so old that this is no longer known."""
 
 
 class Replay:
@@ -44,8 +44,10 @@ class Replay:
         timeline: Timeline,
         loops: Callable[[], Iterable[str]],
         clock: Callable[[], datetime],
+        retention: LogRetention,
     ) -> None:
-        """`loops` names those whose timelines there are."""
+        """`loops` names those whose timelines there are; `retention` says which deliveries may be forgotten."""
+        self._retention = retention
         self._system, self._registry, self._queue = system, registry, queue
         self._timeline, self._loops, self._clock = timeline, loops, clock
 
@@ -61,7 +63,8 @@ class Replay:
         try:
             found = Delivery.model_validate_json(self._system.read(file_of(endpoint.id, delivery)).data)
         except NotFound:
-            raise NotFound(f"Webhook {endpoint.id} has no delivery {delivery[:60]}") from None
+            kept = f"those whose last attempt was before {_day(self._retention.oldest())} are forgotten"
+            raise NotFound(f"Webhook {endpoint.id} has no delivery {delivery[:60]}; {kept}") from None
         if found.content is None:
             raise NotFound(f"What delivery {delivery[:60]} sent was not kept")
         self._again(found, found.content)
@@ -75,9 +78,24 @@ class Replay:
             NotFound: there is no such receiver.
         """
         asked, endpoint = _read(body), self._registry.get(endpoint_id)
-        events = self._events(endpoint, asked)
-        queued = [self._event(endpoint, event, asked) for event in events]
-        return {"deliveries": [one for one in queued if one]}
+        found = [(event, self._kept(endpoint, event)) for event in self._events(endpoint, asked)]
+        unknown = [e for e, kept in found if asked.failed_only and kept is None and self._forgotten(endpoint, e)]
+        queued = [self._event(endpoint, event, kept, asked) for event, kept in found if event not in unknown]
+        return {"deliveries": [one for one in queued if one], **self._told_of(unknown)}
+
+    def _forgotten(self, endpoint: Endpoint, event: Event) -> bool:
+        """Whether there may have been a delivery that is not kept: nothing was sent before there was a webhook."""
+        return endpoint.created <= event.time < self._retention.oldest()
+
+    def _told_of(self, unknown: Sequence[Event]) -> dict[str, object]:
+        if not unknown:
+            return {}
+        before = _day(self._retention.oldest())
+        says = (
+            f"Whether {len(unknown)} events before {before} were delivered is no longer kept, so they are not sent; "
+            "without failed_only they are"
+        )
+        return {"forgotten": {"events": len(unknown), "before": before, "says": says}}
 
     def _events(self, endpoint: Endpoint, asked: Span) -> list[Event]:
         until = asked.until or self._clock()
@@ -87,12 +105,16 @@ class Replay:
             raise BadRequest(f"{len(found)} events are of that time; at most {MOST_EVENTS} are sent at once")
         return found
 
-    def _event(self, endpoint: Endpoint, event: Event, asked: Span) -> str:
-        name = delivery_id(event.id, endpoint.id)
+    def _kept(self, endpoint: Endpoint, event: Event) -> Delivery | None:
         try:
-            found = Delivery.model_validate_json(self._system.read(file_of(endpoint.id, name)).data)
+            kept = self._system.read(file_of(endpoint.id, delivery_id(event.id, endpoint.id)))
         except NotFound:
-            found = first(name, endpoint.id, event)
+            return None
+        return Delivery.model_validate_json(kept.data)
+
+    def _event(self, endpoint: Endpoint, event: Event, kept: Delivery | None, asked: Span) -> str:
+        name = delivery_id(event.id, endpoint.id)
+        found = kept or first(name, endpoint.id, event)
         if asked.failed_only and found.state == "delivered":
             return ""
         self._again(found, event)
@@ -106,6 +128,10 @@ class Replay:
         self._system.write(file_of(found.endpoint, found.id), found.model_dump_json().encode())
         sent = {"delivery": found.id, "endpoint": found.endpoint, "event": event.model_dump(mode="json")}
         self._queue.send(json.dumps({**sent, "attempt": len(found.attempts) + 1}))
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _read(body: bytes) -> Span:

@@ -41,9 +41,7 @@ def schema(event_type: str) -> Shape:
 
 def listed() -> Shape:
     """Every type with where its schema is, below the app's address."""
-    shown = [
-        {"type": f"{PREFIX}{k}", "summary": said, "schema": f"{PLACE}/{PREFIX}{k}"} for k, said in KINDS.items()
-    ]
+    shown = [{"type": f"{PREFIX}{k}", "summary": said, "schema": f"{PLACE}/{PREFIX}{k}"} for k, said in KINDS.items()]
     return {"schemas": shown}
 
 

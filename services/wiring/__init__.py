@@ -21,6 +21,7 @@ from services.wiring.inference import (
 )
 from services.wiring.outbound import (
     deliverer,
+    delivery_log,
     delivery_queue,
     dispatcher,
     webhook_console,
@@ -55,6 +56,7 @@ __all__ = [
     "data_store",
     "datasets",
     "deliverer",
+    "delivery_log",
     "delivery_queue",
     "dispatcher",
     "door",

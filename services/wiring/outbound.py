@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from services.webhooks.deliver import Deliverer
     from services.webhooks.dispatch import Dispatcher
     from services.webhooks.guard import Guard
+    from services.webhooks.log import LogRetention
     from services.webhooks.registry import Registry
     from services.webhooks.replay import Replay
 
@@ -70,7 +71,16 @@ def webhook_replay() -> Replay:
         wiring.timeline(),
         wiring.states().loops,
         wiring.clock,
+        wiring.delivery_log(),
     )
+
+
+@cache
+def delivery_log() -> LogRetention:
+    """Forgets old deliveries."""
+    from services.webhooks.log import LogRetention
+
+    return LogRetention(wiring.system_store(), wiring.settings().delivery_log_days, wiring.clock)
 
 
 @cache

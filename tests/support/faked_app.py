@@ -43,6 +43,7 @@ from services.wake import Waker
 from services.webhooks.console import Console
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.guard import Guard
+from services.webhooks.log import LogRetention
 from services.webhooks.registry import Registry
 from services.webhooks.replay import Replay
 from tests.support.predictions import loop_state
@@ -111,7 +112,13 @@ def wire() -> FakeCloud:
         "gate": Gate(2),
         "webhook_console": console,
         "webhook_replay": Replay(
-            fakes.system, registry, fakes.deliveries, Timeline(fakes.system), states.loops, fakes.clock
+            fakes.system,
+            registry,
+            fakes.deliveries,
+            Timeline(fakes.system),
+            states.loops,
+            fakes.clock,
+            LogRetention(fakes.system, 30, fakes.clock),
         ),
         "status": status,
         "runs": Runs(states, fakes.system),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from services.cloud.blobs import AzureBlobStore
+from services.settings import read_settings
+from services.webhooks.log import FOLDER, LogRetention
 from tests.support.cloud_process import CloudProcess, running_cloud
 from tests.support.predictions import jpeg
 from tests.support.receiver import receiving
@@ -116,3 +120,30 @@ def test_a_loop_without_a_model_says_how_far_it_is(client: httpx.Client, cloud: 
     assert told["type"] == "urn:visionloop:problem:no-champion"
     assert told["progress"]["of"] == 20
     assert client.get("/status").json()["loops"][0]["loop"] == "fruit"
+
+
+def test_real_storage_forgets_deliveries_in_time(client: httpx.Client, cloud: CloudProcess) -> None:
+    settings = read_settings(cloud.environment)
+    store = AzureBlobStore(settings.system_blob_uri, settings.system_container)
+    with receiving() as receiver:
+        endpoint = client.post("/webhooks", json={"url": receiver.url, "events": ["training.*"]}).json()
+        receiver.secret = endpoint["secret"]
+        asked = client.post(f"/webhooks/{endpoint['id']}/test").json()
+        eventually(
+            lambda: (
+                [d["state"] for d in client.get(f"/webhooks/{endpoint['id']}/deliveries").json()["deliveries"]]
+                == ["delivered"]
+            )
+        )
+    others = {blob.name for blob in store.list() if not blob.name.startswith(FOLDER)}
+
+    def sweep(days: float) -> int:
+        return LogRetention(store, 30, lambda: datetime.now(UTC) + timedelta(days=days)).forget()
+
+    assert sweep(29) == 0
+    assert sweep(31) >= 1
+    assert list(store.list(FOLDER)) == []
+    assert others <= {blob.name for blob in store.list()}
+    again = client.post(f"/webhooks/{endpoint['id']}/deliveries/{asked['delivery']}/replay")
+    assert again.status_code == 404
+    assert "are forgotten" in again.json()["detail"]

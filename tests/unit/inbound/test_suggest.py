@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from services.labels.record import RawLabel
 from tests.support.inbound_house import InboundHouse
 from tests.support.predictions import picture
 
+SAMPLES = Path(__file__).resolve().parents[2] / "support" / "label_studio_samples"
 BOXES = '<View><Image name="pic" value="$image"/><RectangleLabels name="card" toName="pic"><Label value="ace"/></RectangleLabels></View>'
 CHOICES = (
     '<View><Image name="pic" value="$image"/><Choices name="kind" toName="pic"><Choice value="ace"/></Choices></View>'
@@ -77,6 +79,19 @@ def test_a_box_is_shown_in_per_cent_of_the_image_and_stays_in_it(house: House) -
     [label] = annotation_labels(one)
     assert isinstance(label, RawLabel)
     assert label.box == pytest.approx((0.1, 0.2, 0.5, 1.0))
+
+
+def test_an_installed_label_studio_is_answered_task_for_task(house: House) -> None:
+    """What Label Studio 1.23.2 asked when tests/real ran."""
+    asked = json.loads((SAMPLES / "predict.json").read_text())
+    for name in ("1.png", "2.png", "3.png"):
+        house.cloud.data.write(f"cards/images/{name}", picture(200, 100))
+    answer = asyncio.run(house.suggestions.predict(house.id, house.headers(), json.dumps(asked).encode()))
+    assert [len(one["result"]) for one in answer["results"]] == [1, 1, 1, 0]
+    assert answer["results"][0]["result"][0]["from_name"] == "label"
+    body = (SAMPLES / "setup.json").read_bytes()
+    assert b"access_token" in body
+    assert house.suggestions.setup(house.id, house.headers()) == {"model_version": "cards"}
 
 
 def test_an_image_of_elsewhere_is_fetched_by_its_address(house: House) -> None:

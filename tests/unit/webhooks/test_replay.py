@@ -14,6 +14,8 @@ from services.state import Event
 from services.timeline import Timeline
 from services.webhooks import replay
 from services.webhooks.deliver import PATIENCE, Answer
+from services.webhooks.dispatch import delivery_id
+from services.webhooks.log import LogRetention
 from services.webhooks.registry import OVERLAP
 from services.webhooks.replay import Replay
 from tests.unit.webhooks.test_deliver import World
@@ -142,7 +144,8 @@ class TestReplay:
 
     @pytest.fixture
     def again(self, now: World, timeline: Timeline) -> Replay:
-        return Replay(now.fakes.system, now.registry, now.queue, timeline, lambda: ["cards"], now.fakes.clock)
+        kept = LogRetention(now.fakes.system, 30, now.fakes.clock)
+        return Replay(now.fakes.system, now.registry, now.queue, timeline, lambda: ["cards"], now.fakes.clock, kept)
 
     def told(self, world: World, timeline: Timeline, count: int) -> list[Event]:
         """So many events, an hour apart."""
@@ -213,6 +216,39 @@ class TestReplay:
     def test_a_body_that_is_no_time(self, now: World, again: Replay, body: bytes) -> None:
         with pytest.raises(BadRequest, match="such as"):
             again.span(now.endpoint.id, body)
+
+    def test_what_is_forgotten_is_not_sent_as_if_it_had_failed(
+        self, now: World, again: Replay, timeline: Timeline
+    ) -> None:
+        events = self.told(now, timeline, 2)
+        now.dispatcher.dispatch(events)
+        now.deliverer.deliver(now.take()[0])
+        delivered = now.posted[0][1]["webhook-id"]
+        now.queue.sent.clear()
+        now.fakes.clock.advance(timedelta(days=31).total_seconds())
+        assert LogRetention(now.fakes.system, 30, now.fakes.clock).forget() == 1
+        fresh = now.event(3)
+        timeline.append([fresh])
+        with pytest.raises(NotFound, match=r"those whose last attempt was before 20.* UTC are forgotten"):
+            again.one(now.endpoint.id, delivered)
+        since = {"since": "2025-01-01T00:00:00Z"}
+        now.fakes.clock.advance(60)
+        answer = again.span(now.endpoint.id, json.dumps({**since, "failed_only": True}).encode())
+        assert answer["deliveries"] == [delivery_id(fresh.id, now.endpoint.id)]
+        forgotten: Any = answer["forgotten"]
+        assert forgotten["events"] == 2
+        assert f"before {forgotten['before']} were delivered is no longer kept" in forgotten["says"]
+        everything = again.span(now.endpoint.id, json.dumps(since).encode())
+        assert len(everything["deliveries"]) == 3  # type: ignore[arg-type]
+        assert "forgotten" not in everything
+
+    def test_what_is_older_than_the_webhook_was_never_sent(self, now: World, again: Replay, timeline: Timeline) -> None:
+        self.told(now, timeline, 1)
+        newer = now.registry.add({"url": "https://newer.example/"})
+        now.fakes.clock.advance(timedelta(days=31).total_seconds())
+        answer = again.span(newer.id, b'{"since": "2025-01-01T00:00:00Z", "failed_only": true}')
+        assert len(answer["deliveries"]) == 1  # type: ignore[arg-type]
+        assert "forgotten" not in answer
 
     @pytest.mark.parametrize("delivery", ["msg_" + "0" * 24, "../../state/cards"])
     def test_a_delivery_that_is_not_there(self, now: World, again: Replay, delivery: str) -> None:
