@@ -10,6 +10,7 @@ import asyncio
 import io
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,11 @@ class AsyncEndpointScorer:
             raise broken(error, slot, answered=isinstance(error, ClientPayloadError)) from error
         check_status(answer.status, answer.headers, data, slot)
         return data
+
+    def close_at_exit(self) -> None:
+        """The event loop has ended by then: aiohttp would only complain, in the log, of what the system closes."""
+        with suppress(RuntimeError):
+            asyncio.run(self.close())
 
     async def close(self) -> None:
         """Close all connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -53,7 +54,9 @@ def async_scorer() -> AsyncEndpointScorer:
     """The same from the event loop."""
     from services.cloud.async_scoring import AsyncEndpointScorer
 
-    return AsyncEndpointScorer(wiring.settings().predict_concurrency)
+    made = AsyncEndpointScorer(wiring.settings().predict_concurrency)
+    atexit.register(made.close_at_exit)
+    return made
 
 
 @cache

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from services.cloud import endpoint_token
+from services.cloud import endpoint_token, identity
 from services.cloud.async_scoring import AsyncEndpointScorer
 from services.cloud.scoring import EndpointScorer
 from services.cloud.scoring_contract import request_body
@@ -288,6 +288,27 @@ def test_connections_of_another_event_loop_are_not_used(slot: Slot) -> None:
         assert asyncio.run(scorer.score(slot.uri, "green", [b"x"], deadline=5)) == [{"boxes": []}]
     asyncio.run(scorer.close())
     gc.collect()
+
+
+def test_a_process_ends_without_complaints(slot: Slot) -> None:
+    slot.body = b'[{"boxes": []}]'
+    code = (
+        "import asyncio, atexit; from services.cloud import endpoint_token; endpoint_token.token = lambda _: 't'; "
+        "from services.cloud.async_scoring import AsyncEndpointScorer; scorer = AsyncEndpointScorer(4); "
+        f"atexit.register(scorer.close_at_exit); asyncio.run(scorer.score({slot.uri!r}, 'blue', [b'x'], deadline=5))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_a_token_that_is_known_is_waited_for_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_tokens", {identity.MACHINE_LEARNING: ("good", time.time() + 3600)})
+    assert endpoint_token.known_bearer("https://a/score") == ("https://a/score", "good")
+    monkeypatch.setattr(identity, "_tokens", {identity.MACHINE_LEARNING: ("old", time.time() + 60)})
+    assert endpoint_token.known_bearer("https://a/score") is None
+    monkeypatch.setattr(endpoint_token, "_tokens", {"https://tokens": ("own", time.time() + 5)})
+    assert endpoint_token.known_bearer("https://a/score#https://tokens") == ("https://a/score", "own")
+    assert endpoint_token.known_bearer("https://a/score#https://others") is None
 
 
 def test_the_way_of_a_prediction_imports_no_sdk() -> None:

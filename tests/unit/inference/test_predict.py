@@ -364,3 +364,31 @@ def test_addresses_are_fetched_within_the_deadline() -> None:
     assert len(fetched) <= 3
     one = json.dumps({"image_url": "https://example.com/1.jpg"}).encode()
     assert json.loads(ask(predictor, Request("cards", one, {"content-type": "application/json"})).content)["slot"]
+
+
+def test_a_usual_prediction_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the loop's state is known; what blocks has its thread, whatever it is."""
+    threads: list[object] = []
+
+    async def noted(work: Any) -> Any:
+        threads.append(work)
+        return work()
+
+    for module in ("predict", "champion", "cache"):
+        monkeypatch.setattr(f"services.inference.{module}.in_thread", noted)
+    world = World(predict_cache_size=3)
+    world.json()
+    assert len(threads) == 1, "the state was read"
+    world.json(threshold="0.5")
+    world.reply(jpeg(30, 20))
+    body = {"images": [base64.b64encode(jpeg(40, 30)).decode()]}
+    world.reply(json.dumps(body).encode(), "application/json")
+    assert len(threads) == 1
+    for image, query in (
+        (picture(30, 20, orientation=6), {}),
+        (picture(30, 20, "BMP"), {}),
+        (jpeg(9, 9), {"render": "png"}),
+    ):
+        before = len(threads)
+        world.reply(image, KIND, query)
+        assert len(threads) == before + 1
