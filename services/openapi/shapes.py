@@ -138,8 +138,6 @@ def _documents() -> dict[str, Shape]:
         "ClientKeys": record(
             loop=TEXT, keys=many({"allOf": [ref("ClientKey"), used]}), others=many({"allOf": [record(id=TEXT), used]})
         ),
-        "Queued": record(delivery=TEXT, event=TEXT),
-        "Deliveries": record(deliveries=many(ref("Delivery"))),
         "Schemas": record(schemas=many(record(type=TEXT, summary=TEXT, schema=TEXT))),
         "Schema": FREE,
         "Queued": record(delivery=TEXT, event=TEXT),
