@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import TypeAdapter, ValidationError
 
 from services.catalogue.images import ImageFacts
+from services.datasets.splits import Side
 from services.labels.check import Rules
 from services.labels.class_lists import ClassList
 from services.labels.options import Options
@@ -36,6 +37,8 @@ class ImageEntry:
     content: str
     facts: ImageFacts | None = None
     problem: Problem | None = None
+    side: Side | None = None
+    """What `sides` says of the content, once it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +207,9 @@ class Index:
     """What the summaries hold for; None where some are yet to be made."""
     options: Options = field(default_factory=Options)
     """How label files about many images were read."""
-    splits: str = ""
-    """Blob of the sides by content."""
+    splits: str | list[str] = ""
+    """Blobs of the sides by content, which `sides` deals out. One text was all of them in earlier versions of the app,
+    which take a list for no index of theirs: they must not think that nobody has a side."""
     twins: dict[str, list[str]] = field(default_factory=dict)
     """Some contents that several images have, and these images."""
     buckets: list[BucketRef] = field(default_factory=lambda: [BucketRef(listed=listing_digest({}.items()))])

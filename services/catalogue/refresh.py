@@ -13,9 +13,10 @@ from services.catalogue.listing import Listing
 from services.catalogue.paths import kind_of
 from services.catalogue.reading import FileReader
 from services.catalogue.resolve import add_sides, facts_of, resolve, summarise
-from services.catalogue.store import CatalogueStore, Splits
+from services.catalogue.sides import Sides
+from services.catalogue.store import THREADS, CatalogueStore, Splits
 from services.catalogue.twins import named
-from services.catalogue.working import THREADS, Changes, Working
+from services.catalogue.working import Changes, Working
 from services.cloud.ports import BlobInfo
 from services.datasets.splits import NEGATIVE, assign
 from services.labels.options import Options, options_of
@@ -65,11 +66,10 @@ class Catalogue:
 
     def _open(self, blob: str) -> Working:
         if index := self.store.index(blob):
-            return Working(self.store, index, self.store.splits(index.splits))
-        older = self.store.older(blob)
-        working = Working(self.store, older or Index(), self.recover_splits())
-        if older:
-            working.renew()
+            return Working(self.store, index, Sides(self.store, index))
+        index = self.store.older(blob) or Index()
+        working = Working(self.store, index, Sides(self.store, index, self.recover_splits()))
+        working.renew()
         return working
 
     def _read(self, working: Working, fresh: Mapping[str, BlobInfo], options: Options) -> tuple[int, bool]:
@@ -119,7 +119,8 @@ def look(working: Working, config: LoopConfig, *, finished: bool) -> Inference:
     seen = {number: _resolve(working, number, inference.view) for number in working.loaded}
     _split(working, seen, config.validation_share)
     for number, members in seen.items():
-        add_sides(working.index.buckets[number].summary, members, working.splits)
+        add_sides(working.index.buckets[number].summary, members, working.sides)
+        working.note_sides(number, {content for content, _ in members})
     working.index.twins = named(working)
     return inference
 
@@ -127,6 +128,9 @@ def look(working: Working, config: LoopConfig, *, finished: bool) -> Inference:
 def _resolve(working: Working, number: int, view: View) -> Seen:
     """Summarise a bucket but for its sides; of its members only what these need is kept."""
     bucket = working.bucket(number)
+    for image in bucket.images.values():
+        if image.side:
+            working.sides.learn(image.content, image.side)
     found = resolve(bucket, view)
     working.index.buckets[number].summary = summarise(bucket, found)
     kinds: dict[frozenset[str], frozenset[str]] = {}
@@ -140,11 +144,13 @@ def _split(working: Working, seen: Mapping[int, Seen], share: float) -> None:
     for number, ref in enumerate(working.index.buckets):
         for name, sides in ref.summary.sides.items() if number not in seen else ():
             known.setdefault(name, Counter()).update(sides)
+    working.sides.load(content for members in seen.values() for content, _ in members)
     for content, classes in (member for members in seen.values() for member in members):
-        side = working.splits.get(content)
+        side = working.sides.get(content)
         if side is None:
             new[content] = new.get(content, frozenset()) | classes
             continue
         for name in classes or {NEGATIVE}:
             known.setdefault(name, Counter())[side] += 1
-    working.splits.update(assign(new, known, share))
+    for content, side in assign(new, known, share).items():
+        working.sides.assign(content, side)

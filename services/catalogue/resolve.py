@@ -12,8 +12,9 @@ from services.catalogue.documents import MOST_PROBLEMS, Bucket, FiledRecord, Ima
 from services.catalogue.images import ImageFacts
 from services.catalogue.match import Matcher
 from services.catalogue.paths import below, class_folder, kind_of
+from services.catalogue.sides import Sides
 from services.catalogue.twins import pack
-from services.datasets.splits import NEGATIVE, Side
+from services.datasets.splits import NEGATIVE
 from services.labels.alike import unknown_class
 from services.labels.annotation import Annotation
 from services.labels.check import Rules, check, without_duplicates
@@ -178,12 +179,13 @@ def summarise(bucket: Bucket, resolved: Resolved) -> Summary:
     return found
 
 
-def add_sides(found: Summary, members: Iterable[tuple[str, frozenset[str]]], splits: Mapping[str, Side]) -> None:
+def add_sides(found: Summary, members: Iterable[tuple[str, frozenset[str]]], known: Sides) -> None:
     """Complete a summary by its members' contents and classes, once all have a side."""
     sides, totals = Counter[tuple[str, str]](), Counter[str]()
     for content, classes in members:
-        totals[splits[content]] += 1
-        sides.update((name, splits[content]) for name in classes or {NEGATIVE})
+        its = known[content]
+        totals[its] += 1
+        sides.update((name, its) for name in classes or {NEGATIVE})
     for (name, side), count in sides.items():
         found.sides.setdefault(name, {})[side] = count
     found.totals = dict(totals)

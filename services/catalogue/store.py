@@ -13,8 +13,15 @@ from services.datasets.splits import Side
 from services.errors import NotFound
 
 Splits = dict[str, Side]
+THREADS = 10
+"""As many as the SDK keeps connections to one account."""
 T = TypeVar("T")
 _INDEX, _BUCKET, _SPLITS = TypeAdapter(Index), TypeAdapter(Bucket), TypeAdapter(Splits)
+
+
+def shards_of(index: Index) -> list[str]:
+    """The blobs of the sides by content."""
+    return [index.splits] if isinstance(index.splits, str) else index.splits
 
 
 class CatalogueStore:
@@ -31,14 +38,21 @@ class CatalogueStore:
         return found if found and found.format == FORMAT else None
 
     def older(self, blob: str) -> Index | None:
-        """An index of another format, without the buckets that cannot be loaded today."""
+        """An index of another format, without the documents that cannot be loaded today."""
         found = self._any_index(blob)
-        for ref in found.buckets if found else ():
-            try:
-                self.bucket(ref.blob)
-            except (NotFound, ValidationError):
-                ref.blob = ""
+        if found is None:
+            return None
+        for ref in found.buckets:
+            ref.blob = self._loadable(_BUCKET, ref.blob)
+        found.splits = [self._loadable(_SPLITS, shard) for shard in shards_of(found)]
         return found
+
+    def _loadable(self, kind: TypeAdapter[T], blob: str) -> str:
+        try:
+            self._read(kind, blob)
+        except (NotFound, ValidationError):
+            return ""
+        return blob
 
     def _any_index(self, blob: str) -> Index | None:
         try:
@@ -51,7 +65,7 @@ class CatalogueStore:
         return self._read(_BUCKET, blob) if blob else Bucket()
 
     def splits(self, blob: str) -> Splits:
-        """The sides by content."""
+        """A shard of the sides by content; the name of an empty one is empty."""
         return self._read(_SPLITS, blob) if blob else {}
 
     def _read(self, kind: TypeAdapter[T], blob: str) -> T:
@@ -65,7 +79,8 @@ class CatalogueStore:
         return self._write("bucket", _BUCKET, bucket, old) if bucket != Bucket() else ""
 
     def write_splits(self, splits: Splits, old: str) -> str:
-        return self._write("splits", _SPLITS, splits, old)
+        """Write a shard unless it is what `old` holds; returns its blob."""
+        return self._write("splits", _SPLITS, splits, old) if splits else ""
 
     def _write(self, name: str, kind: TypeAdapter[T], document: T, old: str = "") -> str:
         data = kind.dump_json(document)
@@ -81,7 +96,7 @@ class CatalogueStore:
 
     def clean(self, blob: str, index: Index) -> None:
         """Delete every document that this index does not refer to."""
-        kept = {blob, index.splits, *(ref.blob for ref in index.buckets)}
+        kept = {blob, *shards_of(index), *(ref.blob for ref in index.buckets)}
         for found in list(self._system.list(self._folder)):
             if found.name not in kept:
                 self._system.delete(found.name)

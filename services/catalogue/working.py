@@ -20,14 +20,13 @@ from services.catalogue.kept import is_unreadable, keep
 from services.catalogue.listing import Listing, digest_of
 from services.catalogue.paths import bucket_of
 from services.catalogue.reading import Read
-from services.catalogue.store import CatalogueStore, Splits
+from services.catalogue.sides import Sides
+from services.catalogue.store import THREADS, CatalogueStore
 from services.cloud.ports import BlobInfo
 from services.labels.options import Options
 
 BUCKET_FILES = 2048
 """Files that a bucket holds on average before there are twice as many buckets."""
-THREADS = 10
-"""As many as the SDK keeps connections to one account."""
 
 
 @dataclass(slots=True)
@@ -42,9 +41,9 @@ class Changes:
 class Working:
     """One catalogue while it changes. Nothing is durable before `commit`."""
 
-    def __init__(self, store: CatalogueStore, index: Index, splits: Splits) -> None:
-        """`splits` is changed in place."""
-        self._store, self.index, self.splits = store, index, splits
+    def __init__(self, store: CatalogueStore, index: Index, sides: Sides) -> None:
+        """`sides` is changed in place."""
+        self._store, self.index, self.sides = store, index, sides
         self._loaded: dict[int, Bucket] = {}
         self._replaced: dict[str, LabelEntry] = {}
         self._added: list[FiledRecord] = []
@@ -182,9 +181,16 @@ class Working:
         images = self.bucket(bucket_of(image.path, self.count)).images
         old = images.get(image.path)
         # an image that is overwritten, scaled down say, stays on its side
-        if old and old.content in self.splits:
-            self.splits.setdefault(image.content, self.splits[old.content])
+        if old and (side := old.side or self.sides.get(old.content)):
+            self.sides.assign(image.content, side)
         images[image.path] = image
+
+    def note_sides(self, number: int, contents: Collection[str]) -> None:
+        """Have the images with these contents remember their side."""
+        images = self.bucket(number).images
+        for path, image in images.items():
+            if image.side is None and image.content in contents:
+                images[path] = replace(image, side=self.sides[image.content])
 
     def _describe(self) -> None:
         for number, bucket in self._loaded.items():
@@ -196,5 +202,6 @@ class Working:
         for number, bucket in sorted(self._loaded.items()):
             ref = self.index.buckets[number]
             ref.blob = self._store.write_bucket(bucket, ref.blob)
-        self.index.splits = self._store.write_splits(self.splits, self.index.splits)
+        self.sides.spread(self.count)
+        self.index.splits = self.sides.commit()
         return self._store.write_index(self.index)

@@ -15,7 +15,8 @@ from functools import cached_property
 from pydantic import TypeAdapter
 
 from services.catalogue.documents import BucketRef, Index, View
-from services.catalogue.store import CatalogueStore, Splits
+from services.catalogue.sides import Sides
+from services.catalogue.store import CatalogueStore
 from services.context import LoopContext
 from services.datasets.jsonl import blob_url, datastore_url, line
 from services.datasets.members import Row, facts_of, rows
@@ -55,8 +56,8 @@ class Writer:
         self._view_digest = digest(_VIEW.dump_json(self._view).decode(), FORMAT, version.task, self._url)
 
     @cached_property
-    def _splits(self) -> Splits:
-        return self._store.splits(self._index.splits)
+    def _sides(self) -> Sides:
+        return Sides(self._store, self._index)
 
     def write(self) -> list[Part] | None:
         """Write what other versions do not have; None where time ran out, and the next attempt goes on."""
@@ -90,7 +91,7 @@ class Writer:
 
     def _part(self, key: str, ref: BucketRef, there: set[str]) -> Part:
         bucket = self._store.bucket(ref.blob)
-        found = rows(bucket, self._view, self._splits)
+        found = rows(bucket, self._view, self._sides)
         train, validation = (self._put(self._lines(found, side), "jsonl", there) for side in SIDES)
         facts = facts_of(bucket, found)
         formats = Counter(file.format for file in facts.files.values())

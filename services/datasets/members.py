@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
 from services.catalogue.documents import Bucket, View
 from services.catalogue.resolve import Member, resolve
+from services.catalogue.sides import Sides
 from services.catalogue.store import Splits
 from services.cloud.ports import BlobStore
 from services.datasets.parts import Facts, LabelFile, Part, Remembered, members, read_facts, read_parts
@@ -28,9 +29,9 @@ class Row:
     side: Side
 
 
-def rows(bucket: Bucket, view: View, splits: Mapping[str, Side]) -> list[Row]:
+def rows(bucket: Bucket, view: View, sides: Sides) -> list[Row]:
     """The images of a bucket that are in the dataset, in order of name."""
-    found = (Row(m, splits[m.content]) for m in resolve(bucket, view).members)
+    found = (Row(m, bucket.images[m.path].side or sides[m.content]) for m in resolve(bucket, view).members)
     return sorted(found, key=lambda row: row.member.path)
 
 
