@@ -68,7 +68,18 @@ def _voc(width: int, height: int) -> bytes:
 
 
 def on_azurite(folder: Path) -> dict[str, float]:
-    """The small data set through the real SDK; then the same storage calls alone."""
+    """The small data set through the real SDK, uploaded as any tool does; then the same storage calls alone."""
+    return _on_azurite(folder, lambda _: "")
+
+
+def with_metadata(folder: Path) -> dict[str, float]:
+    """The same, uploaded with what `dev.py upload` says of images."""
+    from services.catalogue.claims import claim_of_bytes
+
+    return _on_azurite(folder, claim_of_bytes)
+
+
+def _on_azurite(folder: Path, said: Callable[[bytes], str]) -> dict[str, float]:
     import psutil
 
     from tests.support.cloud_process import running_cloud
@@ -76,7 +87,7 @@ def on_azurite(folder: Path) -> dict[str, float]:
     write_coco(folder / "instances.json", VALIDATION)
     with running_cloud(folder / "cloud", "--no-app") as cloud:
         azurite = psutil.Process(int(cloud.description()["pids"]["azurite"]))
-        _upload(folder / "instances.json")
+        _upload(folder / "instances.json", said)
         used, theirs = time.process_time(), sum(azurite.cpu_times()[:2])
         (images, wakes), seconds = _timed(_register)
         used, theirs = time.process_time() - used, sum(azurite.cpu_times()[:2]) - theirs
@@ -85,14 +96,18 @@ def on_azurite(folder: Path) -> dict[str, float]:
     return {"seconds": seconds, "cpu_s": used, "azurite_cpu_s": theirs, "wakes": wakes, **alone}
 
 
-def _upload(labels: Path) -> None:
+def _upload(labels: Path, said: Callable[[bytes], str]) -> None:
     from services import wiring
 
     store = wiring.data_store()
     store.write(f"{LOOP}/loop.yaml", CONFIG)
+
+    def put(number: int) -> None:
+        image = jpeg(number)
+        store.write(f"{LOOP}/images/{name_of(number)}", image, claim=said(image))
+
     with ThreadPoolExecutor(8) as pool:
-        numbers = range(VALIDATION.images)
-        list(pool.map(lambda n: store.write(f"{LOOP}/images/{name_of(n)}", jpeg(n)), numbers))
+        list(pool.map(put, range(VALIDATION.images)))
     store.write(LABELS, labels.read_bytes())
 
 
@@ -110,7 +125,7 @@ def _storage_alone() -> dict[str, float]:
     """What listing once and reading every header takes, and nothing else, with as many threads as the catalogue has."""
     from services import wiring
     from services.catalogue.images import HEADER
-    from services.catalogue.working import THREADS
+    from services.catalogue.store import THREADS
 
     store = wiring.data_store()
     blobs, listing = _timed(lambda: [b for b in store.list(f"{LOOP}/") if b.name.endswith(".jpg")])

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 CASES = {
     "azurite": "_ingest_cases.on_azurite",
+    "metadata": "_ingest_cases.with_metadata",
     "stand-in": "_ingest_cases.in_process",
     "large": "_ingest_cases.large",
     "parse": "_ingest_parse.parse",
@@ -27,7 +28,8 @@ CASES = {
 """Where each case is; only the one that is measured is imported."""
 EXPLAINED = {
     "azurite": "5,000 images, 36,781 boxes: wake to registered version on Azurite and the Azure ML emulator",
-    "stand-in": "the same in one process, without HTTP",
+    "metadata": "the same, uploaded with what dev.py upload says of images",
+    "stand-in": "the first in one process, without HTTP",
     "large": "118,287 images, 860,001 boxes in one process; then one image and its label more",
     "parse": "the large COCO file alone",
     "events": "10,000 upload events of one loop to a warm app",
