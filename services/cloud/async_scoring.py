@@ -7,7 +7,6 @@ caller that is cancelled closes its connection to the slot.
 from __future__ import annotations
 
 import asyncio
-import io
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,8 +19,8 @@ from services.cloud.scoring_contract import (
     broken,
     check_status,
     read_answer,
-    request_body,
     request_headers,
+    request_pieces,
     too_late,
 )
 from services.threads import in_thread
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS = 60.0
 """How long a connection is kept for the next request; one that the other side closes is noticed before."""
-_MOST_AT_ONCE = 1 << 20
-"""A larger body is sent piece by piece, so that it does not hold up other requests."""
 
 
 class AsyncEndpointScorer:
@@ -48,11 +45,14 @@ class AsyncEndpointScorer:
         self, scoring_uri: str, slot: str, images: Sequence[bytes], *, deadline: float
     ) -> list[dict[str, object]]:
         """See `AsyncScorer.score`."""
-        answer = await self.forward(scoring_uri, slot, request_body(images), deadline=deadline)
+        answer = await self._post(scoring_uri, slot, request_pieces(images), deadline)
         return read_answer(answer, len(images), slot)
 
     async def forward(self, scoring_uri: str, slot: str, body: bytes, *, deadline: float) -> bytes:
         """See `AsyncScorer.forward`."""
+        return await self._post(scoring_uri, slot, (body,), deadline)
+
+    async def _post(self, scoring_uri: str, slot: str, body: Sequence[bytes], deadline: float) -> bytes:
         taken = known_bearer(scoring_uri)
         if taken is None:
             taken = await in_thread(partial(bearer, scoring_uri))
@@ -60,8 +60,10 @@ class AsyncEndpointScorer:
         session = await self._session()
         from aiohttp import ClientError, ClientPayloadError, ClientTimeout
 
+        from services.cloud.pieces import Pieces
+
         limit = ClientTimeout(total=deadline, sock_connect=min(CONNECT_SECONDS, deadline))
-        sent = body if len(body) <= _MOST_AT_ONCE else io.BytesIO(body)
+        sent = Pieces(body)
         try:
             async with session.post(
                 _url(address), data=sent, headers=request_headers(slot, token), allow_redirects=False, timeout=limit

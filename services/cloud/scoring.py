@@ -17,8 +17,8 @@ from services.cloud.scoring_contract import (
     broken,
     check_status,
     read_answer,
-    request_body,
     request_headers,
+    request_pieces,
     too_late,
 )
 from services.errors import VisionloopError
@@ -31,7 +31,7 @@ class EndpointScorer:
         self, scoring_uri: str, slot: str, images: Sequence[bytes], *, deadline: float
     ) -> list[dict[str, object]]:
         """See `Scorer.score`."""
-        answer = self.forward(scoring_uri, slot, request_body(images), deadline=deadline)
+        answer = self.forward(scoring_uri, slot, b"".join(request_pieces(images)), deadline=deadline)
         return read_answer(answer, len(images), slot)
 
     def forward(self, scoring_uri: str, slot: str, body: bytes, *, deadline: float) -> bytes:

@@ -20,7 +20,7 @@ import pytest
 from services.cloud import endpoint_token, identity
 from services.cloud.async_scoring import AsyncEndpointScorer
 from services.cloud.scoring import EndpointScorer
-from services.cloud.scoring_contract import request_body
+from services.cloud.scoring_contract import request_pieces
 from services.errors import (
     NotFound,
     Upstream,
@@ -124,7 +124,7 @@ def test_the_request_is_azure_mls_contract(score: Score, slot: Slot) -> None:
 
 
 def test_a_body_for_one_image_is_json() -> None:
-    assert json.loads(request_body([b"x"])) == {"input_data": {"columns": ["image"], "data": ["eA=="]}}
+    assert json.loads(b"".join(request_pieces([b"x"]))) == {"input_data": {"columns": ["image"], "data": ["eA=="]}}
 
 
 @pytest.mark.parametrize(
@@ -235,8 +235,22 @@ def test_a_large_body_arrives_whole(score: Score, slot: Slot) -> None:
     image = random.randbytes(3_000_000)
     score(slot.uri, [image])
     [(headers, body)] = slot.asked
-    assert body == request_body([image])
+    assert body == b"".join(request_pieces([image]))
     assert headers["content-length"] == str(len(body))
+
+
+def test_a_body_that_is_passed_on_arrives_whole(slot: Slot) -> None:
+    body = random.randbytes(1_300_000)
+
+    async def scene() -> bytes:
+        scorer = AsyncEndpointScorer(4)
+        try:
+            return await scorer.forward(slot.uri, "green", body, deadline=5)
+        finally:
+            await scorer.close()
+
+    assert asyncio.run(scene()) == EndpointScorer().forward(slot.uri, "green", body, deadline=5) == b"[]"
+    assert [sent for _, sent in slot.asked] == [body, body]
 
 
 def test_an_answer_that_breaks_off_is_not_asked_for_again(score: Score, slot: Slot) -> None:
