@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.envelope import payload, sign
+from services.webhooks.lanes import Lanes
 from services.webhooks.log import Attempt, Delivery, file_of, first
 from services.webhooks.registry import Endpoint, Registry
 from services.webhooks.schedule import pause
@@ -34,6 +35,8 @@ class Answer:
     status: int
     body: str = ""
     retry_after: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By names whose case does not matter, where there was an answer."""
 
 
 class Sender(Protocol):
@@ -64,10 +67,12 @@ class Deliverer:
         """`sender` is what goes to the network, `public_url` where the schemas of events are."""
         self._system, self._registry, self._queue, self._public_url = system, registry, queue, public_url
         self._sender, self._clock, self._dispatcher = sender, clock, Dispatcher(registry, queue)
+        self._lanes = Lanes()
 
     def deliver(self, body: str) -> None:
         """Make the attempt that a message asks for; one that was already made is not made again.
 
+        A receiver that is busy, or slow while others are, has the message put back: no attempt is used up.
         Storage that is away for a moment does not use up the few times that a queue message is tried.
 
         Raises:
@@ -77,11 +82,16 @@ class Deliverer:
             message = _Message.model_validate_json(body)
         except ValidationError:
             raise BadRequest("A delivery message has delivery, endpoint, event and attempt") from None
+        if wait := self._lanes.enter(message.endpoint):
+            self._queue.send(body, delay=wait)
+            return
         try:
             self._deliver(message)
         except Upstream as error:
             log.warning("Delivery %s waits for storage: %s", message.delivery, error.detail)
             self._queue.send(body, delay=STORAGE_SECONDS)
+        finally:
+            self._lanes.leave(message.endpoint)
 
     def _deliver(self, message: _Message) -> None:
         try:

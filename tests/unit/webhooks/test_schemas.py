@@ -28,7 +28,7 @@ FUNCTIONS = functions()
 SERVICES = Path(__file__).resolve().parents[3] / "services"
 
 
-def call(name: str, **route: str) -> func.HttpResponse:
+def call(name: str, **route: Any) -> func.HttpResponse:
     answer: func.HttpResponse = FUNCTIONS[name].get_user_function()(request(**route))
     return answer
 
