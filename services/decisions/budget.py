@@ -1,8 +1,10 @@
 """What training costs: GPU hours and money, spent in the last 30 days and estimated for the next run.
 
-Prices are list prices of one machine an hour, pay as you go, Linux, East US, in US dollars, as published at
-https://azure.microsoft.com/pricing/details/virtual-machines/linux; replace them by `VISIONLOOP_MACHINE_PRICES` or by
-`training.budget.price_per_gpu_hour`. A machine that is not listed counts as one GPU, without a price.
+Prices are list prices of one machine an hour, pay as you go, Linux, East US, in US dollars; other regions differ. They
+are Azure's, of its retail prices API (https://prices.azure.com/api/retail/prices), by the copy in SkyPilot's catalogue
+(skypilot-org/skypilot-catalog, catalogs/v5/azure/az_ml_vms.csv at a7fff17), compared on 2026-11-21. Replace them by
+`VISIONLOOP_MACHINE_PRICES` or `training.budget.price_per_gpu_hour`. A machine that is not listed counts as one GPU,
+without a price; so does one that has none, with its price.
 """
 
 from __future__ import annotations
@@ -32,6 +34,12 @@ class Machine:
 
 UNLISTED = Machine()
 MACHINES: Mapping[str, Machine] = {
+    "standard_ds2_v2": Machine(1, 0.146),
+    "standard_ds3_v2": Machine(1, 0.293),
+    "standard_ds4_v2": Machine(1, 0.585),
+    "standard_f2s_v2": Machine(1, 0.0846),
+    "standard_f4s_v2": Machine(1, 0.169),
+    "standard_f8s_v2": Machine(1, 0.338),
     "standard_nc4as_t4_v3": Machine(1, 0.526),
     "standard_nc8as_t4_v3": Machine(1, 0.752),
     "standard_nc16as_t4_v3": Machine(1, 1.204),

@@ -8,19 +8,6 @@ from typing import Any
 from services.decisions.budget import machine_of
 from services.state import LoopState
 
-LISTED = {
-    "standard_ds2_v2": 0.114,
-    "standard_ds3_v2": 0.229,
-    "standard_ds4_v2": 0.458,
-    "standard_f2s_v2": 0.0846,
-    "standard_f4s_v2": 0.169,
-    "standard_f8s_v2": 0.338,
-}
-"""Usual sizes for serving: US dollars an hour, pay as you go, Linux, East US; `VISIONLOOP_MACHINE_PRICES` wins.
-
-https://azure.microsoft.com/pricing/details/virtual-machines/linux/
-"""
-
 
 def serving(state: LoopState, now: datetime, prices: str = "") -> dict[str, Any]:
     """Machines, their price and the bill since the last prediction; prices are list prices, null where unknown.
@@ -28,7 +15,7 @@ def serving(state: LoopState, now: datetime, prices: str = "") -> dict[str, Any]
     `idle_hours` counts from the last prediction that the proxy noted, or from the promotion where there was none.
     """
     settings, machines = state.config.config.endpoint, _machines(state)
-    price = machine_of(settings.machine, prices).price or LISTED.get(settings.machine.lower())
+    price = machine_of(settings.machine, prices).price
     hours = _idle_hours(state, now)
     cost = None if price is None or hours is None else round(hours * machines * price, 2)
     return {

@@ -21,9 +21,9 @@ def loop(**endpoint: Any) -> LoopState:
 
 def test_the_bill_of_an_endpoint_that_nobody_asks() -> None:
     found = serving(loop(instance_count=2), NOW + timedelta(hours=100))
-    assert (found["machines"], found["idle_hours"], found["idle_cost"]) == (2, 100.0, 45.8)
-    assert found["cost_per_month"] == pytest.approx(334.34)
-    assert found["says"].startswith("2 machines, 100.0 hours without a prediction, about 45.80 US dollars")
+    assert (found["machines"], found["idle_hours"], found["idle_cost"]) == (2, 100.0, 58.6)
+    assert found["cost_per_month"] == pytest.approx(427.78)
+    assert found["says"].startswith("2 machines, 100.0 hours without a prediction, about 58.60 US dollars")
     assert "endpoint.idle_after_hours lets it rest" in found["says"]
 
 
@@ -31,7 +31,7 @@ def test_it_counts_from_the_last_prediction() -> None:
     state = loop(idle_after_hours=4.0)
     state.last_prediction = NOW + timedelta(hours=99)
     found = serving(state, NOW + timedelta(hours=100))
-    assert (found["idle_hours"], found["idle_cost"]) == (1.0, 0.23)
+    assert (found["idle_hours"], found["idle_cost"]) == (1.0, 0.29)
     assert "lets it rest" not in found["says"]
 
 
