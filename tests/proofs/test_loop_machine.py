@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from services.errors import Upstream
-from tests.support.living_loop import CLASSES, MOST_IMAGES, PASSING, QUALITIES, LivingLoop
+from tests.support.living_loop import CLASSES, IDLE_HOURS, MOST_IMAGES, PASSING, QUALITIES, LivingLoop
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 HISTORIES, STEPS = (2000, 50) if DEEP else (500, 30)
@@ -73,6 +73,28 @@ class Loop(RuleBasedStateMachine):
             self.looks(1)
             for job in self.loop.running()[:1]:
                 self.loop.complete(job, quality)
+
+    @rule(idle=st.booleans())
+    def lets_the_endpoint_rest_or_not(self, idle: bool) -> None:
+        self.loop.configure(IDLE_HOURS if idle else None)
+        self.loop.event()
+
+    @precondition(lambda self: self.before is not None)
+    @rule(looks=st.integers(1, 4))
+    def nobody_asks_for_a_day(self, looks: int) -> None:
+        self.loop.configure(IDLE_HOURS)
+        self.loop.wake()
+        self.loop.fake.clock.advance(90_000)
+        for _ in range(looks):
+            self.loop.settle_slots()
+            self.loop.wake()
+
+    @rule(looks=st.integers(0, 2))
+    def asks_for_a_prediction(self, looks: int) -> None:
+        self.loop.asks()
+        for _ in range(looks):
+            self.loop.settle_slots()
+            self.looks(1)
 
     # events, wakes, time
 
@@ -171,6 +193,7 @@ class Loop(RuleBasedStateMachine):
         loop = self.loop
         loop.start_process()
         loop.fake.workspace.failing_slots.clear()
+        loop.configure()
         loop.fake.clock.advance(90_000)
         for _ in range(40):
             loop.fake.clock.advance(61)
@@ -191,7 +214,7 @@ class Loop(RuleBasedStateMachine):
             loop.wake()
         before = loop.document()
         loop.wake()
-        waits = before["rollout"] is not None and before["rollout"]["step"] != "done"
+        waits = (before["rollout"] is not None and before["rollout"]["step"] != "done") or before["resting"] is not None
         busy = loop.settle_slots() or bool(loop.running()) or waits
         for job in loop.running():
             loop.complete(job, QUALITIES)
@@ -200,6 +223,7 @@ class Loop(RuleBasedStateMachine):
 
     def _nothing_is_open(self) -> None:
         state = self.loop.state
+        assert state.resting is None
         assert all(v.status == "registered" for v in state.datasets)
         assert state.active_run is None
         assert not any(r.rollout == "pending" for r in state.runs)
@@ -224,6 +248,12 @@ TestLoop = pytest.mark.timeout(3600)(Loop.TestCase)
 
 
 def test_the_histories_were_not_empty() -> None:
-    expected = {"training.failed": 0.1, "rollout.promoted": 0.4, "rollout.rejected": 0.2, "replaced": 0.02}
+    expected = {
+        "training.failed": 0.1,
+        "rollout.promoted": 0.4,
+        "rollout.rejected": 0.2,
+        "replaced": 0.02,
+        "endpoint.awake": 0.02,
+    }
     missing = {kind: SEEN[kind] for kind, share in expected.items() if SEEN[kind] < share * HISTORIES}
     assert not missing

@@ -23,7 +23,9 @@ from services.controller import Controller
 from services.datasets.reading import holdout
 from services.datasets.stage import DatasetStage
 from services.labels.annotation import Annotation
+from services.names import activity_blob
 from services.outbox import Outbox
+from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
 from services.state import Event, LoopState
 from services.state_store import StateStore
@@ -44,6 +46,8 @@ CONFIG = {
         "max_jobs_per_day": 50,
     },
 }
+IDLE_HOURS = 20
+"""A day's jump of the clock is longer: an endpoint that nobody asks goes to rest in it."""
 QUALITIES = 10
 CLASSES = ("bolt", "nut")
 PASSING = "The node was preempted"
@@ -81,7 +85,7 @@ class LivingLoop:
         self._numbers, self._queue = itertools.count(), list[tuple[float, int, str]]()
         self._watch()
         self.start_process()
-        self.put("loop.yaml", json.dumps(CONFIG).encode())
+        self.configure()
 
     # the process
 
@@ -90,7 +94,7 @@ class LivingLoop:
         cloud, clock = self.fake.cloud(), self.fake.clock
         self.fake.system.break_leases()
         self.waker = Waker(self.fake.wakes, clock, 1)
-        stages: tuple[Stage, ...] = (ConfigStage(), DatasetStage(), TrainingStage(), RolloutStage())
+        stages: tuple[Stage, ...] = (ConfigStage(), DatasetStage(), TrainingStage(), RolloutStage(), IdleStage())
         outbox = Outbox(Timeline(self.fake.system), _Told(self.told))  # type: ignore[arg-type]
         states = StateStore(self.fake.system, clock)
         self.states, self.controller = states, Controller(cloud, stages, self.waker, outbox, states)
@@ -138,6 +142,16 @@ class LivingLoop:
 
     # the user
 
+    def configure(self, idle_hours: float | None = None) -> None:
+        """Upload loop.yaml: the endpoint is always up, or rests after so many hours without a prediction."""
+        self.put("loop.yaml", json.dumps({**CONFIG, "endpoint": {"idle_after_hours": idle_hours}}).encode())
+
+    def asks(self) -> None:
+        """Somebody wants a prediction, which the proxy notes, and which wakes a loop that rests."""
+        said = json.dumps({"last": self.fake.clock.now.isoformat()})
+        self.fake.system.write(activity_blob(LOOP), said.encode())
+        self.event()
+
     def put(self, path: str, data: bytes) -> None:
         self.fake.data.write(f"{LOOP}/{path}", data)
 
@@ -182,7 +196,7 @@ class LivingLoop:
 
     def _watch(self) -> None:
         workspace = self.fake.workspace
-        submit, shift = workspace.submit, workspace.begin_traffic
+        submit, shift, delete = workspace.submit, workspace.begin_traffic, workspace.begin_delete_deployment
 
         def watched_submit(spec: AutoMLJobSpec) -> None:
             known, beside = spec.name in workspace.jobs, self.running()
@@ -197,7 +211,12 @@ class LivingLoop:
             self._check_traffic(endpoint, {slot: share for slot, share in traffic.items() if share})
             shift(endpoint, traffic)
 
+        def watched_delete(endpoint: str, slot: str) -> None:
+            delete(endpoint, slot)  # what is deployed there next has to answer anew
+            self.smoked = {known for known in self.smoked if known[:2] != (endpoint, slot)}
+
         workspace.submit, workspace.begin_traffic = watched_submit, watched_traffic  # type: ignore[method-assign,assignment]
+        workspace.begin_delete_deployment = watched_delete  # type: ignore[method-assign]
         self.fake.scorer.answer = self._answer
 
     def _check_job(self, spec: AutoMLJobSpec, beside: Sequence[str]) -> None:
