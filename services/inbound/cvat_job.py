@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FOLDER = "cvat/"
 """Below labels/, so that nothing that people uploaded is written over."""
-MOST_FRAMES = 20_000
+MOST_FRAMES = 10_000
 _KINDS = {"rectangle": "box", "ellipse": "ellipse", "polygon": "polygon", "mask": "mask"}
 """Types of shapes to elements of the XML; of others the element has the type's name, which its reader refuses."""
 _NUMBERS = {"rectangle": ("xtl", "ytl", "xbr", "ybr"), "ellipse": ("cx", "cy", "right", "top")}

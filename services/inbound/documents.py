@@ -24,7 +24,18 @@ def read(store: BlobStore, name: str, kind: type[Document]) -> tuple[Document, s
 
 
 def change(store: BlobStore, name: str, kind: type[Document], change: Callable[[Document], None]) -> Document:
-    """Change a document in place, again where others did meanwhile.
+    """Change a document in place, again where others did meanwhile; returns it.
+
+    Raises:
+        ChangedMeanwhile: others were faster each time.
+    """
+    return changed(store, name, kind, change)[0]
+
+
+def changed(
+    store: BlobStore, name: str, kind: type[Document], change: Callable[[Document], None]
+) -> tuple[Document, str]:
+    """The same, with the ETag that it has then.
 
     Raises:
         ChangedMeanwhile: others were faster each time.
@@ -33,8 +44,8 @@ def change(store: BlobStore, name: str, kind: type[Document], change: Callable[[
         document, etag = read(store, name, kind)
         change(document)
         try:
-            store.write(name, document.model_dump_json().encode(), etag=etag or None, create=not etag)
+            etag = store.write(name, document.model_dump_json().encode(), etag=etag or None, create=not etag)
         except ChangedMeanwhile:
             continue
-        return document
+        return document, etag
     raise ChangedMeanwhile("Others are changing the same; try again")

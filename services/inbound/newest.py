@@ -11,7 +11,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from services.cloud.ports import BlobStore
-from services.inbound.documents import change, read
+from services.inbound.documents import change, changed, read
 from services.names import digest
 
 MOST_KEPT = 100
@@ -63,19 +63,19 @@ class Newest:
         """An annotation as it was at a time; one that was deleted stays so."""
         index = change(self._system, self._index(annotation), _Annotation, lambda i: setattr(i, "file", file))
         if not index.is_deleted:
-            self._merge(annotation, file, Entry(at=at, content=content))
+            self.merge(annotation, file, Entry(at=at, content=content))
 
     def delete(self, annotation: str, at: datetime) -> str:
         """Deletions name an annotation only; returns its label file, or nothing where it is not known yet."""
         index = change(self._system, self._index(annotation), _Annotation, lambda i: setattr(i, "is_deleted", True))
         if index.file:
-            self._merge(annotation, index.file, Entry(at=at, is_deleted=True))
+            self.merge(annotation, index.file, Entry(at=at, is_deleted=True))
         return index.file
 
-    def _merge(self, annotation: str, file: str, entry: Entry) -> None:
+    def merge(self, annotation: str, file: str, entry: Entry) -> None:
+        """Take over what is known of an annotation that no deletion will name without its file."""
         name = f"inbound/{self._source}/images/{digest(file, length=32)}.json"
-        change(self._system, name, _Image, lambda image: image.merge(annotation, entry))
-        image, etag = read(self._system, name, _Image)
+        image, etag = changed(self._system, name, _Image, lambda image: image.merge(annotation, entry))
         while True:
             self._write(f"{self._loop}/{file}", image.content())
             written = etag

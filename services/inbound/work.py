@@ -23,7 +23,7 @@ from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_job
 from services.inbound.documents import change, read
 from services.inbound.label_studio import apply, changes_of
-from services.inbound.newest import Newest
+from services.inbound.newest import Entry, Newest
 from services.inbound.notes import Note, Notes
 from services.inbound.sources import Source, Sources
 from services.inbound.taken import Taken
@@ -45,13 +45,22 @@ class _Message(BaseModel):
 
 
 class _Job(BaseModel):
-    """A job of CVAT that was taken, as it was at a time."""
+    """A job of CVAT, by the times of its changes."""
 
-    at: datetime | None = None
+    begun: datetime | None = None
+    """The newest that somebody has begun to write; who has looked an older one up leaves it to them."""
+    taken: datetime | None = None
+    """The newest that is written."""
+    labelled: set[int] = Field(default_factory=set)
+    """Frames that were ever said something of: the others need no look where nothing is said of them."""
 
-    def now_at(self, at: datetime) -> None:
-        """It was taken as it was then, or later."""
-        self.at = max(at, self.at or at)
+    def begin(self, outcome: Outcome) -> None:
+        if self.begun is None or self.begun <= outcome.at:
+            self.begun = outcome.at
+            self.labelled |= {frame.number for frame in outcome.frames if frame.content is not None}
+
+    def end(self, at: datetime) -> None:
+        self.taken = max(at, self.taken or at)
 
 
 class Later:
@@ -135,8 +144,8 @@ class Worker:
 
     def _cvat_job(self, message: _Message, source: Source, found: Announced) -> None:
         """CVAT tells each saving of a completed job: those before what was looked up last need no look."""
-        taken, _ = read(self._system, _job_blob(source, found), _Job)
-        if taken.at is not None and found.at <= taken.at:
+        job, _ = read(self._system, _job_blob(source, found.job), _Job)
+        if job.taken is not None and found.at <= job.taken:
             self._over(message, source)
             return
         try:
@@ -158,14 +167,18 @@ class Worker:
 
     def _write(self, source: Source, outcome: Outcome) -> None:
         """In threads, as a job may have thousands of frames, and each takes storage some answers."""
-        newest = Newest(self._data, self._system, source.id, source.loop)
+        newest, blob = Newest(self._data, self._system, source.id, source.loop), _job_blob(source, outcome.job)
+        job = change(self._system, blob, _Job, lambda job: job.begin(outcome))
+        if job.begun != outcome.at:
+            return
 
         def put(frame: Frame) -> None:
-            newest.put(f"{outcome.job}:{frame.number}", frame.file, outcome.at, frame.content)
+            newest.merge(f"{outcome.job}:{frame.number}", frame.file, Entry(at=outcome.at, content=frame.content))
 
         with ThreadPoolExecutor(THREADS) as pool:
-            for _ in pool.map(put, outcome.frames):
+            for _ in pool.map(put, (frame for frame in outcome.frames if frame.number in job.labelled)):
                 pass
+        change(self._system, blob, _Job, lambda job: job.end(outcome.at))
 
     def _done(self, message: _Message, source: Source, found: Announced, outcome: Outcome | None) -> None:
         """What was taken is noted last but for the body, without which nothing is done again."""
@@ -175,8 +188,6 @@ class Worker:
         else:
             self._notes.clear(source.loop, source.id, str(found.job))
             self._waker.wake(source.loop, "a job of CVAT was taken")
-        if outcome:
-            change(self._system, _job_blob(source, found), _Job, lambda job: job.now_at(outcome.at))
         self._over(message, source)
 
     def _over(self, message: _Message, source: Source) -> None:
@@ -208,8 +219,8 @@ class Worker:
 _EXPECTED = "the annotations of the job"
 
 
-def _job_blob(source: Source, found: Announced) -> str:
-    return f"inbound/{source.id}/jobs/{found.job}.json"
+def _job_blob(source: Source, job: int) -> str:
+    return f"inbound/{source.id}/jobs/{job}.json"
 
 
 def _blob(message: _Message) -> str:

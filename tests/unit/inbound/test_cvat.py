@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,12 +141,44 @@ def test_a_job_that_is_opened_and_completed_again_replaces_what_it_said(house: H
 
 
 def test_what_was_looked_up_earlier_writes_over_nothing_newer(house: House) -> None:
-    cvat = FakeCvat(changed(40, box(4)), changed(30, box(3), box(3, 16)))
-    for minute in (40, 30):
-        house.send(done(updated_date=f"2026-01-02T10:{minute}:00Z"))
-        house.work(cvat)
-    assert house.files() == FILES[:1]
-    assert json.loads(house.cloud.data.blobs[FILES[0]].data)["labels"][0]["label"] == "nut"
+    """The older look is held up until the newer is written, or until it has begun: whatever the order of writes."""
+    for call in ("before:blob.write", "after:blob.write"):
+        for number in range(1, 100):
+            house = House()
+            house.send(done(updated_date="2026-01-02T10:30:00Z"))
+            between = Between(house, call, number, FakeCvat(changed(40, box(4))))
+            house.cloud.on_call = between
+            house.work(FakeCvat(changed(30, box(3), box(3, 16))))
+            if not between.came:
+                break
+            assert house.files() == FILES[:1], (call, number)
+            assert json.loads(house.cloud.data.blobs[FILES[0]].data)["labels"][0]["label"] == "nut"
+        assert number > 6, "it was held up at each of its writes"
+
+
+class Between:
+    """Another worker looks the job up, and writes all, at one of this one's calls."""
+
+    def __init__(self, house: House, call: str, number: int, cvat: FakeCvat) -> None:
+        self.house, self.call, self.number, self.cvat = house, call, number, cvat
+        self.came, self._count = False, itertools.count(1)
+
+    def __call__(self, call: str) -> None:
+        if call != self.call or next(self._count) != self.number:
+            return
+        self.came = True
+        self.house.cloud.on_call = lambda call: None
+        waiting, self.house.queue.sent = self.house.queue.sent, []
+        self.house.send(done(updated_date="2026-01-02T10:40:00Z"))
+        self.house.work(self.cvat)
+        self.house.queue.sent = waiting
+
+
+def test_frames_that_nothing_was_ever_said_of_cost_nothing(house: House) -> None:
+    house.send(done())
+    house.work(FakeCvat(changed(30, box(3))))
+    known = [name for name in house.cloud.system.blobs if "/images/" in name]
+    assert len(known) == 1
 
 
 def test_a_job_that_is_no_longer_completed_is_left_until_it_is(house: House) -> None:
