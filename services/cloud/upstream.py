@@ -20,6 +20,8 @@ from services.errors import (
 
 MOST_CHARACTERS = 400
 _NAME = r"\w*(?:sig|token|key|secret|password|authorization)"
+_UNSEEN = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0e-\x1f\x7f]")
+"""azure-ai-ml colours what it refuses before it asks."""
 _SECRET = re.compile(rf"""(?i)(\b{_NAME}["']?\s*[=:]\s*["']?(?:bearer\s+)?|\bbearer\s+)[^\s"'&,;]+""")
 _REFUSED = frozenset({400, 405, 406, 413, 414, 415, 422})
 
@@ -56,6 +58,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def clean(text: str) -> str:
-    """One line of limited length without anything that looks like a secret."""
-    line = _SECRET.sub(r"\1***", " ".join(text.split()))
+    """One line of limited length without anything that looks like a secret, nor colours of a terminal."""
+    line = _SECRET.sub(r"\1***", " ".join(_UNSEEN.sub("", text).split()))
     return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 1]}…"

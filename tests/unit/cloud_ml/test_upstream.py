@@ -66,3 +66,8 @@ def test_what_looks_like_a_secret_is_not_told(text: str) -> None:
 def test_ordinary_words_stay() -> None:
     said = "Resource group 'g' could not be found; the monkey is fine"
     assert clean(said) == said
+
+
+def test_colours_of_a_terminal_are_left_out() -> None:
+    said = "\x1b[37m\x1b[30m\n1) Resource was not found.\x1b[39m\nDetails: \x1b[31m(x) Asset azureml:own\x00 does not exist\x1b[39m"
+    assert clean(said) == "1) Resource was not found. Details: (x) Asset azureml:own does not exist"
