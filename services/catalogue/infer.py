@@ -38,7 +38,7 @@ def _infer(config: LoopConfig, found: Sequence[Summary]) -> Inference:
         several = sum(s.multiclassed for s in found)
         reason = f"{classed} images have classes without boxes in {files} label files, {several} of them several"
         task: Task = "image_classification_multilabel" if several else "image_classification"
-        return _inference(config, task, reason, by_folder=True)
+        return _inference(config, task, reason, by_folder=len(folders) > 1)
     if not files and len(folders) > 1:
         names = ", ".join(folders[:10])
         reason = f"images lie in {len(folders)} folders ({names}) and there is no label file"

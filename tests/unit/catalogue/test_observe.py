@@ -191,6 +191,17 @@ def test_one_folder_or_the_names_of_splits_are_no_classes() -> None:
     assert (found.task, found.labelled) == (None, 0)
 
 
+def test_folders_are_the_classes_of_what_no_label_file_is_about_if_there_are_two() -> None:
+    house = House()
+    for i in range(12):
+        house.put(f"images/belt/{i}.png", picture(i))
+    house.put("labels/classes.csv", b"image,label\nbelt/0.png,bolt\n")
+    assert (looked(house).classes, looked(house).labelled) == (["bolt"], 1)
+    house.put("images/shelf/12.png", picture(12))
+    found = looked(house)
+    assert (found.images_per_class, found.labelled) == ({"belt": 11, "bolt": 1, "shelf": 1}, 13)
+
+
 def test_the_config_rules_over_what_is_inferred() -> None:
     house = House()
     house.labelled(4)
