@@ -11,10 +11,10 @@ from services.errors import BadRequest, Forged, TooLarge
 from services.inbound import cvat
 from services.inbound.generic import files_of, write_files
 from services.inbound.label_studio import apply, changes_of, check_secret
+from services.inbound.later import Later, key_of
 from services.inbound.newest import Newest
 from services.inbound.sources import Source, Sources
 from services.inbound.taken import KEPT, Taken
-from services.inbound.work import Later, key_of
 from services.settings import Settings
 
 MOST_ID = 256

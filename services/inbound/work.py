@@ -6,7 +6,6 @@ is asked again by the schedule that webhooks have too; what does not work is not
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import random
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_job
 from services.inbound.documents import change, read
 from services.inbound.label_studio import apply, changes_of
+from services.inbound.later import Message, body_of
 from services.inbound.newest import Entry, Newest
 from services.inbound.notes import Note, Notes
 from services.inbound.sources import Source, Sources
@@ -36,12 +36,6 @@ STORAGE_SECONDS = 60.0
 PATIENT_ATTEMPTS = 2
 """What may pass by is not told before so many attempts have failed."""
 log = logging.getLogger(__name__)
-
-
-class _Message(BaseModel):
-    source: str = Field(pattern=r"^in_[0-9a-f]{16}$")
-    body: str = Field(pattern=r"^[0-9a-f]{64}$")
-    attempt: int = Field(1, ge=1)
 
 
 class _Job(BaseModel):
@@ -61,25 +55,6 @@ class _Job(BaseModel):
 
     def end(self, at: datetime) -> None:
         self.taken = max(at, self.taken or at)
-
-
-class Later:
-    """Keeps a body and queues the work on it."""
-
-    def __init__(self, system: BlobStore, queue: Queue) -> None:
-        """`queue` is what the function `inbound_later` reads."""
-        self._system, self._queue = system, queue
-
-    def keep(self, source: str, body: bytes) -> None:
-        """Keep a body, one blob for one content, before its message: what is queued is there."""
-        message = _Message(source=source, body=key_of(body))
-        self._system.write(_blob(message), body)
-        self._queue.send(message.model_dump_json())
-
-
-def key_of(body: bytes) -> str:
-    """What a message without an id is recognised by."""
-    return hashlib.sha256(body).hexdigest()
 
 
 class Worker:
@@ -110,7 +85,7 @@ class Worker:
             BadRequest: the message is not one of ours.
         """
         try:
-            message = _Message.model_validate_json(body)
+            message = Message.model_validate_json(body)
         except ValidationError:
             raise BadRequest("A message of inbound work has source, body and attempt") from None
         try:
@@ -120,29 +95,29 @@ class Worker:
             log.warning("Inbound work waits for storage: %s", error.detail)
             self._queue.send(body, delay=STORAGE_SECONDS)
 
-    def _kept(self, message: _Message) -> tuple[Source, bytes] | None:
+    def _kept(self, message: Message) -> tuple[Source, bytes] | None:
         """A body that was worked off is gone, and one of a source that is gone goes too."""
         try:
             source = self._sources.get(message.source)
         except NotFound:
-            self._system.delete(_blob(message))
+            self._system.delete(body_of(message))
             return None
         with suppress(NotFound):
-            return source, self._system.read(_blob(message)).data
+            return source, self._system.read(body_of(message)).data
         return None
 
-    def _job(self, message: _Message, source: Source, content: bytes) -> None:
+    def _job(self, message: Message, source: Source, content: bytes) -> None:
         if source.kind == "label_studio":
             self._annotations(message, source, content)
         elif (found := announced(content)) is not None:
             self._cvat_job(message, source, found)
 
-    def _annotations(self, message: _Message, source: Source, content: bytes) -> None:
+    def _annotations(self, message: Message, source: Source, content: bytes) -> None:
         newest = Newest(self._data, self._system, source.id, source.loop)
         apply(changes_of(content), newest, self._clock())
-        self._system.delete(_blob(message))
+        self._system.delete(body_of(message))
 
-    def _cvat_job(self, message: _Message, source: Source, found: Announced) -> None:
+    def _cvat_job(self, message: Message, source: Source, found: Announced) -> None:
         """CVAT tells each saving of a completed job: those before what was looked up last need no look."""
         job, _ = read(self._system, _job_blob(source, found.job), _Job)
         if job.taken is not None and found.at <= job.taken:
@@ -180,7 +155,7 @@ class Worker:
                 pass
         change(self._system, blob, _Job, lambda job: job.end(outcome.at))
 
-    def _done(self, message: _Message, source: Source, found: Announced, outcome: Outcome | None) -> None:
+    def _done(self, message: Message, source: Source, found: Announced, outcome: Outcome | None) -> None:
         """What was taken is noted last but for the body, without which nothing is done again."""
         if outcome and outcome.problems:
             reason = f"CVAT, job {found.job}: {len(outcome.problems)} of its frames are no images"
@@ -190,11 +165,11 @@ class Worker:
             self._waker.wake(source.loop, "a job of CVAT was taken")
         self._over(message, source)
 
-    def _over(self, message: _Message, source: Source) -> None:
+    def _over(self, message: Message, source: Source) -> None:
         self._taken.note(source.id, message.body)
-        self._system.delete(_blob(message))
+        self._system.delete(body_of(message))
 
-    def _failed(self, message: _Message, source: Source, found: Announced, error: VisionloopError) -> None:
+    def _failed(self, message: Message, source: Source, found: Announced, error: VisionloopError) -> None:
         """Queue the next attempt, where one may help, and say what is wrong."""
         asked = error.extra.get("retry_after")
         wait = pause(message.attempt, asked if isinstance(asked, float) else None, self._dice())
@@ -209,7 +184,7 @@ class Worker:
             said = problem("inbound-failed", f"labels/{FOLDER}", f"job {found.job}", expected=_EXPECTED, found=text)
             self._note(source, found, Note(source=source.id, reason=f"CVAT, job {found.job}: {text}", problems=[said]))
         if is_over:
-            self._system.delete(_blob(message))
+            self._system.delete(body_of(message))
 
     def _note(self, source: Source, found: Announced, note: Note) -> None:
         self._notes.put(source.loop, str(found.job), note)
@@ -221,7 +196,3 @@ _EXPECTED = "the annotations of the job"
 
 def _job_blob(source: Source, job: int) -> str:
     return f"inbound/{source.id}/jobs/{job}.json"
-
-
-def _blob(message: _Message) -> str:
-    return f"inbound/{message.source}/bodies/{message.body}.json"

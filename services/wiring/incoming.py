@@ -56,8 +56,8 @@ def inbound_sources() -> Sources:
 @cache
 def inbound() -> Inbound:
     """Takes what they send."""
+    from services.inbound.later import Later
     from services.inbound.receive import Inbound
-    from services.inbound.work import Later
 
     stores = (wiring.data_store(), wiring.system_store())
     later = Later(wiring.system_store(), _inbound_queue())

@@ -22,10 +22,10 @@ from services.commands import Commands
 from services.controls import Controls
 from services.datasets.documents import Datasets
 from services.export.exports import Exports
+from services.inbound.later import Later as InboundLater
 from services.inbound.push import Push
 from services.inbound.receive import Inbound
 from services.inbound.sources import Sources
-from services.inbound.work import Later as InboundLater
 from services.inference.champion import Champions
 from services.inference.gate import Gate
 from services.inference.later import Later

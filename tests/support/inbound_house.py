@@ -7,9 +7,10 @@ from typing import Any
 
 from services.cloud.fakes import FakeCloud, FakeQueue, fake_settings
 from services.inbound.cvat_api import CvatApi
+from services.inbound.later import Later
 from services.inbound.receive import Inbound
 from services.inbound.sources import Sources
-from services.inbound.work import Later, Worker
+from services.inbound.work import Worker
 from services.names import state_blob
 from services.settings import Settings
 from services.state_store import StateStore
