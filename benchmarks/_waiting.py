@@ -14,9 +14,10 @@ from unittest.mock import patch
 
 @dataclass
 class Stretch:
-    """Seconds; `own` and `waiting` are `wall`."""
+    """Seconds; `own` and `waiting` are `wall`. `cpu` is this process's, whatever else the machine does."""
 
     wall: float = 0.0
+    cpu: float = 0.0
     waiting: float = 0.0
     requests: int = 0
     wakes: int = 0
@@ -53,11 +54,12 @@ class Clock:
     @contextmanager
     def measured(self, stretch: Stretch) -> Iterator[None]:
         """Add what happens in the block, one wake, to a stretch."""
-        self.stretch, started = stretch, time.perf_counter()
+        self.stretch, started, worked = stretch, time.perf_counter(), time.process_time()
         try:
             yield
         finally:
             stretch.wall += time.perf_counter() - started
+            stretch.cpu += time.process_time() - worked
             stretch.wakes += 1
             self.stretch = Stretch()
 

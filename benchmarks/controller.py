@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +112,7 @@ def shown(stretch: Stretch) -> dict[str, float]:
     """Of one part of a cycle, in seconds."""
     return {
         "own_s": round(stretch.own, 3),
+        "cpu_s": round(stretch.cpu, 3),
         "waiting_s": round(stretch.waiting, 3),
         "wakes": stretch.wakes,
         "requests": stretch.requests,
@@ -138,13 +139,13 @@ def measure(clock: Clock, loops: int, images: int) -> dict[str, object]:
             loop.upload(range(images * (number - 1), images * number), draw)
             parts = {part: shown(stretch) for part, stretch in loop.cycle(number).items()}
             cycles.append({"model": number, "outcome": loop.outcome(number), **parts})
-    warm = {part: [cycle[part]["own_s"] for cycle in cycles[1:]] for part in PARTS}
-    return {
-        "images": images,
-        "cycles": cycles,
-        "warm_median_own_s": {part: statistics.median(found) for part, found in warm.items()},
-        "warm_worst_own_s": {part: max(found) for part, found in warm.items()},
-    }
+    return {"images": images, "cycles": cycles, "warm": {part: _summary(cycles[1:], part) for part in PARTS}}
+
+
+def _summary(cycles: Sequence[dict[str, Any]], part: str) -> dict[str, float]:
+    """Of what came after the very first cycle."""
+    own, cpu = ([cycle[part][key] for cycle in cycles] for key in ("own_s", "cpu_s"))
+    return {"own_median_s": statistics.median(own), "own_worst_s": max(own), "cpu_median_s": statistics.median(cpu)}
 
 
 @contextmanager

@@ -38,5 +38,15 @@ def test_queue_functions_leave_threads_for_requests() -> None:
 
 def test_nothing_but_the_product_is_deployed() -> None:
     ignored = set((ROOT / ".funcignore").read_text().split())
-    assert {"tests", "emulator", "demo", "devtools", "docs", "benchmarks", "dev.py", "local.settings*.json"} <= ignored
+    assert {
+        "tests",
+        "emulator",
+        "demo",
+        "devtools",
+        "docs",
+        "examples",
+        "benchmarks",
+        "dev.py",
+        "local.settings*.json",
+    } <= ignored
     assert not {"services", "triggers", "host.json", "requirements.txt", "function_app.py"} & ignored
