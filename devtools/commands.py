@@ -26,6 +26,7 @@ SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no
 
 DEEP = [
     "tests/safety",
+    "tests/security/test_schemathesis.py",
     "tests/proofs",
     "tests/unit/rollout/test_machine.py",
     "-n",
