@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from devtools import commands
+from devtools import commands, mutation
 from devtools.console import Stop, say, tolerant_output
 from devtools.processes import end_on_signals
 
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     _upload(found)
     _test(found)
     _add(found, "lint", commands.lint, "Run ruff, mypy --strict and import-linter over everything.")
+    _mutate(found)
     _bench(found)
     _add(found, "doctor", commands.check, "Look at versions, disk, memory and ports; say what is missing and the cure.")
     _clean(found)
@@ -170,6 +171,18 @@ def _test(found: Commands[argparse.ArgumentParser]) -> None:
         "--label-studio", action="store_true", help="install Label Studio (1 GB) and connect it, instead: minutes"
     )
     test.set_defaults(arguments=[])
+
+
+def _mutate(found: Commands[argparse.ArgumentParser]) -> None:
+    mutate = _add(
+        found,
+        "mutate",
+        mutation.command,
+        "Change the decisions' code in small ways, one at a time, and see whether their tests notice; lists those that "
+        "they do not. Ends with 0 where enough are noticed. Half an hour.",
+    )
+    mutate.add_argument("only", metavar="NAME", nargs="*", help="mutants or patterns: 'services.decisions.budget.*'")
+    mutate.add_argument("--children", metavar="N", type=int, default=2, help="mutants tried at once (default: 2)")
 
 
 def _bench(found: Commands[argparse.ArgumentParser]) -> None:

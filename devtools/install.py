@@ -19,7 +19,8 @@ from devtools.trouble import explain
 
 CONSTRAINTS = "constraints.txt"
 APP = ("requirements.txt", "requirements-local.txt", "requirements-train.txt")
-GROUPS = {"app": APP, "dev": (*APP, "requirements-dev.txt")}
+DEV = (*APP, "requirements-dev.txt")
+GROUPS = {"app": APP, "dev": DEV, "mutation": (*DEV, "requirements-mutation.txt")}
 PROGRAMS = {"label-studio": "requirements-label-studio.txt"}
 """Other people's programs that tests of their own connect to, each with an environment of its own: they are heavy."""
 WORKER_LIBRARY = "azure-functions-runtime==1.3.0"
@@ -30,7 +31,7 @@ NEEDED_BYTES = 3 * 2**30
 def ensure_installed(group: str) -> None:
     """Bring everything that a command needs; where nothing is missing this takes a moment.
 
-    `group` is `app`, or `dev` for what the tests and checks need beside it.
+    `group` is `app`, `dev` for what the tests and checks need beside it, or `mutation` for what changes the code.
 
     Raises:
         Stop: no network, no disk, no pip: with what to do.
@@ -112,7 +113,7 @@ def _install_packages(group: str) -> None:
     command: list[str | Path] = [*_pip(), "--constraint", CONSTRAINTS, *files]
     with step("installing Python packages") as shown_step:
         _do(command, LOGS / "pip.log", "pip could not install the packages", shown_step)
-        if group == "dev":
+        if group != "app":
             worker = [*_pip(), "--ignore-requires-python", "--no-deps", WORKER_LIBRARY]
             _do(worker, LOGS / "pip-worker.log", f"pip could not install {WORKER_LIBRARY}", shown_step)
     _stamp(group).write_text(digest(group))

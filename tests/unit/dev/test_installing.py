@@ -13,7 +13,7 @@ from devtools.console import Stop
 from devtools.layout import LOCAL, ROOT, venv_python
 from devtools.trouble import explain
 
-REQUIREMENTS = ("requirements.txt", "requirements-local.txt", "requirements-train.txt", "requirements-dev.txt")
+REQUIREMENTS = ("requirements.txt", "requirements-local.txt", "requirements-train.txt", "requirements-dev.txt", "requirements-mutation.txt")
 
 
 @pytest.fixture
@@ -235,6 +235,6 @@ def test_it_runs_where_nothing_is_installed() -> None:
 def test_an_older_python_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     import dev
 
-    monkeypatch.setattr(dev.sys, "version_info", (3, 10, 4))
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
     with pytest.raises(SystemExit, match=r"needs Python 3\.11 or later"):
         dev.main()

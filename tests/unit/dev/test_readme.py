@@ -16,7 +16,7 @@ MOST_PICTURE_BYTES = 300_000
 
 
 def _required() -> set[str]:
-    files = [(ROOT / name).read_text() for name in GROUPS["dev"]]
+    files = [(ROOT / name).read_text() for name in GROUPS["mutation"]]
     return {m[1] for text in files for m in re.finditer(r"^([A-Za-z][\w.-]*)==", text, re.MULTILINE)}
 
 
