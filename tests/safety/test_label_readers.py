@@ -12,8 +12,9 @@ import pytest
 
 from services.catalogue.documents import FiledRecord
 from services.labels.annotation import Annotation
-from services.labels.check import Frame, Rules, check
+from services.labels.check import Rules, check
 from services.labels.formats import READERS, open_labels
+from services.labels.frame import Frame
 from services.labels.options import Options
 from services.labels.problems import CODES
 from services.labels.record import ImageRecord, OptionReader, Reader, Reading

@@ -14,7 +14,7 @@ from PIL import Image
 
 from services import hints
 from services.catalogue.cut_off import cut_off
-from services.catalogue.images import Unreadable, read_facts
+from services.catalogue.images import ImageFacts, Unreadable, read_facts
 from services.commands import Asked, read_asked
 from services.config_file import read_config
 from services.errors import BadRequest
@@ -42,11 +42,15 @@ def image(kind: str, orientation: int = 6) -> bytes:
 IMAGES = [image(kind, orientation) for kind in ("JPEG", "PNG", "BMP", "WEBP", "TIFF") for orientation in (1, 6)]
 
 
+def facts_of(data: bytes) -> ImageFacts:
+    return read_facts(lambda offset, length: data[offset : offset + length], len(data))
+
+
 def header(data: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in production: Pillow warns of what it then reads or refuses
         try:
-            facts = read_facts(lambda offset, length: data[offset : offset + length], len(data))
+            facts = facts_of(data)
         except Unreadable:
             return
         assert facts.width > 0
@@ -179,6 +183,6 @@ def test_the_samples_themselves_are_fine(name: str) -> None:
     assert read_wake(WAKES[0].decode()).loop == "cards"
     assert read_asked(COMMANDS[0]).by == "Ada"
     for data in IMAGES:
-        facts = read_facts(lambda offset, length, data=data: data[offset : offset + length], len(data))
+        facts = facts_of(data)
         assert {facts.width, facts.height} == {9, 7}
         assert cut_off(facts.format, data) == ""

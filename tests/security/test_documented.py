@@ -91,9 +91,9 @@ def bodies(operation: Operation) -> st.SearchStrategy[tuple[str, bytes]]:
     for kind, content in sends.items():
         if kind == "application/json":
             shaped = mostly(values(content["schema"]), JSON)
-            found.append(shaped.map(lambda value, kind=kind: (kind, json.dumps(value).encode())))
+            found.append(st.tuples(st.just(kind), shaped.map(lambda value: json.dumps(value).encode())))
         else:
-            found.append(mostly(st.just(IMAGE), st.binary(max_size=60)).map(lambda body, kind=kind: (kind, body)))
+            found.append(st.tuples(st.just(kind), mostly(st.just(IMAGE), st.binary(max_size=60))))
     return st.one_of(found) if found else st.just(("", b""))
 
 

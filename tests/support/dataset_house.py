@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -47,7 +47,7 @@ def voc(*objects: tuple[str, Box], size: tuple[int, int] = (64, 48)) -> bytes:
     return f"<annotation><filename>wrong.jpg</filename>{size_text}{text}</annotation>".encode()
 
 
-def coco(images: dict[str, Sequence[tuple[str, Box]]], size: tuple[int, int] = (64, 48)) -> bytes:
+def coco(images: Mapping[str, Sequence[tuple[str, Box]]], size: tuple[int, int] = (64, 48)) -> bytes:
     """A COCO file; boxes are x, y, width, height."""
     names = sorted({name for objects in images.values() for name, _ in objects})
     annotations = [

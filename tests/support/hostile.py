@@ -111,4 +111,8 @@ def attack(check: Callable[[bytes], object], samples: Sequence[bytes], kind: str
         derandomize=not DEEP,
         suppress_health_check=list(HealthCheck),
     )
-    effort(given(strategies[kind])(check))()
+
+    def attempt(data: bytes) -> None:
+        check(data)
+
+    effort(given(strategies[kind])(attempt))()

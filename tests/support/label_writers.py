@@ -93,11 +93,11 @@ def cvat(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
 
 def labelme(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
     kinds = ["polygon" if len(numbers) > 4 else "rectangle" for _, numbers in things]
-    shapes = [
+    shapes: list[dict[str, Any]] = [
         {"label": name, "points": _pairs(numbers), "group_id": None, "shape_type": kind, "flags": {}}
         for kind, (name, numbers) in zip(kinds, things, strict=True)
     ]
-    head = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": image, "imageData": None}
+    head: dict[str, Any] = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": image, "imageData": None}
     return json.dumps(head | {"imageHeight": height, "imageWidth": width}).encode()
 
 

@@ -118,7 +118,7 @@ class Broken:
 
 
 def refuse_traffic(w: World) -> None:
-    w.fake.workspace.begin_traffic = lambda endpoint, share: None  # type: ignore[method-assign]
+    w.fake.workspace.begin_traffic = lambda endpoint, share: None  # type: ignore[method-assign,assignment]
 
 
 def _remembered(pure: Callable[..., Any]) -> Callable[..., Any]:

@@ -115,7 +115,7 @@ def test_metrics_are_kept_per_epoch(client: Any, emulator: AzureML) -> None:
 
 def test_a_job_without_a_sweep_is_one_trial_with_its_advanced_settings(client: Any, emulator: AzureML) -> None:
     advanced = '{"flips": false}'
-    parameters = {"model_name": "yolov5", "number_of_epochs": 3, "advanced_settings": advanced}
+    parameters: dict[str, Any] = {"model_name": "yolov5", "number_of_epochs": 3, "advanced_settings": advanced}
     client.jobs.create_or_update(detection("single-1", **parameters))
     wait_for_job(client, "single-1")
     data = mlflow_run(client, emulator, "single-1_HD_0")["data"]

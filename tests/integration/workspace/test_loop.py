@@ -22,7 +22,6 @@ from services.control_stage import ControlStage
 from services.decisions.decision import Decision
 from services.loop_config import LoopConfig
 from services.names import activity_blob
-from services.rollout import trial
 from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
 from services.settings import Settings
@@ -170,7 +169,9 @@ def traffic(world: World, workspace: AzureWorkspace) -> dict[str, int]:
 def test_a_share_of_the_traffic_then_all_and_back_within_the_window(
     world: World, workspace: AzureWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial.promote, "decide", lambda *_, **__: Decision(True, "better, as far as this test goes"))
+    monkeypatch.setattr(
+        "services.rollout.trial.promote.decide", lambda *_, **__: Decision(True, "better, as far as this test goes")
+    )
     configure(world, rollout={"canary": [20], "bake_seconds": 1, "rollback_window_minutes": 10})
     world.edit(lambda s: setattr(s.run(2), "rollout", "pending"))
     wake_until(world, lambda s: s.rollout is not None and s.rollout.share == 20)

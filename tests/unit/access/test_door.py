@@ -94,7 +94,7 @@ def test_a_scope_that_is_not_the_keys_is_forbidden_and_not_counted(bench: Bench)
     key = bench.made(scopes=["predict"])
     for scope in ("label", "admin"):
         with pytest.raises(Forbidden, match=f"no scope {scope}"):
-            bench.ask(key, scope)  # type: ignore[arg-type]
+            bench.ask(key, scope)
     bench.meter.flush()
     assert Usage(bench.store).read("cards", bench.clock().date()) == {}
     bench.ticks = 1

@@ -140,7 +140,7 @@ def test_there_are_so_many_at_most(store: FakeBlobStore, keys: Keys) -> None:
 
 
 def test_two_who_add_at_once_both_have_their_key(keys: Keys, store: FakeBlobStore) -> None:
-    other, meanwhile = Keys(store, CLOCK), []
+    other, meanwhile = Keys(store, CLOCK), list[object]()
     real = store.write
 
     def write(name: str, data: bytes, **condition: object) -> str:
@@ -149,7 +149,7 @@ def test_two_who_add_at_once_both_have_their_key(keys: Keys, store: FakeBlobStor
             other.add("cards", NewKey(name="second"))
         return real(name, data, **condition)  # type: ignore[arg-type]
 
-    store.write = write  # type: ignore[method-assign,assignment]
+    store.write = write  # type: ignore[method-assign]
     keys.add("cards", NewKey(name="first"))
     assert [key.name for key in keys.list("cards")] == ["second", "first"]
 
@@ -158,6 +158,6 @@ def test_endless_changes_by_others_end(store: FakeBlobStore, keys: Keys) -> None
     def write(*_: object, **__: object) -> str:
         raise ChangedMeanwhile("always")
 
-    store.write = write  # type: ignore[method-assign,assignment]
+    store.write = write  # type: ignore[method-assign]
     with pytest.raises(ChangedMeanwhile, match="try again"):
         keys.add("cards", NewKey())

@@ -135,7 +135,7 @@ def test_endless_changes_by_others_end(store: FakeBlobStore, clock: FakeClock) -
     def write(*_: object, **__: object) -> str:
         raise ChangedMeanwhile("always")
 
-    store.write = write  # type: ignore[method-assign,assignment]
+    store.write = write  # type: ignore[method-assign]
     with pytest.raises(ChangedMeanwhile, match="by others"):
         Usage(store).write("cards", clock().date(), "p", {"a": Use(last=clock())})
 

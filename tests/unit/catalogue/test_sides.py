@@ -68,8 +68,8 @@ def test_one_image_more_reads_and_writes_one_shard() -> None:
     before = set(index_of(house)["splits"])
     calls: list[str] = []
     written, read = house.fakes.system.write, house.fakes.system.read
-    house.fakes.system.write = lambda name, *a, **k: (calls.append(f"write {name}"), written(name, *a, **k))[1]
-    house.fakes.system.read = lambda name, **k: (calls.append(f"read {name}"), read(name, **k))[1]
+    house.fakes.system.write = lambda name, *a, **k: (calls.append(f"write {name}"), written(name, *a, **k))[1]  # type: ignore[method-assign]
+    house.fakes.system.read = lambda name, **k: (calls.append(f"read {name}"), read(name, **k))[1]  # type: ignore[method-assign]
     house.labelled(1, start=20)
     house.settle()
     of_splits = [call.split()[0] for call in calls if f"{CATALOGUE}splits" in call]

@@ -72,7 +72,7 @@ def body(made: AutoMLJobSpec) -> dict[str, Any]:
 def test_the_published_sample_sweep_is_sent_as_the_sdk_writes_it() -> None:
     yolo = {"model_name": ["yolov5"], "learning_rate": "uniform(0.0001, 0.01)", "model_size": "choice(small, medium)"}
     rcnn = {"model_name": ["fasterrcnn_resnet50_fpn"], "learning_rate": "uniform(0.0001, 0.001)"}
-    sizes = {"optimizer": ["sgd", "adam", "adamw"], "min_size": [600, 800]}
+    sizes: dict[str, Any] = {"optimizer": ["sgd", "adam", "adamw"], "min_size": [600, 800]}
     made = spec(
         search_space=[read_space(yolo), read_space({**rcnn, **sizes})],
         early_termination=EarlyTerminationSpec("bandit", 2, 6),
@@ -161,16 +161,20 @@ def test_every_task_has_its_job(task: str, metric: str, kind: str, sent: str) ->
     assert "sweepSettings" not in details
 
 
+def answer(status: int, headers: dict[str, str] | None = None) -> Any:
+    return Answer(status, headers)
+
+
 @pytest.mark.parametrize(
     ("raised", "ours"),
     [
-        (azure.ResourceNotFoundError(response=Answer(404)), NotFound),
-        (azure.ResourceExistsError(response=Answer(409)), Conflict),
-        (azure.HttpResponseError(response=Answer(400)), UpstreamRefused),
-        (azure.HttpResponseError(response=Answer(403)), Upstream),
-        (azure.HttpResponseError(response=Answer(429, {"Retry-After": "9"})), UpstreamBusy),
-        (azure.HttpResponseError(response=Answer(500)), Upstream),
-        (azure.HttpResponseError(response=Answer(504)), UpstreamTimeout),
+        (azure.ResourceNotFoundError(response=answer(404)), NotFound),
+        (azure.ResourceExistsError(response=answer(409)), Conflict),
+        (azure.HttpResponseError(response=answer(400)), UpstreamRefused),
+        (azure.HttpResponseError(response=answer(403)), Upstream),
+        (azure.HttpResponseError(response=answer(429, {"Retry-After": "9"})), UpstreamBusy),
+        (azure.HttpResponseError(response=answer(500)), Upstream),
+        (azure.HttpResponseError(response=answer(504)), UpstreamTimeout),
         (azure.HttpResponseError("cut off"), Upstream),
         (azure.ClientAuthenticationError("eyJ0eXAi…"), Upstream),
         (azure.ServiceRequestError("no route"), Upstream),
@@ -227,7 +231,7 @@ def test_times_are_milliseconds_or_unknown() -> None:
     assert moment is not None
     assert moment.isoformat() == "2023-11-14T22:13:20.500000+00:00"
     assert _time("1700000000500") == moment
-    assert [_time(v) for v in (None, 0, "0", "", "soon", [])] == [None] * 6
+    assert all(_time(v) is None for v in (None, 0, "0", "", "soon", list[int]()))
 
 
 def test_nothing_of_the_sdk_is_imported_before_the_first_call() -> None:

@@ -43,7 +43,7 @@ def spec(**changes: Any) -> DeploymentSpec:
 
 def sent(one: Any) -> dict[str, Any]:
     body: dict[str, Any] = one.serialize() if hasattr(one, "serialize") else one.as_dict()
-    return json.loads(json.dumps(body, default=str))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(body, default=str))
 
 
 def test_a_managed_endpoint_takes_the_apps_identity() -> None:
@@ -124,7 +124,7 @@ def test_a_token_that_is_to_be_renewed_is(azure_ml: tuple[str, type[Azure]], mon
     bearer(address(base))
     assert len(azure.asked) == 1  # a minute at least
     now = time.time()
-    monkeypatch.setattr(endpoint_token.time, "time", lambda: now + 61)
+    monkeypatch.setattr("services.cloud.endpoint_token.time.time", lambda: now + 61)
     bearer(address(base))
     assert len(azure.asked) == 2
 

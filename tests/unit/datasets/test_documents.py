@@ -143,7 +143,7 @@ def test_over_http(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "exports", lambda: exports(house))
     app = functions()
 
-    def get(name: str, headers: dict[str, str] | None = None, query: dict[str, str] | None = None, **route: str) -> Any:
+    def get(name: str, headers: dict[str, str] | None = None, query: dict[str, str] | None = None, **route: Any) -> Any:
         return app[name].get_user_function()(request(headers=headers, query=query, loop=LOOP, **route))
 
     assert len(json.loads(get("datasets").get_body())["versions"]) == 2

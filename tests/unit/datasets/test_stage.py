@@ -378,8 +378,8 @@ def test_an_image_that_was_ever_on_one_side_is_never_on_the_other(bursts: list[l
     for burst in bursts:
         for kind, content, name in burst:
             change(house, kind, content, name)
-        for content, side in _registered(house).items():
-            ever[side].add(content)
+        for digest, side in _registered(house).items():
+            ever[side].add(digest)
         assert not ever["train"] & ever["validation"]
 
 

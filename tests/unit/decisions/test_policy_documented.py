@@ -63,7 +63,7 @@ def _rehearsed() -> LoopState:
     return made
 
 
-SHORT = {"train_images": 30, "validation_images": 7, "images_per_class": {"bolt": 33, "nut": 4}}
+SHORT: dict[str, Any] = {"train_images": 30, "validation_images": 7, "images_per_class": {"bolt": 33, "nut": 4}}
 HELD: Mapping[str, Callable[[], LoopState]] = {
     "paused": lambda: state(config={"paused": True}, datasets=[version()]),
     "active": lambda: loop(runs=[run(status="submitted", finished=None)]),

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decisions.promote import METRICS, Evidence, decide
-from services.loop_config import Promotion
+from services.loop_config import Promotion, Task
 from services.rollout.metrics import measure
 from services.state import Interval
 
-DETECTION = "object_detection"
+DETECTION: Task = "object_detection"
 
 
 def scores(value: float) -> dict[str, float]:

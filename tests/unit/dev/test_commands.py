@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from devtools import cli, commands, console, doctor
 from devtools.console import Stop, step
-from devtools.layout import ROOT
+from devtools.layout import PORTS, ROOT
 from tests.support.programs import program
 
 COMMANDS = ("demo", "serve", "explain", "check", "upload", "test", "lint", "bench", "doctor", "clean")
@@ -21,7 +21,7 @@ def _no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Commands that would have been run; nothing is installed or started."""
     found: list[list[str]] = []
 
@@ -185,7 +185,7 @@ def test_a_step_says_what_it_did_and_how_long(
     monkeypatch.setattr(console, "REMIND_SECONDS", 0.02)
     with step("making .venv") as shown:
         shown.note = "Collecting torch"
-        console.threading.Event().wait(0.1)
+        threading.Event().wait(0.1)
     with pytest.raises(Stop), step("installing"):
         raise Stop("No network")
     lines = capsys.readouterr().out.splitlines()
@@ -216,7 +216,7 @@ class TestDoctor:
         assert bool(finding.mend) == (verdict != "ok")
 
     def test_a_taken_port_fails(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        monkeypatch.setattr(doctor, "is_free", lambda port: port != doctor.PORTS["host"])
+        monkeypatch.setattr(doctor, "is_free", lambda port: port != PORTS["host"])
         monkeypatch.setattr(doctor, "running", lambda _: None)
         assert doctor.main() == 1
         said = capsys.readouterr().out

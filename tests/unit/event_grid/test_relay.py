@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.event_grid import relay as relay_module
 from emulator.event_grid.relay import Relay
 from emulator.event_grid.settings import RETRY_SECONDS, Chaos, Subscription
 from emulator.event_grid.store import Store
@@ -24,7 +23,7 @@ class Endpoint:
     """A webhook that answers with a list of statuses, the last for ever."""
 
     def __init__(self, *statuses: int) -> None:
-        self.statuses, self.bodies, self.methods = list(statuses), [], []
+        self.statuses, self.bodies, self.methods = list(statuses), list[Any](), list[str]()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         self.methods.append(request.method)
@@ -53,7 +52,7 @@ def made(store: Store, tmp_path: Path, chaos: str = "", **subscription: Any) -> 
 def deliver(relay: Relay, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, seconds: float = 5) -> None:
     """Run until nothing waits, or for so long."""
     client = httpx.AsyncClient(transport=httpx.MockTransport(endpoint))
-    monkeypatch.setattr(relay_module.httpx, "AsyncClient", lambda **_: client)
+    monkeypatch.setattr("emulator.event_grid.relay.httpx.AsyncClient", lambda **_: client)
 
     async def running() -> None:
         task, ends = asyncio.create_task(relay.run()), time.monotonic() + seconds

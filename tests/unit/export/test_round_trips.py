@@ -19,7 +19,8 @@ from services.catalogue.class_names import with_names
 from services.catalogue.documents import FiledRecord
 from services.cloud.fakes import FakeBlobStore, FakeClock
 from services.datasets.jsonl import blob_url, datastore_url, line
-from services.datasets.parts import Part, write_parts
+from services.datasets.parts import SIDES, Part, write_parts
+from services.datasets.splits import Side
 from services.errors import BadRequest
 from services.export.coco import coco
 from services.export.exports import KINDS, Exports
@@ -53,7 +54,7 @@ def boxes(draw: DrawFn, width: int, height: int) -> tuple[float, float, float, f
 
 
 @composite
-def annotations(draw: DrawFn, task: Task, width: int, height: int) -> Annotation:
+def drawn_annotations(draw: DrawFn, task: Task, width: int, height: int) -> Annotation:
     label = draw(st.sampled_from(CLASSES))
     if task.startswith("image_classification"):
         return Annotation(label)
@@ -72,9 +73,9 @@ def datasets(draw: DrawFn, task: Task) -> list[ExportImage]:
         width, height = draw(st.integers(4, 8000)), draw(st.integers(4, 8000))
         most = 1 if task == "image_classification" else 3
         least = 1 if task.startswith("image_classification") else 0
-        shapes = annotations(task, width, height)
+        shapes = drawn_annotations(task, width, height)
         said = draw(st.lists(shapes, min_size=least, max_size=most, unique=True))
-        side = draw(st.sampled_from(("train", "validation")))
+        side: Side = draw(st.sampled_from(SIDES))
         found.append(ExportImage(f"{name}/{name}.jpg", width, height, side, tuple(said)))
     return sorted(found, key=lambda image: (image.side, image.path))
 

@@ -204,7 +204,7 @@ def test_the_reader_speaks_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
 
     pool = Pool()
     monkeypatch.setattr(champion, "pool", lambda: pool)
-    monkeypatch.setattr(champion.identity, "token", lambda resource: f"token for {resource}")
+    monkeypatch.setattr("services.inference.champion.identity.token", lambda resource: f"token for {resource}")
     reader = champion.StateReader(fake_settings())
     assert reader("state/cards.json", '"4"') == (200, '"5"', b"body")
     method, url, headers = pool.seen

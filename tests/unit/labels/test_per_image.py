@@ -44,7 +44,9 @@ def test_shares() -> None:
 
 def test_a_negative_has_to_be_said() -> None:
     assert file(negative=True) == [ImageRecord("", "labels")]
-    for silent in ({}, {"labels": []}, {"negative": False}, {"negative": True, "labels": [{"label": "nut"}]}):
+    labelled = {"negative": True, "labels": [{"label": "nut"}]}
+    found: list[dict[str, Any]] = [{}, {"labels": []}, {"negative": False}, labelled]
+    for silent in found:
         assert problems(file(**silent)) == [("label-structure", "")]
 
 

@@ -204,7 +204,7 @@ def test_boxes_in_shares_are_proven_by_fractions_on_images_of_known_size() -> No
     ids=["size unknown", "no fractions", "an image of one pixel"],
 )
 def test_what_may_be_shares_or_pixels_is_refused_with_what_settles_it(image: int, box: list[float]) -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "images": [*COCO["images"], {"id": 9, "file_name": "c.png", "width": 1, "height": 1}],
         "annotations": [{"image_id": image, "category_id": 3, "bbox": box}],
     }

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.labels.annotation import Annotation
-from services.labels.check import Frame, Rules, check
+from services.labels.check import Rules, check
 from services.labels.formats import open_labels
+from services.labels.frame import Frame
 from services.labels.options import Options
 from services.labels.record import ImageRecord
 from services.loop_config import Task
@@ -22,7 +23,7 @@ from tests.support.label_writers import WITHOUT_OUTLINES, WRITERS, Thing
 IMAGE = "belt/a.jpg"
 
 
-def annotations(data: bytes, task: Task, size: tuple[int, int]) -> list[Annotation]:
+def read_annotations(data: bytes, task: Task, size: tuple[int, int]) -> list[Annotation]:
     """What a file comes to; any problem at all is a failure."""
     opened = open_labels(
         "labels/a", len(data), 1 << 30, iter([data]), Options(polygons=task == "instance_segmentation")
@@ -40,7 +41,7 @@ def equal_in_each(things: Sequence[Thing], task: Task, size: tuple[int, int]) ->
     for name, writer in WRITERS.items():
         if name in WITHOUT_OUTLINES and task == "instance_segmentation":
             continue
-        found = annotations(writer(IMAGE, width, height, things), task, size)
+        found = read_annotations(writer(IMAGE, width, height, things), task, size)
         assert [a.label for a in found] == [label for label, _ in things], name
         for annotation, (_, numbers) in zip(found, things, strict=True):
             shares = annotation.polygons[0] if len(numbers) > 4 else annotation.box
@@ -82,7 +83,7 @@ def test_outlines(drawn: tuple[tuple[int, int], list[Thing]]) -> None:
     equal_in_each(outlined, "instance_segmentation", size)
     for writer in (WRITERS["cvat"], WRITERS["labelme"]):
         data = writer(IMAGE, *size, outlined)
-        assert [a.label for a in annotations(data, "object_detection", size)] == [name for name, _ in outlined]
+        assert [a.label for a in read_annotations(data, "object_detection", size)] == [name for name, _ in outlined]
 
 
 def test_photographs_of_playing_cards() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -46,6 +47,12 @@ def until(w: World, is_so: Callable[[LoopState], bool], most: int = 60, every: f
 def step(w: World) -> str:
     assert w.state.rollout is not None
     return w.state.rollout.step
+
+
+def watched_since(w: World) -> datetime:
+    assert w.state.rollout is not None
+    assert w.state.rollout.watched_since is not None
+    return w.state.rollout.watched_since
 
 
 def at(share: int) -> Callable[[LoopState], bool]:
@@ -100,12 +107,9 @@ def test_traffic_grows_by_the_plan_and_the_old_slot_is_kept_for_the_window() -> 
 def test_each_percentage_lasts_its_time_and_no_longer() -> None:
     w = begun()
     until(w, at(10))
-    since = w.state.rollout and w.state.rollout.watched_since
+    since = watched_since(w)
     until(w, at(50))
-    later = w.state.rollout and w.state.rollout.watched_since
-    assert since is not None
-    assert later is not None
-    assert 300 <= (later - since).total_seconds() < 400
+    assert 300 <= (watched_since(w) - since).total_seconds() < 400
 
 
 def test_without_a_plan_traffic_moves_at_once() -> None:

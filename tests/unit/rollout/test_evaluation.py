@@ -136,7 +136,9 @@ def test_the_first_images_are_asked_for_one_by_one_and_timed_once(monkeypatch: p
     monkeypatch.setattr(module, "TIMED_IMAGES", 10)
     sizes: list[int] = []
     made, ticks = fake(40), iter(range(10**6))
-    monkeypatch.setattr(module.time, "perf_counter", lambda: next(ticks) ** 2 / 1000)  # each takes longer
+    monkeypatch.setattr(
+        "services.rollout.evaluation.time.perf_counter", lambda: next(ticks) ** 2 / 1000
+    )  # each takes longer
     score = made.scorer.score
     monkeypatch.setattr(made.scorer, "score", lambda u, s, i, **k: (sizes.append(len(i)), score(u, s, i, **k))[1])
     assert evaluation(made).advance(images(40))

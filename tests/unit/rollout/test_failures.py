@@ -186,7 +186,7 @@ def test_traffic_that_moved_too_late_is_given_back() -> None:
     w.fake.clock.advance(GRACE.total_seconds())
     w.wake()
     assert w.state.rollout.step == "abandon"
-    w.fake.workspace.begin_traffic = move  # type: ignore[method-assign]
+    w.fake.workspace.begin_traffic = move
     move(ENDPOINT, {"green": 100})
     settle(w)
     assert champion(w).run == 1

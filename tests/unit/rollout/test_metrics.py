@@ -26,7 +26,7 @@ def detection(images: list[HoldoutImage], answers: list[list[Found]], classes: l
     return measure("object_detection", classes or CLASSES, images, answers)
 
 
-def both(value: float, half: float | None = None) -> dict[str, float]:
+def both(value: float, half: float | None = None) -> dict[str, Any]:
     at_half = value if half is None else half
     return {"mean_average_precision": pytest.approx(value), "map50": pytest.approx(at_half)}
 

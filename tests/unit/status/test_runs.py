@@ -76,7 +76,7 @@ def test_that_they_cannot_be_read_holds_nothing_up(world: World, context: LoopCo
     def busy(*_: Any) -> list[Trial]:
         raise UpstreamBusy("Azure ML is busy")
 
-    world.fake.workspace.trials = busy  # type: ignore[method-assign]
+    world.fake.workspace.trials = busy  # type: ignore[method-assign,assignment]
     keep(context, context.state.runs[0])
     assert read(world.fake.system, LOOP, 1) is None
 

@@ -170,6 +170,7 @@ def test_the_names_are_those_of_the_sdk() -> None:
         "image_classification": automl.ImageClassificationJob,
         "image_classification_multilabel": automl.ImageClassificationMultilabelJob,
     }
+    job: Any
     for task, job in jobs.items():
         named = set(inspect.signature(job.set_training_parameters).parameters) - {"self"}
         assert set(PARAMETERS[task]) == named, task  # type: ignore[index]

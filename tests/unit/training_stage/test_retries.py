@@ -90,8 +90,10 @@ def test_other_failures_are_told_with_help_and_not_repeated(message: str, kind: 
 def cancelled_at_its_limit(w: World) -> None:
     """As Azure ML does after `timeout_minutes`."""
     job, now = w.fake.workspace.submissions[-1], w.fake.clock()
-    times = {"started": now - timedelta(minutes=30, seconds=2), "ended": now}
-    w.fake.workspace.jobs[job] = replace(w.fake.workspace.jobs[job], status="Canceled", phase="canceled", **times)
+    begun = now - timedelta(minutes=30, seconds=2)
+    w.fake.workspace.jobs[job] = replace(
+        w.fake.workspace.jobs[job], status="Canceled", phase="canceled", started=begun, ended=now
+    )
 
 
 def test_a_job_that_azure_ml_cancels_at_its_limit_failed_and_is_not_repeated() -> None:

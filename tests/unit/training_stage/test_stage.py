@@ -311,7 +311,7 @@ def test_a_run_whose_job_exists_is_not_given_up_for_a_failing_call() -> None:
 
 
 def _index_of(w: World, call: str) -> int:
-    other, seen = world(), []
+    other, seen = world(), list[str]()
     other.fake.on_call = seen.append
     other.wake()
     return seen.index(call)

@@ -50,7 +50,7 @@ def app() -> dict[str, Any]:
 
 @pytest.fixture
 def call(app: dict[str, Any]) -> Callable[[str], Call]:
-    return lambda name: app[name].get_user_function()  # type: ignore[no-any-return]
+    return lambda name: app[name].get_user_function()
 
 
 @pytest.fixture

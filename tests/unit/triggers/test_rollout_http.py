@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import azure.functions as func
@@ -61,13 +61,13 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.fixture
-def call(app: dict[str, Any], world: World) -> Call:
+def call(app: dict[str, Any], world: World) -> Iterator[Call]:
     def called(name: str, **arguments: Any) -> func.HttpResponse:
         answer = app[name].get_user_function()(req=request(**arguments))
         found: func.HttpResponse = asyncio.run(answer) if inspect.iscoroutine(answer) else answer
         return found
 
-    yield called  # type: ignore[misc]
+    yield called
     for name in CACHED:
         getattr(getattr(wiring, name), "cache_clear", lambda: None)()
 
