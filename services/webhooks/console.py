@@ -12,18 +12,25 @@ from services.cloud.ports import BlobStore
 from services.errors import BadRequest
 from services.state import Event
 from services.webhooks.dispatch import Dispatcher
+from services.webhooks.handshake import Handshake
 from services.webhooks.log import deliveries
-from services.webhooks.registry import Registry
+from services.webhooks.registry import PENDING, Endpoint, Registry
 
 
 class Console:
     """Register, list, remove, test, and see how deliveries went."""
 
     def __init__(
-        self, system: BlobStore, registry: Registry, dispatcher: Dispatcher, clock: Callable[[], datetime]
+        self,
+        system: BlobStore,
+        registry: Registry,
+        dispatcher: Dispatcher,
+        clock: Callable[[], datetime],
+        handshake: Handshake,
     ) -> None:
         """All can be replaced."""
         self._system, self._registry, self._dispatcher, self._clock = system, registry, dispatcher, clock
+        self._handshake = handshake
 
     def register(self, body: bytes) -> dict[str, Any]:
         """Register a receiver; the answer is the only place where its secret is shown.
@@ -31,7 +38,7 @@ class Console:
         Raises:
             BadRequest: saying what is wrong.
         """
-        endpoint = self._registry.add(_read(body))
+        endpoint = self._agreed(self._registry.add(_read(body)))
         return {**endpoint.shown(), "secret": endpoint.secret}
 
     def get(self, endpoint_id: str) -> dict[str, Any]:
@@ -49,7 +56,17 @@ class Console:
             BadRequest: saying what is wrong.
             NotFound: there is none.
         """
-        return self._registry.update(endpoint_id, _read(body)).shown()
+        return self._agreed(self._registry.update(endpoint_id, _read(body))).shown()
+
+    def _agreed(self, endpoint: Endpoint) -> Endpoint:
+        """One that has a handshake before it is asked; what it answers enables it, or says why not."""
+        if endpoint.enabled or endpoint.disabled_reason != PENDING:
+            return endpoint
+        found = self._handshake(endpoint.url)
+        if not found.refusal:
+            return self._registry.agree(endpoint, found.per_minute)
+        self._registry.disable(endpoint.id, f"it has not agreed by CloudEvents' handshake: {found.refusal}")
+        return self._registry.get(endpoint.id)
 
     def rotate(self, endpoint_id: str) -> dict[str, Any]:
         """Give a receiver a new secret, which is shown here only; the old one signs too for a day.

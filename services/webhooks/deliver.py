@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -16,33 +14,18 @@ from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.envelope import payload, sign
+from services.webhooks.handshake import ORIGIN, origin_of
 from services.webhooks.lanes import Lanes
 from services.webhooks.log import Attempt, Delivery, file_of, first
+from services.webhooks.pace import Pace
+from services.webhooks.receiver import ANSWER_CHARACTERS, Answer, Sender
 from services.webhooks.registry import Endpoint, Registry
-from services.webhooks.schedule import pause
+from services.webhooks.schedule import LONGEST_SECONDS, pause
 
-ANSWER_CHARACTERS = 300
 GONE = 410
 STORAGE_SECONDS = 60.0
 PATIENCE = timedelta(days=5)
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a receiver said; status 0 where there was no answer, and why in `body`."""
-
-    status: int
-    body: str = ""
-    retry_after: float | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """By names whose case does not matter, where there was an answer."""
-
-
-class Sender(Protocol):
-    """Posts a body to a receiver; never raises for what the network or the receiver does."""
-
-    def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer: ...
 
 
 class _Message(BaseModel):
@@ -50,6 +33,8 @@ class _Message(BaseModel):
     endpoint: str = Field(pattern=r"^ep_[0-9a-f]{16}$")
     event: Event
     attempt: int = Field(ge=1)
+    paced: bool = False
+    """Whether this is the moment that was reserved for it."""
 
 
 class Deliverer:
@@ -67,7 +52,8 @@ class Deliverer:
         """`sender` is what goes to the network, `public_url` where the schemas of events are."""
         self._system, self._registry, self._queue, self._public_url = system, registry, queue, public_url
         self._sender, self._clock, self._dispatcher = sender, clock, Dispatcher(registry, queue)
-        self._lanes = Lanes()
+        self._origin = origin_of(public_url)
+        self._lanes, self._pace = Lanes(), Pace(system, clock)
 
     def deliver(self, body: str) -> None:
         """Make the attempt that a message asks for; one that was already made is not made again.
@@ -101,15 +87,25 @@ class Deliverer:
         found = self._read(message)
         if found.state != "pending" or len(found.attempts) >= message.attempt:
             return
-        if endpoint.enabled:
-            self._attempt(message, endpoint, found)
-        else:
+        if not endpoint.enabled:
             found.state, found.reason = "failed", f"the webhook is disabled: {endpoint.disabled_reason}"
             self._write(found)
+        elif wait := self._wait(message, endpoint):
+            later = message.model_copy(update={"paced": True})
+            self._queue.send(later.model_dump_json(), delay=min(wait, LONGEST_SECONDS))
+        else:
+            self._attempt(message, endpoint, found)
+
+    def _wait(self, message: _Message, endpoint: Endpoint) -> float:
+        """Seconds until a receiver may be asked that agreed to a rate."""
+        return 0.0 if message.paced or not endpoint.handshake else self._pace.reserve(endpoint.id, endpoint.per_minute)
 
     def _attempt(self, message: _Message, endpoint: Endpoint, found: Delivery) -> None:
         body, now = payload(message.event, self._public_url), self._clock()
-        answer = self._sender(endpoint.url, sign(endpoint.signing(now), message.delivery, now, body), body)
+        headers = sign(endpoint.signing(now), message.delivery, now, body)
+        if endpoint.handshake:
+            headers[ORIGIN] = self._origin
+        answer = self._sender(endpoint.url, headers, body)
         said = answer.body[:ANSWER_CHARACTERS]
         found.attempts.append(Attempt(number=message.attempt, time=now, status=answer.status, answer=said))
         found.next_attempt = None
@@ -123,6 +119,8 @@ class Deliverer:
             self._again(message, found, answer)
             self._failed(endpoint, now)
         self._write(found)
+        if endpoint.handshake and answer.retry_after:
+            self._pace.hold(endpoint.id, min(answer.retry_after, LONGEST_SECONDS))
         log.info("Delivery %s, attempt %s: %s (%s)", found.id, message.attempt, answer.status, found.state)
 
     def _again(self, message: _Message, found: Delivery, answer: Answer) -> None:
@@ -132,7 +130,7 @@ class Deliverer:
             found.state, found.reason = "failed", f"{message.attempt} attempts failed"
             return
         found.next_attempt = self._clock() + timedelta(seconds=wait)
-        following = message.model_copy(update={"attempt": message.attempt + 1})
+        following = message.model_copy(update={"attempt": message.attempt + 1, "paced": False})
         self._queue.send(following.model_dump_json(), delay=wait)
 
     def _recovered(self, endpoint: Endpoint) -> None:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -24,6 +24,8 @@ MOST_ENDPOINTS = 100
 MOST_OLD_SECRETS = 3
 OVERLAP = timedelta(hours=24)
 _TRIES = 8
+PENDING = "it has not agreed by CloudEvents' handshake yet"
+ASKING: Mapping[str, Any] = {"enabled": False, "disabled_reason": PENDING, "agreed": None, "per_minute": None}
 Asked = TypeVar("Asked", bound=BaseModel)
 Text = Annotated[str, Field(max_length=200)]
 
@@ -38,6 +40,8 @@ class NewEndpoint(BaseModel):
     """Patterns of event types without their prefix, such as `training.*`."""
     loops: list[Text] = Field(default_factory=list, max_length=100)
     description: Text = ""
+    handshake: Annotated[bool, Field(strict=True)] = False
+    """Whether it is told anything only after it agreed by CloudEvents' handshake."""
 
     @field_validator("events")
     @classmethod
@@ -65,6 +69,7 @@ class Changes(BaseModel):
     events: list[Text] | None = None
     loops: list[Text] | None = None
     description: Text | None = None
+    handshake: Annotated[bool, Field(strict=True)] | None = None
     enabled: bool | None = None
 
 
@@ -88,6 +93,10 @@ class Endpoint(NewEndpoint):
     disabled_reason: str = ""
     failing_since: datetime | None = None
     """Since when nothing but failures: cleared by a success."""
+    agreed: datetime | None = None
+    """When it agreed, where it was asked."""
+    per_minute: int | None = None
+    """Requests a minute that it agreed to; null is any number."""
 
     def wants(self, event: Event) -> bool:
         """Whether the event is for this receiver."""
@@ -130,7 +139,7 @@ class Registry:
         raise NotFound(f"There is no webhook {endpoint_id[:60]}")
 
     def add(self, asked: object) -> Endpoint:
-        """Register a receiver.
+        """Register a receiver; one with a handshake is disabled until it has agreed.
 
         Raises:
             BadRequest: saying which member is wrong.
@@ -139,7 +148,7 @@ class Registry:
         found = read_members(NewEndpoint, asked)
         self._guard.check(found.url)
         named = {"id": f"ep_{secrets.token_hex(8)}", "secret": new_secret(), "created": self._clock()}
-        endpoint = Endpoint(**found.model_dump(), **named)
+        endpoint = Endpoint(**found.model_dump(), **named, **(ASKING if found.handshake else {}))
 
         def append(document: _Document) -> None:
             if len(document.endpoints) >= MOST_ENDPOINTS:
@@ -165,7 +174,7 @@ class Registry:
         self._change(drop)
 
     def update(self, endpoint_id: str, asked: object) -> Endpoint:
-        """Change a receiver; enabling one again forgets its failures.
+        """Change a receiver; enabling one again forgets its failures, and with a handshake it has to agree again.
 
         Raises:
             BadRequest: saying which member is wrong.
@@ -179,6 +188,10 @@ class Registry:
             self._guard.check(kept["url"])
         if changes.get("enabled"):
             changes |= {"disabled_reason": "", "failing_since": None}
+        if kept.get("handshake", old.handshake):
+            changes |= ASKING if {"url", "handshake", "enabled"} & {n for n, v in changes.items() if v} else {}
+        elif old.handshake:
+            changes |= {"agreed": None, "per_minute": None}
         return self._set(endpoint_id, changes)
 
     def rotate(self, endpoint_id: str) -> Endpoint:
@@ -196,6 +209,16 @@ class Registry:
         """Tell a receiver nothing more."""
         with suppress(NotFound):
             self._set(endpoint_id, {"enabled": False, "disabled_reason": reason})
+
+    def agree(self, asked: Endpoint, per_minute: int | None) -> Endpoint:
+        """Enable a receiver that has agreed, unless it was moved since it was asked.
+
+        Raises:
+            NotFound: there is no such receiver any more.
+        """
+        agreed = {"agreed": self._clock(), "per_minute": per_minute}
+        moved = self.get(asked.id).url != asked.url
+        return self.get(asked.id) if moved else self._set(asked.id, {**agreed, "enabled": True, "disabled_reason": ""})
 
     def failing(self, endpoint_id: str, since: datetime | None) -> None:
         """Note since when a receiver has failed, or that it does no longer."""

@@ -7,10 +7,12 @@ import urllib3
 from services.cloud.pinned import Deadline, pinned_pool
 from services.cloud.upstream import retry_after
 from services.errors import BadRequest
-from services.webhooks.deliver import ANSWER_CHARACTERS, Answer
 from services.webhooks.guard import Guard, Target
+from services.webhooks.receiver import ANSWER_CHARACTERS, Answer
 
 TIMEOUT_SECONDS = 20.0
+HANDSHAKE_SECONDS = 10.0
+"""Somebody waits for it."""
 
 
 class HttpSender:

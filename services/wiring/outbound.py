@@ -55,8 +55,12 @@ def webhook_guard() -> Guard:
 def webhook_console() -> Console:
     """What people do with webhooks."""
     from services.webhooks.console import Console
+    from services.webhooks.handshake import Handshake, origin_of
+    from services.webhooks.sender import HANDSHAKE_SECONDS, HttpSender
 
-    return Console(wiring.system_store(), wiring.webhooks(), wiring.dispatcher(), wiring.clock)
+    parts = (wiring.system_store(), wiring.webhooks(), wiring.dispatcher(), wiring.clock)
+    ask = HttpSender(wiring.webhook_guard(), HANDSHAKE_SECONDS).ask
+    return Console(*parts, Handshake(ask, origin_of(wiring.settings().public_url)))
 
 
 @cache

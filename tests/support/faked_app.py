@@ -43,7 +43,9 @@ from services.wake import Waker
 from services.webhooks.console import Console
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.guard import Guard
+from services.webhooks.handshake import Handshake
 from services.webhooks.log import LogRetention
+from services.webhooks.receiver import Answer
 from services.webhooks.registry import Registry
 from services.webhooks.replay import Replay
 from tests.support.predictions import loop_state
@@ -84,7 +86,8 @@ def wire() -> FakeCloud:
     predictor = Predictor(champions, FakeAsyncScorer(lambda slot, image: SCORED), fake_settings())
     guard = Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"])
     registry = Registry(fakes.system, fakes.clock, guard)
-    console = Console(fakes.system, registry, Dispatcher(registry, fakes.deliveries), fakes.clock)
+    handshake = Handshake(lambda *_: Answer(0, "no answer: nobody is there"), "app.example")
+    console = Console(fakes.system, registry, Dispatcher(registry, fakes.deliveries), fakes.clock, handshake)
     states = StateStore(fakes.system, fakes.clock)
     status = Status(states, Timeline(fakes.system))
     commands, waker = Commands(fakes.system), Waker(fakes.wakes, fakes.clock, 1)

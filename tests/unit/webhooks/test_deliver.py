@@ -12,12 +12,16 @@ from services.cloud.fakes import FakeCloud, FakeQueue
 from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
 from services.webhooks.console import Console
-from services.webhooks.deliver import ANSWER_CHARACTERS, STORAGE_SECONDS, Answer, Deliverer
+from services.webhooks.deliver import STORAGE_SECONDS, Deliverer
 from services.webhooks.dispatch import Dispatcher, delivery_id
+from services.webhooks.envelope import cloud_event
 from services.webhooks.guard import Guard
+from services.webhooks.handshake import Handshake
+from services.webhooks.receiver import ANSWER_CHARACTERS, Answer
 from services.webhooks.registry import Registry
 from services.webhooks.schedule import MOST_ATTEMPTS
 
+APP = "https://app.example"
 URL = "https://receiver.example/hook"
 
 
@@ -36,13 +40,20 @@ class World:
         self.registry = Registry(self.fakes.system, self.fakes.clock, guard)
         self.queue: FakeQueue = self.fakes.deliveries
         self.dispatcher = Dispatcher(self.registry, self.queue)
-        self.deliverer = Deliverer(self.fakes.system, self.registry, self.queue, self.send, self.fakes.clock)
-        self.console = Console(self.fakes.system, self.registry, self.dispatcher, self.fakes.clock)
+        self.deliverer = Deliverer(self.fakes.system, self.registry, self.queue, self.send, self.fakes.clock, APP)
+        parts = (self.fakes.system, self.registry, self.dispatcher, self.fakes.clock)
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.console = Console(*parts, Handshake(self.ask, "app.example"))
         self.endpoint = self.registry.add({"url": URL})
 
     def send(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         self.posted.append((url, headers, body))
         return self.answers.pop(0) if self.answers else Answer(204)
+
+    def ask(self, method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> Answer:
+        """The receiver is asked for its agreement."""
+        self.asked.append((method, url, headers))
+        return self.answers.pop(0)
 
     def event(self, number: int = 1) -> Event:
         kind = "visionloop.training.started"
@@ -82,7 +93,7 @@ def test_a_delivery_is_the_event_signed() -> None:
     world.work()
     [(url, headers, body)] = world.posted
     assert url == URL
-    assert json.loads(body) == world.event().model_dump(mode="json")
+    assert json.loads(body) == cloud_event(world.event(), APP)
     assert headers["webhook-id"] == delivery_id("cards-1", world.endpoint.id)
     assert headers["webhook-timestamp"] == str(int(world.fakes.clock.now.timestamp()))
     assert headers["content-type"].startswith("application/cloudevents+json")

@@ -9,8 +9,8 @@ import pytest
 from services.errors import ConfigError
 from services.settings import Settings, read_settings
 from services.webhooks import log
-from services.webhooks.deliver import Answer
 from services.webhooks.log import FOLDER, LogRetention
+from services.webhooks.receiver import Answer
 from tests.unit.core.test_settings import GOOD
 from tests.unit.webhooks.test_deliver import World
 

@@ -59,6 +59,9 @@ def test_what_is_shown_has_no_secret(registry: Registry) -> None:
         "enabled",
         "disabled_reason",
         "failing_since",
+        "handshake",
+        "agreed",
+        "per_minute",
     } == set(endpoint.shown())
 
 

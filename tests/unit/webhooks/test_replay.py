@@ -13,9 +13,10 @@ from services.errors import BadRequest, NotFound
 from services.state import Event
 from services.timeline import Timeline
 from services.webhooks import replay
-from services.webhooks.deliver import PATIENCE, Answer
+from services.webhooks.deliver import PATIENCE
 from services.webhooks.dispatch import delivery_id
 from services.webhooks.log import LogRetention
+from services.webhooks.receiver import Answer
 from services.webhooks.registry import OVERLAP
 from services.webhooks.replay import Replay
 from tests.unit.webhooks.test_deliver import World

@@ -14,9 +14,10 @@ from jsonschema import Draft202012Validator
 from services.context import LoopContext
 from services.state import Event
 from services.webhooks.data import DATA
-from services.webhooks.deliver import PATIENCE, Answer
+from services.webhooks.deliver import PATIENCE
 from services.webhooks.envelope import cloud_event, payload
 from services.webhooks.kinds import KINDS
+from services.webhooks.receiver import Answer
 from services.webhooks.schemas import DIALECT, PLACE, address, listed, schema
 from tests.support.http_request import functions, request
 from tests.support.living_loop import LivingLoop
