@@ -75,7 +75,9 @@ class Sides:
 
     def commit(self) -> list[str]:
         """Write what changed; returns all shards' blobs."""
-        for number in sorted(self._changed):
-            self._blobs[number] = self._store.write_splits(self._shards[number], self._blobs[number])
+        numbers = sorted(self._changed)
+        written = self._store.write_splits([self._shards[n] for n in numbers], [self._blobs[n] for n in numbers])
+        for number, blob in zip(numbers, written, strict=True):
+            self._blobs[number] = blob
         self._changed.clear()
         return [*self._blobs]

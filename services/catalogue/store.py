@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.catalogue.documents import FORMAT, Bucket, Index
+from services.catalogue.documents import FORMAT, Bucket, BucketRef, Index
 from services.cloud.ports import BlobStore
 from services.datasets.splits import Side
 from services.errors import NotFound
@@ -74,13 +76,23 @@ class CatalogueStore:
     def write_index(self, index: Index) -> str:
         return self._write("index", _INDEX, index)
 
-    def write_bucket(self, bucket: Bucket, old: str) -> str:
-        """Write a bucket unless it is what `old` holds; returns its blob."""
-        return self._write("bucket", _BUCKET, bucket, old) if bucket != Bucket() else ""
+    def write_buckets(self, buckets: Iterable[Bucket], old: Iterable[BucketRef]) -> list[str]:
+        """Write buckets unless they are what `old` holds, several at once; returns their blobs."""
 
-    def write_splits(self, splits: Splits, old: str) -> str:
-        """Write a shard unless it is what `old` holds; returns its blob."""
-        return self._write("splits", _SPLITS, splits, old) if splits else ""
+        def write(bucket: Bucket, ref: BucketRef) -> str:
+            return self._write("bucket", _BUCKET, bucket, ref.blob) if bucket != Bucket() else ""
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(write, buckets, old))
+
+    def write_splits(self, shards: Iterable[Splits], old: Iterable[str]) -> list[str]:
+        """Write shards unless they are what `old` holds, several at once; returns their blobs."""
+
+        def write(shard: Splits, blob: str) -> str:
+            return self._write("splits", _SPLITS, shard, blob) if shard else ""
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(write, shards, old))
 
     def _write(self, name: str, kind: TypeAdapter[T], document: T, old: str = "") -> str:
         data = kind.dump_json(document)

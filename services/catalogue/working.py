@@ -199,9 +199,9 @@ class Working:
     def commit(self) -> str:
         """Write what changed; returns the index's blob."""
         self._describe()
-        for number, bucket in sorted(self._loaded.items()):
-            ref = self.index.buckets[number]
-            ref.blob = self._store.write_bucket(bucket, ref.blob)
+        refs = [self.index.buckets[number] for number in self._loaded]
+        for ref, blob in zip(refs, self._store.write_buckets(self._loaded.values(), refs), strict=True):
+            ref.blob = blob
         self.sides.spread(self.count)
         self.index.splits = self.sides.commit()
         return self._store.write_index(self.index)

@@ -37,7 +37,7 @@ class World:
         for name in labelled:
             record = ImageRecord(f"{name}.jpg", "line 1")
             bucket.records.append(FiledRecord.of("labels/all.json", 0.0, record, per_image=False))
-        index = Index(buckets=[BucketRef(blob=store.write_bucket(bucket, ""))])
+        index = Index(buckets=[BucketRef(blob=store.write_buckets([bucket], [BucketRef()])[0])])
         self.state.catalogue.blob = store.write_index(index)
 
     def forget(self, days: float) -> list[str]:
