@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from services.wake import Waker
 
 
+BEYOND_THE_GATE = 32
+"""Requests to slots that nobody waits for: copies for a challenger, and messages of the queue of predictions."""
+
+
 def clock() -> datetime:
     """The time, in UTC."""
     return datetime.now(UTC)
@@ -54,7 +58,7 @@ def async_scorer() -> AsyncEndpointScorer:
     """The same from the event loop."""
     from services.cloud.async_scoring import AsyncEndpointScorer
 
-    made = AsyncEndpointScorer(wiring.settings().predict_concurrency)
+    made = AsyncEndpointScorer(wiring.settings().predict_concurrency + BEYOND_THE_GATE)
     atexit.register(made.close_at_exit)
     return made
 
