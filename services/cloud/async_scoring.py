@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
     from yarl import URL
 
+LEAST_SECONDS = 0.001
+"""For aiohttp, no time at all is no limit."""
 KEPT_SECONDS = 60.0
 """How long a connection is kept for the next request; one that the other side closes is noticed before."""
 
@@ -62,7 +64,8 @@ class AsyncEndpointScorer:
 
         from services.cloud.pieces import Pieces
 
-        limit = ClientTimeout(total=deadline, sock_connect=min(CONNECT_SECONDS, deadline))
+        left = max(deadline, LEAST_SECONDS)
+        limit = ClientTimeout(total=left, sock_connect=min(CONNECT_SECONDS, left))
         sent = Pieces(body)
         try:
             async with session.post(

@@ -198,6 +198,13 @@ def test_the_deadline_holds(score: Score, slot: Slot) -> None:
     assert time.monotonic() - begun < 0.9
 
 
+@pytest.mark.parametrize("left", [0.0, -0.5])
+def test_a_deadline_that_has_just_passed_is_no_endless_one(slot: Slot, left: float) -> None:
+    slot.delay = 1.0
+    with pytest.raises(UpstreamTimeout):
+        on_the_loop(slot.uri, [b"x"], left)
+
+
 def test_nobody_there_is_an_error(score: Score, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint_token, "token", lambda _: "t")
     with socket.socket() as free:
