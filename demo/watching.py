@@ -75,6 +75,8 @@ class Watch:
         if job["features"]:
             done, total = job["features"]
             self._screen.bar(f"run {number}, features of the images", done, total)
+        if done := max((len(series) for series in (job.get("history") or {}).values()), default=0):
+            self._screen.bar(f"run {number}, epochs", done, done, figures(job))  # a script's; it says not how many
         for count, trial in enumerate(job["trials"], 1):
             if trial["epochs"]:
                 done, total = trial["epochs"]

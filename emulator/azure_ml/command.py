@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from emulator.azure_ml.errors import user_error
+from emulator.azure_ml.errors import AzureError, user_error
 from emulator.azure_ml.processes import end_tree
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from emulator.azure_ml.store import Body
 
 PROCESS_FILE = "command.process"
+METRICS = Path("outputs", "metrics.json")
 ROWS_FILE = "annotations.jsonl"
 TABLE = f"""\
 type: mltable
@@ -63,16 +64,23 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
             stderr=subprocess.STDOUT,
         )
         _remember(folder / PROCESS_FILE, process.pid)
-        runner.follow(name, process, (properties.get("limits") or {}).get("timeout"))
+        limit = (properties.get("limits") or {}).get("timeout")
+        runner.follow(name, process, limit, lambda: _look(runner, name, code / METRICS))
     if runner.is_over(name):
         return
     if process.returncode != 0:
         last = (folder / "user.log").read_text(errors="replace").splitlines()[-5:]
         raise JobFailed("UserError", f"The command ended with {process.returncode}: {' | '.join(last)[:500]}")
-    runner.note_metrics(name, read_metrics(code / "outputs" / "metrics.json"))
+    runner.note_metrics(name, read_metrics(code / METRICS))
     model = code / "outputs" / "mlflow-model"
     if (model / "MLmodel").exists():
         runner.note_model(name, model)
+
+
+def _look(runner: Runner, name: str, file: Path) -> None:
+    """Show what the script has told so far; it may be writing just now, and is not refused before its end."""
+    with contextlib.suppress(AzureError):
+        runner.note_metrics(name, read_metrics(file))
 
 
 def read_metrics(file: Path) -> dict[str, list[float]]:

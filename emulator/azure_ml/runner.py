@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from emulator.azure_ml import sweep
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.errors import AzureError
 from emulator.azure_ml.faults import Faults, Rule
-from emulator.azure_ml.processes import end_tree, end_tree_surely
+from emulator.azure_ml.processes import end_tree, end_tree_surely, wait_looking
 from emulator.azure_ml.runs import FINISHED, Runs
 from emulator.azure_ml.tables import Tables
 
@@ -219,7 +219,7 @@ class Runner:
             )
         return last
 
-    def follow(self, name: str, process: subprocess.Popen[Any], limit: str | None) -> None:
+    def follow(self, name: str, process: subprocess.Popen[Any], limit: str | None, look: Callable[[], None]) -> None:
         """Wait for a command's end; it is ended where its job is cancelled, or exceeds its limit (ISO 8601).
 
         Of the limit Azure ML's contract says that "the job will be cancelled"; the error's words are this cloud's own.
@@ -229,7 +229,7 @@ class Runner:
         try:
             if self._stopping or self._runs.status(name) in FINISHED:
                 end_tree(process.pid)
-            process.wait(sweep.duration_seconds(limit, 0) if limit else None)
+            wait_looking(process, sweep.duration_seconds(limit, 0) if limit else None, look)
         except subprocess.TimeoutExpired:
             self._end(name, "Canceled", {"code": "UserError", "message": f"The job exceeded its time limit of {limit}"})
             end_tree_surely(process)

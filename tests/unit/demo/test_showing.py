@@ -86,6 +86,13 @@ class TestWatch:
         assert _said(console).count("run 1, trial 1, epochs: 3/10 lr 0.003  mAP50 0.812") == 1
         assert "features of the images: 7/7" in _said(console)
 
+    def test_epochs_of_a_script_of_ones_own_are_shown(self, console: Console) -> None:
+        fake = FakeClient(CLOSED)
+        history = {"train_loss": [1.5, 0.5], "accuracy": [0.3, 0.9]}
+        fake.jobs = [{"name": "vl-1", "features": None, "trials": [], "history": history, "metrics": {"accuracy": 0.9}}]
+        Watch(cast("Client", fake), "nuts", PlainScreen(console)).until_closed(60)
+        assert "run 1, epochs: 2/2 accuracy 0.900" in _said(console)
+
     def test_judged_images_of_a_rollout_are_shown(self, console: Console) -> None:
         status = {**CLOSED, "rollout": {"evaluated": {"blue": 8}, "holdout_images": 12}}
         Watch(_app(status), "nuts", PlainScreen(console)).until_closed(60)

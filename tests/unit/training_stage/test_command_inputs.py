@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,34 @@ def test_a_script_that_exceeds_its_limit_is_cancelled_and_gone(
     assert found["internal"]["error"] == {"code": "UserError", "message": "The job exceeded its time limit of PT1S"}
     assert "model" not in found["internal"]
     wait_for(lambda: psutil.Process().children(recursive=True), lambda left: not left, 5)
+
+
+def test_metrics_are_seen_while_the_script_runs(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LOOK_SECONDS", 0.05)
+    script = """
+import pathlib, time
+file = pathlib.Path("outputs/metrics.json")
+file.write_text('{"accuracy": [0.5')
+time.sleep(0.3)
+file.write_text('{"accuracy": [0.5]}')
+while not pathlib.Path("go").exists():
+    time.sleep(0.02)
+file.write_text('{"accuracy": [0.5, 0.75]}')
+"""
+    seen = threading.Thread(target=lambda: _go_on_once_seen(app, "live"))
+    seen.start()
+    found = ended(app, "live", script)
+    seen.join()
+    assert found["properties"]["status"] == "Completed", found["internal"]["error"]
+    assert [point[1] for point in found["internal"]["metrics"]["accuracy"]] == [0.5, 0.75]
+
+
+def _go_on_once_seen(app: App, name: str) -> None:
+    def points() -> list[Any]:
+        return list(((app.emulator.runs.get(name) or {}).get("internal") or {}).get("metrics", {}).get("accuracy", []))
+
+    wait_for(points, lambda found: len(found) == 1, 15)
+    (app.config.folder / "jobs" / name / "code" / "go").touch()
 
 
 def test_a_limit_that_is_no_duration_is_refused(app: App) -> None:
