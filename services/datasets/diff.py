@@ -87,11 +87,13 @@ def _by_path(system: BlobStore, parts: Iterable[Part]) -> dict[str, Remembered]:
 
 
 def read_changes(system: BlobStore, version: DatasetVersion) -> Changes:
-    """The images of a version's diff; of a first version none are listed.
+    """The images of a version's diff; of a first version all, as its diff has no file.
 
     Raises:
         NotFound: the files are gone.
     """
-    if version.diff is None or version.diff.before is None:
+    if version.diff is None:
         return Changes()
+    if version.diff.before is None:
+        return compare({}, _by_path(system, read_parts(system, version)))
     return _CHANGES.validate_json(system.read(version.folder + DIFF_FILE).data)

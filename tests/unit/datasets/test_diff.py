@@ -68,7 +68,7 @@ def test_versions_tell_what_changed_and_what_they_were_made_of() -> None:
     assert (found.added, found.changed) == (["images/y.png"], ["images/001.png"])
     told = [e.data for e in house.told if e.type == "visionloop.dataset.registered"][1]
     assert told["diff"]["relabelled"] == 2
-    assert read_changes(house.fakes.system, first) == Changes()
+    assert read_changes(house.fakes.system, first) == Changes(added=[f"images/{n:03}.png" for n in range(12)])
 
 
 def test_where_the_version_before_is_gone_nothing_is_claimed() -> None:
