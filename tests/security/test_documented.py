@@ -13,13 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from services.names import state_blob
 from services.openapi.document import document
 from services.openapi.table import OPERATIONS, Operation
-from services.training.trials import KeptRun, KeptTrial, place
+from tests.support.faked_host import furnish_loop
 from tests.support.in_process import Host, faked_host
-from tests.support.predictions import loop_state, picture
-from tests.support.stages import run, version
+from tests.support.predictions import picture
 
 FOUND = document()
 COMPONENTS = FOUND["components"]
@@ -40,18 +38,15 @@ Known = dict[str, list[str]]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Known]]:
     """A loop with something of each kind, and the names of what there is."""
     with faked_host(tmp_path_factory.mktemp("host")) as (host, fakes):
-        state = loop_state()
-        state.datasets = [version()]
-        state.runs = [run(metrics={"map50": 0.5})]
-        fakes.system.write(state_blob("cards"), state.model_dump_json().encode())
-        curve = KeptTrial(name="t_0", status="completed", metrics={"map50": [(1, 0.2), (2, 0.6)]})
-        fakes.system.write(place("cards", 1), KeptRun(run=1, job="j", trials=[curve]).model_dump_json().encode())
+        furnish_loop(fakes)
+        made = host.ask("POST", "/api/loops/cards/keys", json={"scopes": ["admin"]})
         yield (
             host,
             {
                 "loop": ["cards", "cards", "cards", "fruit", "nobody"],
                 "number": ["1", "1", "2"],
                 "version": ["1", "1", "2"],
+                "client": [made.json()["key"]],
             },
         )
 
@@ -151,10 +146,19 @@ def test_every_answer_is_documented(site: tuple[Host, Known], operation: Operati
     )
     @given(paths(operation, here), parameters(found, "query"), parameters(found, "header"), bodies(operation))
     def ask(path: str, query: dict[str, str], headers: dict[str, str], body: tuple[str, bytes]) -> None:
-        sent = {**headers, "content-type": body[0], "content-length": str(len(body[1]))}
-        check(found, host.ask(operation.method, path, params=query, headers=sent, content=body[1]))
+        sent = {
+            "x-api-key": known["client"][0],
+            **headers,
+            "content-type": body[0],
+            "content-length": str(len(body[1])),
+        }
+        answer = host.ask(operation.method, path, params=query, headers=sent, content=body[1])
+        check(found, answer)
+        answered.add(answer.status_code)
 
+    answered: set[int] = set()
     ask()
+    assert answered - {401}, "a key opens"
 
 
 def test_what_works_is_documented_too(site: tuple[Host, Known]) -> None:

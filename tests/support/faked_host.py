@@ -21,14 +21,19 @@ from tests.support.predictions import loop_state, picture
 from tests.support.stages import run, version
 
 
-def furnish(host: Host, fakes: FakeCloud) -> dict[str, Any]:
-    """Give the loop `cards` one of each, and another of what may be removed; returns what they are called."""
+def furnish_loop(fakes: FakeCloud) -> None:
+    """Give `cards` a dataset version, and a training run with its curve."""
     state = loop_state()
     state.datasets = [version()]
     state.runs = [run(metrics={"map50": 0.5})]
     fakes.system.write(state_blob("cards"), state.model_dump_json().encode())
     curve = KeptTrial(name="t_0", status="completed", metrics={"map50": [(1, 0.2), (2, 0.6)]})
     fakes.system.write(place("cards", 1), KeptRun(run=1, job="j", trials=[curve]).model_dump_json().encode())
+
+
+def furnish(host: Host, fakes: FakeCloud) -> dict[str, Any]:
+    """Give the loop `cards` one of each, and another of what may be removed; returns what they are called."""
+    furnish_loop(fakes)
     hook = _made(host, "webhooks", url="https://receiver.example/")
     asked: dict[str, Any] = {"headers": {"prefer": "respond-async"}, "content": picture(40, 30)}
     later = host.ask("POST", "/api/loops/cards/predict", **asked).json()
