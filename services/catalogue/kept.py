@@ -52,6 +52,7 @@ def _told(found: Problem, what: str, reading: Reading) -> Problem:
     return found.model_copy(update={"help": f"{found.help} {sentence}"})
 
 
-def is_kept(found: Problem) -> bool:
-    """Whether a problem is that of a file whose reading before counts."""
-    return KEEPING in found.help
+def what_is_kept(found: Problem) -> str:
+    """The sentence on what still counts of a problem's file; empty where nothing was kept."""
+    _, keeping, rest = found.help.partition(KEEPING)
+    return keeping + rest

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.catalogue.documents import FORMAT, MOST_PROBLEMS, Index, Summary
-from services.catalogue.kept import is_kept
+from services.catalogue.kept import what_is_kept
 from services.catalogue.lint import TOLD, lint, whole
 from services.catalogue.listing import Listing
 from services.catalogue.reading import FileReader
@@ -131,12 +131,14 @@ def _content_hash(index: Index, task: str, classes: list[str]) -> str:
 def _tell_problems(context: LoopContext, old: CatalogueState, new: CatalogueState) -> None:
     """Tell of what is left out, and of what would spoil a training run, each thing once."""
     before = {_identity(p) for p in (*old.problems, *old.dataset_problems)}
-    worth = [p for p in new.problems if p.severity == "error" or is_kept(p)]
+    worth = [p for p in new.problems if p.severity == "error" or what_is_kept(p)]
     worth += (p for p in new.dataset_problems if p.code in TOLD)
     fresh = [p for p in worth if _identity(p) not in before]
     if fresh:
         first = fresh[0]
         reason = f"{first.code} in {first.file} {first.place}: expected {first.expected}, found {first.found}"
+        if kept := what_is_kept(first):
+            reason = f"{reason}. {kept}"
         listed: list[Mapping[str, object]] = [p.model_dump() for p in fresh[:MOST_TOLD]]
         context.tell("catalogue.problems", reason, count=new.problem_count, new=len(fresh), problems=listed)
 

@@ -70,6 +70,7 @@ def test_a_broken_file_over_a_good_one_keeps_its_labels_and_says_so(code: str) -
     assert f"{sentence}, ETag {etag}." in found.problems[0].help
     assert [e.type for e in house.told[told:]] == ["visionloop.catalogue.problems"]
     assert house.told[-1].data["problems"][0]["help"] == found.problems[0].help
+    assert house.told[-1].data["reason"].endswith(f". {sentence}, ETag {etag}.")
     assert len(house.state.datasets) == 1, "the same content is no new version"
 
 
