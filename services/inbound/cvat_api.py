@@ -88,7 +88,8 @@ class _Session:
         """Pages are counted, not followed: a link leads where the server thinks that it is reached."""
         for page in range(1, MOST_PAGES + 1):
             found = self._get(f"labels?job_id={job}&page_size=100&page={page}")
-            yield from found.get("results") or ()
+            results = found.get("results")
+            yield from results if isinstance(results, list) else ()
             if not found.get("next"):
                 return
         raise UpstreamRefused(f"CVAT has more than {MOST_PAGES} pages of labels for job {job}")

@@ -16,7 +16,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field, ValidationError
 
 from services.cloud.ports import BlobStore, Queue
-from services.errors import BadRequest, NotFound, Upstream, UpstreamRefused, VisionloopError
+from services.errors import BadRequest, ChangedMeanwhile, NotFound, Upstream, UpstreamRefused, VisionloopError
 from services.inbound.cvat import Announced, announced
 from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_job
@@ -91,7 +91,7 @@ class Worker:
         try:
             if (kept := self._kept(message)) is not None:
                 self._job(message, *kept)
-        except Upstream as error:
+        except (Upstream, ChangedMeanwhile) as error:
             log.warning("Inbound work waits for storage: %s", error.detail)
             self._queue.send(body, delay=STORAGE_SECONDS)
 

@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 from services.context import LoopContext
-from services.errors import BadRequest, Forged, NotFound, TooLarge, Upstream, UpstreamBusy, UpstreamRefused
+from services.errors import (
+    BadRequest,
+    ChangedMeanwhile,
+    Forged,
+    NotFound,
+    TooLarge,
+    Upstream,
+    UpstreamBusy,
+    UpstreamRefused,
+)
 from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import Documents
 from services.inbound.notes import Notes
@@ -285,12 +294,13 @@ def test_a_video_is_refused_and_frames_that_are_no_images_are_said(house: House)
     assert house.files() == FILES[1:]
 
 
-def test_storage_that_is_away_costs_no_attempt_and_nothing_is_lost(house: House) -> None:
+@pytest.mark.parametrize("error", [UpstreamBusy("storage is busy"), ChangedMeanwhile("others are faster")])
+def test_storage_that_is_away_costs_no_attempt_and_nothing_is_lost(house: House, error: Exception) -> None:
     house.send(done())
 
     def away(call: str) -> None:
         if call == "before:blob.write":
-            raise UpstreamBusy("storage is busy")
+            raise error
 
     house.cloud.on_call = away
     assert house.work(FakeCvat(documents())) == [60.0]

@@ -105,6 +105,13 @@ def test_a_server_that_does_not_end_is_left(cvat: FakeCvat, monkeypatch: pytest.
         ask(cvat)
 
 
+def test_labels_that_are_no_list_are_none(cvat: FakeCvat) -> None:
+    cvat.answer = lambda path: (200, {}, b'{"results": 7}') if path.startswith("/api/labels") else None
+    found = ask(cvat)
+    assert found is not None
+    assert found.labels == []
+
+
 def test_a_server_that_is_slow_is_left(cvat: FakeCvat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cvat_api, "SECONDS", 0.2)
     cvat.answer = lambda path: time.sleep(0.5)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.errors import BadRequest
 from services.inbound.cvat_job import MOST_FRAMES, Documents, read_job
@@ -158,6 +161,45 @@ def test_a_frame_that_names_no_image_is_said_and_the_others_are_read(name: objec
 def test_documents_of_another_shape_are_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(BadRequest):
         read_job(documents(**changed))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([15, 16, "mask"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield at
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield from places(each, (*at, key))
+
+
+WHOLE = {name: sample(name) for name in ("job", "annotations", "meta")} | {"labels": sample("labels")["results"]}
+PLACES = [place for place in places(WHOLE) if place]
+
+
+@given(st.lists(st.tuples(st.sampled_from(PLACES), JSON), min_size=1, max_size=3))
+def test_whatever_a_server_says_becomes_files_that_readers_take_or_a_refusal(odd: list[tuple[Any, Any]]) -> None:
+    found = copy.deepcopy(WHOLE)
+    for place, value in odd:
+        inner: Any = found
+        try:
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = value
+        except (TypeError, KeyError, IndexError):  # another oddity came before
+            continue
+    try:
+        outcome = read_job(Documents(**found))
+    except BadRequest:
+        return
+    for frame in outcome.frames:
+        assert frame.file.startswith("labels/cvat/")
+        if frame.content is not None:
+            readings(frame.content)
 
 
 def test_odd_members_do_no_harm() -> None:
