@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from services.errors import ConfigError
 
@@ -70,6 +70,15 @@ class Settings(BaseModel):
         30, alias="VISIONLOOP_DELIVERY_LOG_DAYS", ge=7, le=3650,
         description="How long after its last attempt a webhook delivery is kept, with what was sent.",
     )  # fmt: skip
+    event_topic_endpoint: str = Field(
+        "", alias="VISIONLOOP_EVENT_TOPIC_ENDPOINT", pattern=r"^(https://[^\s?#]+)?$",
+        description="A custom topic of Event Grid that is told of every event, with /api/events; none where empty.",
+    )  # fmt: skip
+    event_topic_key: SecretStr = Field(
+        SecretStr(""),
+        alias="VISIONLOOP_EVENT_TOPIC_KEY",
+        description="The topic's access key; the app's identity is taken where it is empty.",
+    )
     allow_local_webhooks: bool = Field(
         default=False,
         alias="VISIONLOOP_ALLOW_LOCAL_WEBHOOKS",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hmac
 import json
 import logging
 import sys
@@ -20,44 +19,33 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from emulator.azure_ml.identity import Identity
 from emulator.certificates import certificates
 from emulator.event_grid.blob_source import Blobs, BlobSource
 from emulator.event_grid.relay import Relay
 from emulator.event_grid.settings import Chaos, Subscription
 from emulator.event_grid.store import Store
+from emulator.event_grid.topics import Topics
 from emulator.lifetime import begin_service
 
 
 class Pages:
     """What the relay answers over HTTP."""
 
-    def __init__(self, relay: Relay, key: str) -> None:
-        """`key` is what publishers send as aeg-sas-key."""
-        self._relay, self._key = relay, key
+    def __init__(self, relay: Relay, topics: Topics) -> None:
+        """`topics` are what programs publish to."""
+        self._relay, self._topics = relay, topics
 
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            Route("/topics/{topic}/api/events", self.publish, methods=["POST"]),
+            Route("/topics/{topic}/api/events", self._topics.publish, methods=["POST"]),
+            Route("/emulator/topics/{topic}/events", self._topics.published),
             Route("/emulator/health", self.health),
             Route("/emulator/subscriptions", self.subscriptions),
             Route("/emulator/deliveries", self.deliveries),
             Route("/emulator/chaos", self.chaos, methods=["GET", "PUT"]),
         ]
-
-    async def publish(self, request: Request) -> Response:
-        """Take a list of CloudEvents, as Event Grid's publish operation does."""
-        if not hmac.compare_digest(request.headers.get("aeg-sas-key", "").encode(), self._key.encode()):
-            return Response(status_code=401)
-        try:
-            found: Any = json.loads(await request.body())
-        except ValueError:
-            return Response("The body is not JSON", 400)
-        events = found if isinstance(found, list) else [found]
-        if not all(isinstance(e, dict) and {"id", "source", "type", "specversion"} <= set(e) for e in events):
-            return Response("A CloudEvent has id, source, type and specversion", 400)
-        self._relay.take(str(request.path_params["topic"]), events)
-        return Response(status_code=200)
 
     async def health(self, _: Request) -> Response:
         """Whether every subscription is validated, and how much waits."""
@@ -97,6 +85,9 @@ def build(config: dict[str, Any], authority: Path) -> Starlette:
     blobs = Blobs(config["blob"]["account_url"], config["blob"]["account_key"], str(authority))
     source = BlobSource(relay, Path(config["blob"]["log"]), blobs, config["blob"]["topic"])
 
+    identity = Identity(config["identity"]) if config.get("identity") else None
+    topics = Topics(relay, config["key"], identity)
+
     @asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(relay.run()), asyncio.create_task(source.run())]
@@ -109,7 +100,7 @@ def build(config: dict[str, Any], authority: Path) -> Starlette:
         await asyncio.wait(tasks)
         store.close()
 
-    return Starlette(routes=Pages(relay, config["key"]).routes(), lifespan=running)
+    return Starlette(routes=Pages(relay, topics).routes(), lifespan=running)
 
 
 def _die_with(task: asyncio.Task[None]) -> None:

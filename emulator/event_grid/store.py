@@ -18,6 +18,7 @@ CREATE INDEX IF NOT EXISTS pending_due ON pending (subscription, due);
 CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS log (
   id INTEGER PRIMARY KEY, subscription TEXT, event TEXT, type TEXT, outcome TEXT, attempts INTEGER, time REAL);
+CREATE TABLE IF NOT EXISTS published (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, event TEXT NOT NULL);
 """
 _LOG_ROWS = 1000
 
@@ -95,6 +96,19 @@ class Store:
             self._db.executemany(
                 "UPDATE pending SET attempts = attempts + 1, due = ? WHERE id = ?", [(due, p.id) for p in pending]
             )
+
+    def publish(self, topic: str, events: Iterable[dict[str, Any]]) -> None:
+        """Keep what a topic has taken, the newest thousand of all topics."""
+        with self._db:
+            self._db.execute("BEGIN")
+            rows = [(topic, json.dumps(event)) for event in events]
+            self._db.executemany("INSERT INTO published (topic, event) VALUES (?, ?)", rows)
+            self._db.execute("DELETE FROM published WHERE id <= (SELECT MAX(id) FROM published) - ?", (_LOG_ROWS,))
+
+    def published(self, topic: str) -> list[dict[str, Any]]:
+        """What a topic has taken, the newest first."""
+        rows = self._db.execute("SELECT event FROM published WHERE topic = ? ORDER BY id DESC", (topic,))
+        return [json.loads(event) for (event,) in rows]
 
     def deliveries(self) -> list[dict[str, Any]]:
         """What ended lately, newest first."""

@@ -148,6 +148,7 @@ class Layout:
         return {
             "folder": str(self.folder / "event_grid"),
             "key": self.keys["event_topic"],
+            "identity": self.keys["identity"],
             "chaos": chaos,
             "retry_scale": retry_scale,
             "blob": {

@@ -13,7 +13,7 @@ from services.cloud.ports import BlobStore, Queue
 from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
 from services.webhooks.dispatch import Dispatcher
-from services.webhooks.envelope import payload, sign
+from services.webhooks.envelope import cloud_event, payload, sign
 from services.webhooks.handshake import ORIGIN, origin_of
 from services.webhooks.lanes import Lanes
 from services.webhooks.log import Attempt, Delivery, file_of, first
@@ -21,6 +21,7 @@ from services.webhooks.pace import Pace
 from services.webhooks.receiver import ANSWER_CHARACTERS, Answer, Sender
 from services.webhooks.registry import Endpoint, Registry
 from services.webhooks.schedule import LONGEST_SECONDS, pause
+from services.webhooks.topic import NEVER, Topic, publish
 
 GONE = 410
 STORAGE_SECONDS = 60.0
@@ -48,8 +49,10 @@ class Deliverer:
         sender: Sender,
         clock: Callable[[], datetime],
         public_url: str = "",
+        topic: Topic | None = None,
     ) -> None:
-        """`sender` is what goes to the network, `public_url` where the schemas of events are."""
+        """`sender` and `topic` are what goes to the network, `public_url` is where the schemas of events are."""
+        self._topic = topic
         self._system, self._registry, self._queue, self._public_url = system, registry, queue, public_url
         self._sender, self._clock, self._dispatcher = sender, clock, Dispatcher(registry, queue)
         self._origin = origin_of(public_url)
@@ -101,17 +104,16 @@ class Deliverer:
         return 0.0 if message.paced or not endpoint.handshake else self._pace.reserve(endpoint.id, endpoint.per_minute)
 
     def _attempt(self, message: _Message, endpoint: Endpoint, found: Delivery) -> None:
-        body, now = payload(message.event, self._public_url), self._clock()
-        headers = sign(endpoint.signing(now), message.delivery, now, body)
-        if endpoint.handshake:
-            headers[ORIGIN] = self._origin
-        answer = self._sender(endpoint.url, headers, body)
+        now = self._clock()
+        answer = self._send(message, endpoint, now)
         said = answer.body[:ANSWER_CHARACTERS]
         found.attempts.append(Attempt(number=message.attempt, time=now, status=answer.status, answer=said))
         found.next_attempt = None
         if 200 <= answer.status < 300:
             found.state = "delivered"
             self._recovered(endpoint)
+        elif endpoint.kind == "event_grid":
+            self._unpublished(message, found, answer)
         elif answer.status == GONE:
             found.state, found.reason = "failed", "the receiver answered 410 Gone"
             self._registry.disable(endpoint.id, "it answered 410 Gone")
@@ -122,6 +124,24 @@ class Deliverer:
         if endpoint.handshake and answer.retry_after:
             self._pace.hold(endpoint.id, min(answer.retry_after, LONGEST_SECONDS))
         log.info("Delivery %s, attempt %s: %s (%s)", found.id, message.attempt, answer.status, found.state)
+
+    def _send(self, message: _Message, endpoint: Endpoint, now: datetime) -> Answer:
+        if endpoint.kind == "event_grid":
+            if self._topic is None:
+                return Answer(0, "not sent: no topic is set")
+            return publish(self._topic, cloud_event(message.event, self._public_url))
+        body = payload(message.event, self._public_url)
+        headers = sign(endpoint.signing(now), message.delivery, now, body)
+        if endpoint.handshake:
+            headers[ORIGIN] = self._origin
+        return self._sender(endpoint.url, headers, body)
+
+    def _unpublished(self, message: _Message, found: Delivery, answer: Answer) -> None:
+        """A topic is never disabled: it is there as long as the settings name it."""
+        if answer.status in NEVER:
+            found.state, found.reason = "failed", f"the topic does not take it: {answer.status}"
+        else:
+            self._again(message, found, answer)
 
     def _again(self, message: _Message, found: Delivery, answer: Answer) -> None:
         """Queue the next attempt before this one is written down: dying between the two repeats one, and loses none."""

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -86,6 +86,8 @@ class Endpoint(NewEndpoint):
     model_config = ConfigDict(extra="ignore")
 
     id: str
+    kind: Literal["webhook", "event_grid"] = "webhook"
+    """A receiver that was registered, or the topic that the app's settings name."""
     secret: str
     old_secrets: list[OldSecret] = Field(default_factory=list)
     created: datetime
@@ -119,13 +121,16 @@ class _Document(BaseModel):
 class Registry:
     """All receivers."""
 
-    def __init__(self, system: BlobStore, clock: Callable[[], datetime], guard: Guard) -> None:
-        """`guard` says which addresses may be receivers."""
+    def __init__(
+        self, system: BlobStore, clock: Callable[[], datetime], guard: Guard, topic: Endpoint | None = None
+    ) -> None:
+        """`guard` says which addresses may be receivers, `topic` is told too."""
         self._system, self._clock, self._guard = system, clock, guard
+        self._topic = [topic] if topic else []
 
     def list(self) -> list[Endpoint]:
-        """All of them, oldest first."""
-        return self._read()[0].endpoints
+        """All of them, the topic of the settings first and then the oldest."""
+        return [*self._topic, *self._read()[0].endpoints]
 
     def get(self, endpoint_id: str) -> Endpoint:
         """One of them.
@@ -133,10 +138,19 @@ class Registry:
         Raises:
             NotFound: there is none.
         """
+        if self._is_topic(endpoint_id):
+            return self._topic[0]
         for endpoint in self._read()[0].endpoints:
             if endpoint.id == endpoint_id:
                 return endpoint
         raise NotFound(f"There is no webhook {endpoint_id[:60]}")
+
+    def _is_topic(self, endpoint_id: str) -> bool:
+        return any(topic.id == endpoint_id for topic in self._topic)
+
+    def _check_ours(self, endpoint_id: str) -> None:
+        if self._is_topic(endpoint_id):
+            raise Conflict("The topic of Event Grid is set by the app's settings, and changed there")
 
     def add(self, asked: object) -> Endpoint:
         """Register a receiver; one with a handshake is disabled until it has agreed.
@@ -162,8 +176,10 @@ class Registry:
         """Forget a receiver.
 
         Raises:
+            Conflict: it is the topic of the settings.
             NotFound: there is none.
         """
+        self._check_ours(endpoint_id)
 
         def drop(document: _Document) -> None:
             kept = [e for e in document.endpoints if e.id != endpoint_id]
@@ -178,8 +194,10 @@ class Registry:
 
         Raises:
             BadRequest: saying which member is wrong.
+            Conflict: it is the topic of the settings.
             NotFound: there is none.
         """
+        self._check_ours(endpoint_id)
         changes = read_members(Changes, asked).model_dump(exclude_none=True)
         kept = {name: value for name, value in changes.items() if name != "enabled"}
         old = self.get(endpoint_id)
@@ -198,8 +216,10 @@ class Registry:
         """Give a receiver a new secret; the old one signs beside it for a day.
 
         Raises:
+            Conflict: it is the topic of the settings, to which nothing is signed.
             NotFound: there is none.
         """
+        self._check_ours(endpoint_id)
         now, old = self._clock(), self.get(endpoint_id)
         still = [s for s in old.old_secrets if now < s.until]
         replaced = OldSecret(secret=old.secret, until=now + OVERLAP)

@@ -9,6 +9,7 @@ from services import wiring
 from services.settings import DELIVERY_QUEUE
 
 if TYPE_CHECKING:
+    from services.cloud.event_topic import AzureEventTopic
     from services.cloud.queues import AzureQueue
     from services.webhooks.console import Console
     from services.webhooks.deliver import Deliverer
@@ -39,8 +40,20 @@ def delivery_queue() -> AzureQueue:
 def webhooks() -> Registry:
     """Who is told of what."""
     from services.webhooks.registry import Registry
+    from services.webhooks.topic import topic_endpoint
 
-    return Registry(wiring.system_store(), wiring.clock, wiring.webhook_guard())
+    address = wiring.settings().event_topic_endpoint
+    topic = topic_endpoint(address) if address else None
+    return Registry(wiring.system_store(), wiring.clock, wiring.webhook_guard(), topic)
+
+
+@cache
+def event_topic() -> AzureEventTopic | None:
+    """The topic of Event Grid that the settings name, if they do."""
+    from services.cloud.event_topic import AzureEventTopic
+
+    address, key = wiring.settings().event_topic_endpoint, wiring.settings().event_topic_key.get_secret_value()
+    return AzureEventTopic(address, key) if address else None
 
 
 @cache
@@ -100,4 +113,5 @@ def deliverer() -> Deliverer:
         HttpSender(wiring.webhook_guard()),
         wiring.clock,
         wiring.settings().public_url,
+        wiring.event_topic(),
     )

@@ -11,11 +11,15 @@ import httpx
 import pytest
 
 from services.cloud.blobs import AzureBlobStore
+from services.cloud.event_topic import AzureEventTopic
 from services.settings import read_settings
+from services.state import Event
+from services.webhooks.envelope import cloud_event
 from services.webhooks.log import FOLDER, LogRetention
 from tests.support.cloud_process import CloudProcess, running_cloud
 from tests.support.predictions import jpeg
 from tests.support.receiver import receiving
+from tests.support.stages import NOW
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +124,17 @@ def test_a_loop_without_a_model_says_how_far_it_is(client: httpx.Client, cloud: 
     assert told["type"] == "urn:visionloop:problem:no-champion"
     assert told["progress"]["of"] == 20
     assert client.get("/status").json()["loops"][0]["loop"] == "fruit"
+
+
+def test_a_topic_takes_events_by_the_apps_identity(cloud: CloudProcess) -> None:
+    """With the SDK's own credential, and the local cloud's managed identity."""
+    event = Event(
+        id="cards-1", source="/s", type="visionloop.loop.error", subject="cards", time=NOW, data={"loop": "x"}
+    )
+    topic = AzureEventTopic(f"{cloud.urls['event_grid']}/topics/own/api/events")
+    assert topic.publish(cloud_event(event, "")) == (200, "", None)
+    published = httpx.get(f"{cloud.urls['event_grid']}/emulator/topics/own/events").json()
+    assert [one["id"] for one in published] == ["cards-1"]
 
 
 def test_real_storage_forgets_deliveries_in_time(client: httpx.Client, cloud: CloudProcess) -> None:

@@ -60,6 +60,7 @@ def test_what_is_shown_has_no_secret(registry: Registry) -> None:
         "disabled_reason",
         "failing_since",
         "handshake",
+        "kind",
         "agreed",
         "per_minute",
     } == set(endpoint.shown())
