@@ -1,6 +1,6 @@
 """The same objects as each tool would write them, for tests that hold the readers against one another.
 
-Objects are a class and a flat polygon or box corners, in pixels; `closed` tells which formats have outlines.
+Objects are a class and a flat polygon or box corners, in pixels; what a whole image is of are classes only.
 """
 
 from __future__ import annotations
@@ -127,3 +127,60 @@ WRITERS: dict[str, Writer] = {
     "visionloop-shares": per_image_in_shares,
 }
 WITHOUT_OUTLINES = {"voc"}
+
+
+def coco_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    annotations = [{"id": i, "image_id": 1, "category_id": i} for i, _ in enumerate(classes)]
+    images = [{"id": 1, "file_name": image, "width": width, "height": height}]
+    categories = [{"id": i, "name": name} for i, name in enumerate(classes)]
+    return json.dumps({"images": images, "annotations": annotations, "categories": categories}).encode()
+
+
+def coco_whole_boxes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    return coco(image, width, height, [(name, (0, 0, width, height)) for name in classes])
+
+
+def csv_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    rows = (f'"{image}",{width},{height},"{name}"' for name in classes)
+    return "\n".join(("filename,width,height,class", *rows)).encode()
+
+
+def automl_jsonl_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    details = {"format": "jpg", "width": width, "height": height}
+    content = {"image_url": f"azureml://x/paths/{image}", "image_details": details, "label": [*classes]}
+    return json.dumps(content).encode()
+
+
+def label_studio_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    results = [{"type": "choices", "from_name": "c", "to_name": "i", "value": {"choices": [*classes]}}]
+    annotation = {"id": 1, "result": results, "was_cancelled": False, "updated_at": "2026-03-09T22:16:08.728378Z"}
+    return json.dumps([{"id": 1, "annotations": [annotation], "data": {"image": f"s3://bucket/{image}"}}]).encode()
+
+
+def cvat_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    tags = "".join(f"<tag label={quoteattr(name)}/>" for name in classes)
+    listed = f'<image id="0" name={quoteattr(image)} width="{width}" height="{height}">{tags}</image>'
+    return f"<annotations><version>1.1</version>{listed}</annotations>".encode()
+
+
+def labelme_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    flags = {"other": False, **dict.fromkeys(classes, True)}
+    head: dict[str, Any] = {"version": "5.5.0", "flags": flags, "shapes": [], "imagePath": image, "imageData": None}
+    return json.dumps(head | {"imageHeight": height, "imageWidth": width}).encode()
+
+
+def per_image_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    labels = [LabelledObject(label=name) for name in classes]
+    return LabelFile(visionloop=1, image=image, width=width, height=height, labels=labels).to_json()
+
+
+CLASS_WRITERS: dict[str, Callable[[str, int, int, Sequence[str]], bytes]] = {
+    "coco": coco_classes,
+    "coco-whole-boxes": coco_whole_boxes,
+    "csv": csv_classes,
+    "automl-jsonl": automl_jsonl_classes,
+    "label-studio": label_studio_classes,
+    "cvat": cvat_classes,
+    "labelme": labelme_classes,
+    "visionloop": per_image_classes,
+}

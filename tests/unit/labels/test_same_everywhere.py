@@ -18,7 +18,7 @@ from services.labels.record import ImageRecord
 from services.loop_config import Task
 from services.state import Problem
 from tests.support.cards import photographs
-from tests.support.label_writers import WITHOUT_OUTLINES, WRITERS, Thing
+from tests.support.label_writers import CLASS_WRITERS, WITHOUT_OUTLINES, WRITERS, Thing
 
 IMAGE = "belt/a.jpg"
 
@@ -84,6 +84,20 @@ def test_outlines(drawn: tuple[tuple[int, int], list[Thing]]) -> None:
     for writer in (WRITERS["cvat"], WRITERS["labelme"]):
         data = writer(IMAGE, *size, outlined)
         assert [a.label for a in read_annotations(data, "object_detection", size)] == [name for name, _ in outlined]
+
+
+@settings(max_examples=20)
+@given(
+    st.tuples(st.integers(20, 5000), st.integers(20, 5000)),
+    st.lists(st.sampled_from(["nut", "bolt 12", "größe", "2", "yes"]), min_size=1, unique=True),
+)
+def test_classes_of_whole_images(size: tuple[int, int], classes: list[str]) -> None:
+    tasks: list[Task] = ["image_classification_multilabel", "image_classification"]
+    for name, writer in CLASS_WRITERS.items():
+        for task in tasks:
+            said = classes if task == tasks[0] else classes[:1]
+            found = read_annotations(writer(IMAGE, *size, said), task, size)
+            assert found == [Annotation(label) for label in said], name
 
 
 def test_photographs_of_playing_cards() -> None:
