@@ -57,37 +57,38 @@ def decide(
     """
     metric = metric_of(policy, task)
     if metric not in METRICS[task]:
-        return _no(metric, f"{metric} is not measured for {task}: promotion.metric may be {', '.join(METRICS[task])}")
+        return Decision(
+            False, f"{metric} is not measured for {task}: promotion.metric may be {', '.join(METRICS[task])}"
+        )
     score = challenger.get(metric, math.nan)
     if not math.isfinite(score):
-        return _no(metric, f"The challenger's {metric} could not be measured on the holdout")
+        return Decision(False, f"The challenger's {metric} could not be measured on the holdout")
     if champion is None:
         compared = _first(policy, metric, score, unopposed)
     else:
         compared = _against(policy, metric, score, champion.get(metric, math.nan), evidence.interval)
     against = [*_below_floors(policy, metric, evidence), *_too_slow(policy, evidence)]
     act = compared.act and not against
-    return Decision(act, "; ".join([compared.reason, *against]), facts=dict(compared.facts))
+    return Decision(act, "; ".join([compared.reason, *against]))
 
 
 def _first(policy: Promotion, metric: str, score: float, unopposed: str) -> Decision:
     """A model that got nothing right is no model, whatever the minimum."""
     said = f"{metric} {score:.4f}, {unopposed or 'there is no champion yet'}, minimum {policy.minimum:g}"
     enough = score > ROUNDING and score >= policy.minimum - ROUNDING
-    return Decision(enough, said, facts={"metric": metric, "challenger": score})
+    return Decision(enough, said)
 
 
 def _against(policy: Promotion, metric: str, score: float, best: float, interval: Interval | None) -> Decision:
-    facts: dict[str, object] = {"metric": metric, "challenger": score, "champion": best, "margin": policy.margin}
     if not math.isfinite(best):
-        return _no(metric, f"The champion's {metric} could not be measured on the holdout")
+        return Decision(False, f"The champion's {metric} could not be measured on the holdout")
     gain = score - best
     said = f"{metric}: challenger {score:.4f}, champion {best:.4f}, {gain:+.4f}; needed more than 0"
     if policy.margin:
         said = f"{said} and at least {policy.margin:+g}"
     is_sure, how_sure = _sureness(policy, interval)
     enough = gain > ROUNDING and gain >= policy.margin - ROUNDING
-    return Decision(enough and is_sure, said + how_sure, facts=facts)
+    return Decision(enough and is_sure, said + how_sure)
 
 
 def _sureness(policy: Promotion, interval: Interval | None) -> tuple[bool, str]:
@@ -125,7 +126,3 @@ def _too_slow(policy: Promotion, evidence: Evidence) -> list[str]:
     if took is None:
         return [f"latency could not be measured, at most {most:g} ms is allowed"]
     return [f"95 % of images take up to {took:.0f} ms, at most {most:g} ms is allowed"]
-
-
-def _no(metric: str, reason: str) -> Decision:
-    return Decision(False, reason, facts={"metric": metric})

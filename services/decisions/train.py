@@ -248,7 +248,7 @@ def _start(facts: Facts) -> Decision:
     else:
         needed = needed_for_retrain(facts)
         why = f"{facts.new} newly labelled images since run {trained.number} ({needed} needed)"
-    return Decision(True, f"{why}: dataset version {version.number} is trained", facts={"version": version.number})
+    return Decision(True, f"{why}: dataset version {version.number} is trained")
 
 
 def _hold(reason: str, **facts: object) -> Decision:

@@ -21,6 +21,7 @@ POLICY = Health(min_requests=20, max_error_rate=0.05, max_latency_ratio=2)
         ((20, 2, 50.0), (100, 10, 50.0), True),  # the champion fails as often
         ((20, 0, 100.0), (100, 0, 50.0), True),
         ((20, 0, 101.0), (100, 0, 50.0), False),
+        ((20, 0, 101.0), (20, 0, 50.0), False),
         ((20, 0, 101.0), (19, 0, 50.0), True),  # a champion that answered too seldom is no measure of latency
         ((20, 2, None), None, False),
         ((20, 0, 9000.0), None, True),
@@ -44,6 +45,28 @@ def test_the_reason_holds_the_numbers() -> None:
         "10 of 40 requests failed (25.0%), of the champion's 5.0%; 5.0% more are allowed; "
         "95 % of requests take up to 300 ms, the champion's 100 ms; 2 times that is allowed"
     )
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "said"),
+    [
+        (Watched(requests=1), None, "1 request, fewer than the 20 that tell something"),
+        (Watched(requests=19), None, "19 requests, fewer than the 20 that tell something"),
+        (Watched(requests=20), None, "20 requests, 0 failed; champion: 0 requests, 0 failed"),
+        (
+            Watched(requests=20, errors=1, p95_ms=50.4),
+            Watched(requests=300, errors=9, p95_ms=49.6),
+            "20 requests, 1 failed, 95 % within 50 ms; champion: 300 requests, 9 failed, 95 % within 50 ms",
+        ),
+        (
+            Watched(requests=20, errors=2),
+            None,
+            "2 of 20 requests failed (10.0%), of the champion's 0.0%; 5.0% more are allowed",
+        ),
+    ],
+)
+def test_what_is_said_of_both(challenger: Watched, champion: Watched | None, said: str) -> None:
+    assert judge(POLICY, challenger, champion).reason == said
 
 
 counts = st.integers(0, 500)
