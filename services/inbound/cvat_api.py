@@ -81,7 +81,7 @@ class _Session:
         job = self._get(f"jobs/{number}")
         if not is_completed(job):
             return None
-        annotations, meta = self._get(f"jobs/{number}/annotations"), self._get(f"jobs/{number}/data/meta")
+        annotations, meta = self._get(f"jobs/{number}/annotations/"), self._get(f"jobs/{number}/data/meta")
         return Documents(job, annotations, meta, [*self._labels(number)])
 
     def _labels(self, job: int) -> Iterator[Any]:

@@ -48,7 +48,7 @@ class FakeCvat:
         parts, number = urlsplit(path), self.job["id"]
         known = {
             f"/api/jobs/{number}": self.job,
-            f"/api/jobs/{number}/annotations": self.annotations,
+            f"/api/jobs/{number}/annotations/": self.annotations,
             f"/api/jobs/{number}/data/meta": self.meta,
         }
         if parts.path == "/api/labels" and parse_qs(parts.query).get("job_id") == [str(number)]:
