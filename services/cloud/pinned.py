@@ -69,15 +69,8 @@ class _Plain(HTTPConnection):
         return found
 
 
-class _Secure(HTTPSConnection):
-    def __init__(self, *given: Any, deadline: Deadline, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._deadline = deadline
-
-    def _new_conn(self) -> socket.socket:
-        found = super()._new_conn()
-        self._deadline.watch(found)
-        return found
+class _Secure(_Plain, HTTPSConnection):
+    """The same over TLS."""
 
 
 def pinned_pool(
