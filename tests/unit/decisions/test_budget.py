@@ -7,11 +7,13 @@ import pytest
 
 from services.decisions.budget import (
     MACHINES,
+    Estimate,
     Machine,
     amount,
     estimate,
     gpu_hours,
     machine_of,
+    machines,
     money,
     price_per_gpu_hour,
     read_prices,
@@ -82,6 +84,36 @@ def test_a_setting_prices_machines(text: str, size: str, expected: Machine) -> N
     assert machine_of(size, text) == expected
 
 
+def test_only_the_beginning_of_an_entry_that_cannot_be_read_is_shown() -> None:
+    with pytest.raises(ValueError, match="found") as error:
+        read_prices("T4=1, " + "x" * 70)
+    assert str(error.value) == f"expected SIZE=PRICE or SIZE=PRICE/GPUS, found '{'x' * 60}'"
+
+
+def test_a_size_that_is_not_listed_may_be_priced_without_its_gpus() -> None:
+    assert read_prices("My_Size=2.5") == {"my_size": Machine(1, 2.5)}
+
+
+@pytest.mark.parametrize(("value", "said"), [(None, "price unknown"), (0.0, "0.00 EUR"), (2.345, "2.35 EUR")])
+def test_money_for_people(value: float | None, said: str) -> None:
+    assert amount(value, "EUR") == said
+
+
+@pytest.mark.parametrize(
+    ("limits", "nodes", "kind", "expected"),
+    [
+        ({"max_concurrent_trials": 2, "max_trials": 5}, 9, "automl", 2),
+        ({"max_concurrent_trials": 9, "max_trials": 5}, 9, "automl", 5),
+        ({"max_concurrent_trials": 9, "max_trials": 9}, 4, "automl", 4),
+        ({"max_concurrent_trials": 9, "max_trials": 9}, 4, "command", 1),
+    ],
+)
+def test_machines_at_once(limits: dict[str, int], nodes: int, kind: str, expected: int) -> None:
+    script = {"command": {"code": "code", "run": "python train.py"}} if kind == "command" else {}
+    training = Training.model_validate({"limits": limits, "compute": {"max_nodes": nodes}})
+    assert machines(training.model_copy(update={"kind": kind, **script})) == expected
+
+
 @pytest.mark.parametrize("text", ["T4", "T4=", "T4=free", "T4=1/0", "T4=-1", "T4=1;T5=2"])
 def test_a_price_list_that_cannot_be_read_is_refused_with_its_entry(text: str) -> None:
     with pytest.raises(ValueError, match="expected SIZE=PRICE"):
@@ -115,3 +147,33 @@ def test_a_clock_that_went_backwards_costs_nothing() -> None:
     backwards = run(started=NOW, finished=NOW - timedelta(hours=1))
     settle(backwards)
     assert backwards.gpu_hours == 0
+
+
+@pytest.mark.parametrize(
+    ("times", "hours"),
+    [
+        ({"submitted": -3, "started": -2, "finished": -1}, 1),  # waiting for a machine is not paid
+        ({"submitted": -3, "started": None, "finished": -1}, 2),
+        ({"submitted": None, "started": None, "finished": -1}, 0),
+        ({"submitted": -3, "started": -2, "finished": None}, 2),
+        ({"submitted": -3, "started": -2, "finished": -2}, 0),
+        ({"submitted": -722, "started": -721, "finished": -719}, 1),  # the month began 720 hours ago
+        ({"submitted": -722, "started": -721, "finished": -720}, 0),
+        ({"submitted": -722, "started": None, "finished": None}, 720),
+        ({"submitted": 1, "started": 1, "finished": None}, 0),  # a clock that went backwards
+    ],
+)
+def test_the_hours_of_a_run_that_are_counted(times: dict[str, float | None], hours: float) -> None:
+    counted = run(**{n: None if h is None else NOW + timedelta(hours=h) for n, h in times.items()})
+    assert gpu_hours([counted], NOW) == pytest.approx(hours)
+    assert money([counted.model_copy(update={"price_per_gpu_hour": 3.0})], NOW) == pytest.approx(3 * hours)
+    assert money([counted], NOW) == 0
+
+
+def test_the_estimate_says_what_it_is_made_of() -> None:
+    found = estimate([took(1.25, 1), took(1.5, 2)], Training(), Machine(4, 8.0))
+    assert found == Estimate(11.0, 22.0, "1.38 h, median of the last 2 completed runs, times 2 machines of 4 GPU")
+
+
+def test_a_run_of_no_length_is_no_measure() -> None:
+    assert estimate([took(0)], Training(), T4).basis == "4.00 h, the job's time-out, times 2 machines of 1 GPU"

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.decisions.register import Facts, decide
+from services.decisions.decision import Decision
+from services.decisions.register import Facts, decide, facts_of
 from services.loop_config import LoopConfig
-from services.state import CatalogueState, DatasetVersion
+from services.state import CatalogueState, DatasetVersion, LoopState, Order
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -65,34 +66,71 @@ def test_after_a_quiet_period_a_version_is_made() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("changes", "rule", "reason"),
     [
-        ({"images": 0, "labelled": 0}, "no images yet"),
-        ({"labelled": 0}, "None of 30 images"),
-        ({"labelled": 0, "waiting_labels": 5}, "5 labels wait"),
-        ({"labelled": 9}, "9 of 10"),
-        ({"validation_images": 0}, "for validation"),
-        ({"train_images": 0}, "for training"),
+        ({"images": 0, "labelled": 0}, "nothing_labelled", "There are no images yet"),
+        ({"images": 1, "labelled": 0}, "nothing_labelled", "None of 1 images is labelled yet"),
+        (
+            {"labelled": 0, "waiting_labels": 5},
+            "nothing_labelled",
+            "None of 30 images is labelled yet, 5 labels wait for their image",
+        ),
+        ({"labelled": 1}, "too_few", "1 of 10 labelled images that AutoML asks for"),
+        ({"labelled": 9}, "too_few", "9 of 10 labelled images that AutoML asks for"),
+        (
+            {"validation_images": 0},
+            "both_sides",
+            "No image is for validation: at least one class needs two labelled images",
+        ),
+        ({"train_images": 0}, "both_sides", "No image is for training: at least one class needs two labelled images"),
     ],
 )
-def test_what_is_missing_is_told_and_only_new_facts_help(changes: dict[str, Any], reason: str) -> None:
+def test_what_is_missing_is_told_and_only_new_facts_help(changes: dict[str, Any], rule: str, reason: str) -> None:
     decision = decide(facts(**changes))
-    assert not decision.act
-    assert decision.again_in is None
-    assert reason in decision.reason
+    assert decision == Decision(False, reason, None, {"rule": rule})
+
+
+@pytest.mark.parametrize("changes", [{"labelled": 10}, {"train_images": 1, "validation_images": 1}])
+def test_just_enough_is_enough(changes: dict[str, Any]) -> None:
+    labelled = {"labelled": 20, **changes}["labelled"]
+    said = f"{labelled} labelled images of 1 classes are new as a whole"
+    assert decide(facts(**changes)) == Decision(True, said)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ((300, 100), None),
+        ((60, 60), None),
+        ((59, 59), "12:00:01"),
+        ((None, 59), "12:00:01"),  # the first change is not known: the last one counts
+        ((None, None), "12:01:00"),  # nor is that
+        ((899, 1), "12:00:01"),  # the longest wait, since the first change
+        ((900, 1), None),
+        ((-7200, 59), "12:00:01"),  # a first change after the last is the clock's fault
+    ],
+)
+def test_uploads_have_to_be_quiet_for_a_minute_or_to_go_on_for_a_quarter_of_an_hour(
+    changed: tuple[float | None, float | None], said: str | None
+) -> None:
+    first, last = (None if seconds is None else ago(seconds) for seconds in changed)
+    decision = decide(facts(first_change=first, last_change=last))
+    if said is None:
+        assert decision.act
+        return
+    assert decision.reason == f"Uploads may go on: a version is made at {said} UTC unless more is uploaded before"
+    assert decision.facts == {"rule": "quiet"}
+    assert decision.again_in == (datetime.fromisoformat(f"2026-01-01T{said}+00:00") - NOW).total_seconds()
 
 
 def test_the_same_content_is_never_a_second_version() -> None:
     decision = decide(facts(version(1, "old"), version(2, "new")))
-    assert not decision.act
-    assert decision.again_in is None
-    assert "Version 2" in decision.reason
+    assert decision == Decision(False, "Version 2 holds all 10 labelled images", None, {"rule": "nothing_new"})
 
 
 def test_content_that_returns_makes_its_old_version_current() -> None:
     decision = decide(facts(version(1, "new"), version(2, "other")))
-    assert decision.act
-    assert decision.facts == {"reuse": 1}
+    assert decision == Decision(True, "The labels are those of version 1 again", None, {"reuse": 1})
 
 
 def test_uploads_that_go_on_are_waited_for() -> None:
@@ -138,3 +176,15 @@ def test_a_paused_loop_registers_nothing_whatever_was_uploaded() -> None:
     decision = decide(asked)
     assert not decision.act
     assert (decision.reason, decision.facts["rule"], decision.again_in) == ("The loop is paused by Ada", "paused", None)
+
+
+def test_only_versions_that_are_registered_count_in_a_loop_s_facts() -> None:
+    made = LoopState(loop="nuts", created=NOW, catalogue=catalogue(), pause=Order(by="Ada", at=NOW))
+    made.datasets = [version(1, "old"), version(2, "new").model_copy(update={"status": "registering"})]
+    found = facts_of(made, NOW)
+    assert found == Facts(made.catalogue, made.datasets[:1], LoopConfig(), NOW, "The loop is paused by Ada")
+
+
+def test_the_newest_of_several_versions_with_the_same_content_is_made_current() -> None:
+    decision = decide(facts(version(1, "new"), version(2, "new"), version(3, "other")))
+    assert decision.facts == {"reuse": 2}
