@@ -7,6 +7,7 @@ of a job begins with the job's first one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 FOLDER = "cvat/"
 """Below labels/, so that nothing that people uploaded is written over."""
 MOST_FRAMES = 10_000
+_STEP = re.compile(r"step=([1-9][0-9]{0,8})")
 _KINDS = {"rectangle": "box", "ellipse": "ellipse", "polygon": "polygon", "mask": "mask"}
 """Types of shapes to elements of the XML; of others the element has the type's name, which its reader refuses."""
 _NUMBERS = {"rectangle": ("xtl", "ytl", "xbr", "ybr"), "ellipse": ("cx", "cy", "right", "top")}
@@ -121,12 +123,23 @@ def _images(documents: Documents) -> Iterator[_Image | Problem]:
         raise BadRequest(f"meta.frames: {len(frames)} are over the {MOST_FRAMES} that a job may have")
     if documents.job.get("mode") == "interpolation":
         raise BadRequest("job.mode: it is about a video; only images are read")
-    chosen = _numbers(documents.meta.get("included_frames"))
+    chosen = _chosen(documents.meta, first)
     numbers = chosen if chosen and len(chosen) == len(frames) else range(first, first + len(frames))
     wanted = set(chosen or numbers)
     for index, (number, frame) in enumerate(zip(numbers, frames, strict=True)):
         if number in wanted:
             yield _image(number, f"meta.frames[{index}]", frame)
+
+
+def _chosen(meta: Mapping[str, Any], first: int) -> list[int]:
+    """The frames of a job that has but some, as annotations number them.
+
+    They are listed as numbered before the task left some out: from where the job begins, by the filter's step.
+    """
+    begins, step = meta.get("start_frame"), _STEP.fullmatch(str(meta.get("frame_filter")))
+    by = int(step[1]) if step else 1
+    start = begins if isinstance(begins, int) else first
+    return [first + (number - start) // by for number in _numbers(meta.get("included_frames"))]
 
 
 def _image(number: int, place: str, frame: Any) -> _Image | Problem:

@@ -135,6 +135,16 @@ def test_jobs_of_chosen_frames_are_read_whether_others_are_listed_or_not() -> No
     assert [*files(chosen)] == ["labels/cvat/shelf/b.json", "labels/cvat/shelf/c.json"]
 
 
+def test_chosen_frames_are_numbered_as_before_the_task_left_some_out() -> None:
+    """A task of every third image from the tenth on, whose job begins with the sixteenth of these."""
+    meta = sample("meta") | {"start_frame": 10 + 15 * 3, "frame_filter": "step=3"}
+    padded = documents(meta={**meta, "included_frames": [58, 61]})
+    alone = documents(meta={**meta, "frames": meta["frames"][1:3], "included_frames": [58, 61]})
+    assert files(padded) == files(alone)
+    assert [*files(alone)] == ["labels/cvat/shelf/b.json", "labels/cvat/shelf/c.json"]
+    assert readings(files(alone)["labels/cvat/shelf/b.json"])[1] == []
+
+
 @pytest.mark.parametrize("name", ["images/../x.jpg", "clip.mp4", "", 7, "a\\..\\x.jpg"])
 def test_a_frame_that_names_no_image_is_said_and_the_others_are_read(name: object) -> None:
     meta = sample("meta")
