@@ -29,7 +29,7 @@ FUNCTIONS = sorted(
      "explain", "runs", "run", "run_plot", "datasets", "dataset", "dataset_export", "dataset_labels", "dataset_changes", "train", "pause", "resume", "cancel_run", "rollout", "model_card", "approval", "approval_answer",
      "dashboard", "health", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one", "webhooks_remove", "webhooks_test", "webhooks_deliveries", "inbound_register", "inbound_list", "inbound_update", "inbound_remove", "inbound_events", "inbound_later", "label_studio_health", "label_studio_setup", "label_studio_predict", "label_studio_webhook",
      "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", *(f"client_v2_{name}" for name in V2), "client_items", "client_status", "client_explain", "client_train", "client_pause", "client_resume", "client_cancel_run", "client_rollout", "predict_later", "prediction", "forget_predictions", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
-     "v2_version_ready", "v2_infer", "v2_version_infer", "openapi", "api_page"]
+     "v2_version_ready", "v2_infer", "v2_version_infer", "openapi", "api_page", "schemas", "schemas_one"]
 )  # fmt: skip
 IMAGE = picture(200, 100)
 TURNED = picture(200, 100, orientation=6)
