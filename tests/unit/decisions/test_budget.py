@@ -164,7 +164,7 @@ def test_a_clock_that_went_backwards_costs_nothing() -> None:
     ],
 )
 def test_the_hours_of_a_run_that_are_counted(times: dict[str, float | None], hours: float) -> None:
-    counted = run(**{n: None if h is None else NOW + timedelta(hours=h) for n, h in times.items()})
+    counted = run(1, **{n: None if h is None else NOW + timedelta(hours=h) for n, h in times.items()})
     assert gpu_hours([counted], NOW) == pytest.approx(hours)
     assert money([counted.model_copy(update={"price_per_gpu_hour": 3.0})], NOW) == pytest.approx(3 * hours)
     assert money([counted], NOW) == 0

@@ -184,58 +184,6 @@ def test_a_backoff_is_never_longer_than_a_day() -> None:
     assert decide(facts(made, later=timedelta(hours=24))).act
 
 
-def test_the_daily_cap_opens_when_the_oldest_run_is_a_day_old() -> None:
-    begun = [run(n, intended=NOW - timedelta(hours=24 - n), status="failed") for n in (1, 2, 3)]
-    made = state(config=policy(max_jobs_per_day=2), datasets=[version(9, new_since_trained=99)], runs=begun)
-    decision = decide(facts(made))
-    assert decision.reason.startswith("3 of 2 training runs were started in the last 24 hours; the next may start at ")
-    assert decision.again_in == 2 * 3600
-    assert not decide(facts(made, later=timedelta(hours=1, minutes=59))).act
-    assert decide(facts(made, later=timedelta(hours=2))).act
-
-
-def test_a_cap_of_none_holds_for_good() -> None:
-    decision = decide(facts(state(config=policy(max_jobs_per_day=0), datasets=[version()])))
-    assert decision.facts["rule"] == "daily_cap"
-    assert decision.again_in is None
-
-
-def test_a_run_that_never_became_a_job_is_no_job_of_the_day() -> None:
-    given_up = run(status="failed", submitted=None, started=None, intended=NOW - timedelta(hours=1))
-    made = state(config=policy(max_jobs_per_day=1), datasets=[version()], runs=[given_up])
-    assert decide(facts(made)).act
-
-
-def test_the_budget_counts_the_run_that_would_start_and_shows_the_sum() -> None:
-    inside = run(2, started=NOW - timedelta(days=9), finished=NOW - timedelta(days=9) + timedelta(hours=3))
-    made = state(config=policy(budget={"gpu_hours_per_month": 8}), datasets=[version(3)], runs=[inside])
-    decision = decide(facts(made))
-    assert decision.reason == (
-        "3.0 GPU hours of the last 30 days and 6.0 for this run are 9.0 of 8 "
-        "(estimate: 3.00 h, median of the last 1 completed runs, times 2 machines of 1 GPU)"
-    )
-    assert decision.facts["rule"] == "budget"
-    enough = state(config=policy(budget={"gpu_hours_per_month": 9}), datasets=[version(3)], runs=[inside])
-    assert decide(facts(enough)).act
-
-
-def test_the_budget_opens_when_a_run_is_older_than_thirty_days() -> None:
-    leaving = run(finished=NOW - timedelta(days=30) + timedelta(hours=1))
-    leaving.started = leaving.finished - timedelta(hours=2) if leaving.finished else None
-    limits = {"timeout_minutes": 60, "max_concurrent_trials": 1}
-    made = state(config=policy(budget={"gpu_hours_per_month": 1}, limits=limits), datasets=[version(3)], runs=[leaving])
-    decision = decide(facts(made))
-    assert decision.again_in == 3600
-    assert decide(facts(made, later=timedelta(hours=1))).act
-
-
-def test_money_is_a_budget_of_its_own_where_the_price_is_known() -> None:
-    limits = {"money_per_month": 10, "price_per_gpu_hour": 2, "currency": "EUR"}
-    decision = decide(facts(state(config=policy(budget=limits), datasets=[version()])))
-    assert decision.reason.startswith("0.0 EUR of the last 30 days and 16.0 for this run are 16.0 of 10 ")
-    assert decide(facts(state(config=policy(budget={"money_per_month": 10}), datasets=[version()]))).act
-
-
 def test_a_class_below_its_floor_holds_the_next_run() -> None:
     lost = version(2, images_per_class={"bolt": 60}, new_since_trained=40)
     made = state(config=QUIET_POLICY, datasets=[version(), lost], runs=[run()])
