@@ -1,7 +1,7 @@
 """Calls one slot of an online endpoint from the event loop: no SDK and no thread is on the way of a prediction.
 
-The client is aiohttp (https://docs.aiohttp.org/en/stable/client_reference.html), imported at the first prediction. A
-caller that is cancelled closes its connection to the slot.
+The client is aiohttp (https://docs.aiohttp.org/en/stable/client_reference.html), imported at the first prediction,
+while storage is waited for. A caller that is cancelled closes its connection to the slot.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING
 
 from services.cloud.endpoint_token import bearer, known_bearer
@@ -33,6 +33,19 @@ LEAST_SECONDS = 0.001
 """For aiohttp, no time at all is no limit."""
 KEPT_SECONDS = 60.0
 """How long a connection is kept for the next request; one that the other side closes is noticed before."""
+
+
+def load() -> None:
+    """Import the client and read whom to trust: that takes longer than all of a prediction."""
+    import services.cloud.pieces  # noqa: F401  # which imports aiohttp
+
+    _trusted()
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """What OpenSSL trusts (`SSL_CERT_FILE`)."""
+    return ssl.create_default_context()
 
 
 class AsyncEndpointScorer:
@@ -100,10 +113,10 @@ class AsyncEndpointScorer:
 
 
 def _open(connections: int) -> ClientSession:
-    """It trusts what OpenSSL trusts (`SSL_CERT_FILE`), and keeps no cookies."""
+    """It keeps no cookies."""
     from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 
-    connector = TCPConnector(limit=connections, keepalive_timeout=KEPT_SECONDS, ssl=ssl.create_default_context())
+    connector = TCPConnector(limit=connections, keepalive_timeout=KEPT_SECONDS, ssl=_trusted())
     return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), skip_auto_headers=("User-Agent", "Accept"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 from datetime import UTC, datetime
 from functools import cache
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from services import wiring
@@ -55,9 +56,10 @@ def scorer() -> EndpointScorer:
 
 @cache
 def async_scorer() -> AsyncEndpointScorer:
-    """The same from the event loop."""
-    from services.cloud.async_scoring import AsyncEndpointScorer
+    """The same from the event loop; whoever asks for it is about to wait for storage, so that it loads beside that."""
+    from services.cloud.async_scoring import AsyncEndpointScorer, load
 
+    Thread(target=load, name="load", daemon=True).start()
     made = AsyncEndpointScorer(wiring.settings().predict_concurrency + BEYOND_THE_GATE)
     atexit.register(made.close_at_exit)
     return made
