@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import urllib3
 
-from services.cloud.pinned import pinned_pool
+from services.cloud.pinned import Deadline, pinned_pool
 from services.errors import BadRequest, TooLarge
 from services.webhooks.guard import Guard, Target
 
@@ -35,8 +35,12 @@ class ImageFetcher:
         if not target.secure and not ip_address(address).is_loopback:
             raise BadRequest("url: it must begin with https://")
         try:
-            with pinned_pool(address, target.port, target.host, secure=target.secure) as pool:
-                return self._get(pool, target)
+            with Deadline(SECONDS) as deadline:
+                with pinned_pool(address, target.port, target.host, secure=target.secure, deadline=deadline) as pool:
+                    found = self._get(pool, target)
+                if deadline.over:
+                    raise TimeoutError  # a head that was cut looks whole
+                return found
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise BadRequest(f"url: no answer from {target.host[:100]}: {type(error).__name__}") from None
 

@@ -16,6 +16,8 @@ import pytest
 import trustme
 
 from services.cloud import pinned
+from services.errors import BadRequest
+from services.inference import fetch
 from services.webhooks import lanes
 from services.webhooks.guard import Guard
 from services.webhooks.sender import HttpSender
@@ -73,6 +75,16 @@ def test_a_tls_that_is_never_agreed_on_ends_in_time() -> None:
         answer = HttpSender(Guard(allow_local=True), timeout=0.4)(f"https://127.0.0.1:{port}/", {}, b"{}")
         assert time.monotonic() - started < 0.9
     assert answer.status == 0
+
+
+@pytest.mark.parametrize("text", [SLOW_HEAD.replace(b"204", b"200"), b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1000])
+def test_an_image_that_is_dripped_is_left_in_time_too(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "SECONDS", 0.4)
+    with dripping(text, 0.02) as port:
+        started = time.monotonic()
+        with pytest.raises(BadRequest):
+            fetch.ImageFetcher(Guard(allow_local=True), 10_000)(f"http://127.0.0.1:{port}/a.jpg")
+        assert time.monotonic() - started < 0.9
 
 
 def test_a_receiver_that_drips_its_body_has_answered() -> None:
