@@ -53,7 +53,7 @@ class Settings(BaseModel):
     )
     predict_concurrency: int = Field(
         128, alias="VISIONLOOP_PREDICT_CONCURRENCY", gt=0, le=1000,
-        description="Predictions under way in one process, each with its image in memory; one more is answered with 429.",
+        description="Predictions under way in one process, each with its image in memory; one more gets 429.",
     )  # fmt: skip
     predict_cache_size: int = Field(
         0, alias="VISIONLOOP_PREDICT_CACHE_SIZE", ge=0, le=100_000,

@@ -13,7 +13,13 @@ from devtools.console import Stop
 from devtools.layout import LOCAL, ROOT, venv_python
 from devtools.trouble import explain
 
-REQUIREMENTS = ("requirements.txt", "requirements-local.txt", "requirements-train.txt", "requirements-dev.txt", "requirements-mutation.txt")
+REQUIREMENTS = (
+    "requirements.txt",
+    "requirements-local.txt",
+    "requirements-train.txt",
+    "requirements-dev.txt",
+    "requirements-mutation.txt",
+)
 
 
 @pytest.fixture
