@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
 from services.cloud.blobs import AzureBlobStore
 from services.cloud.event_topic import AzureEventTopic
@@ -53,6 +54,10 @@ def test_a_receiver_is_registered_tested_seen_in_the_log_and_removed(client: htt
         assert asked.status_code == 202
         assert eventually(receiver.ids) == {asked.json()["event"]}
         assert receiver.forged == []
+        [event] = receiver.events
+        published = httpx.get(event["dataschema"]).raise_for_status()
+        assert published.headers["content-type"].startswith("application/schema+json")
+        Draft202012Validator(published.json()).validate(event["data"])
 
         def delivered() -> list[dict[str, Any]]:
             found = client.get(f"/webhooks/{endpoint['id']}/deliveries").json()["deliveries"]
