@@ -7,10 +7,9 @@ while storage is waited for. A caller that is cancelled closes its connection to
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from services.cloud.endpoint_token import bearer, known_bearer
@@ -36,16 +35,8 @@ KEPT_SECONDS = 60.0
 
 
 def load() -> None:
-    """Import the client and read whom to trust: that takes longer than all of a prediction."""
+    """Import the client, which takes longer than all of a prediction."""
     import services.cloud.pieces  # noqa: F401  # which imports aiohttp
-
-    _trusted()
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """What OpenSSL trusts (`SSL_CERT_FILE`)."""
-    return ssl.create_default_context()
 
 
 class AsyncEndpointScorer:
@@ -113,10 +104,10 @@ class AsyncEndpointScorer:
 
 
 def _open(connections: int) -> ClientSession:
-    """It keeps no cookies."""
+    """It trusts what OpenSSL trusts (`SSL_CERT_FILE`), by aiohttp's own default, and keeps no cookies."""
     from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 
-    connector = TCPConnector(limit=connections, keepalive_timeout=KEPT_SECONDS, ssl=_trusted())
+    connector = TCPConnector(limit=connections, keepalive_timeout=KEPT_SECONDS)
     return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), skip_auto_headers=("User-Agent", "Accept"))
 
 

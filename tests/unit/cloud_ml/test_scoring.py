@@ -6,16 +6,20 @@ import asyncio
 import base64
 import gc
 import json
+import os
 import random
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+import trustme
 
 from services.cloud import endpoint_token, identity
 from services.cloud.async_scoring import AsyncEndpointScorer
@@ -338,3 +342,42 @@ def test_the_way_of_a_prediction_imports_no_sdk() -> None:
         "print([m for m in sys.modules if m in ('azure.core', 'azure.identity', 'azure.ai', 'requests', 'numpy', 'PIL', 'aiohttp')])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+TRUST = """
+import asyncio, sys
+from services.cloud import endpoint_token
+from services.cloud.async_scoring import AsyncEndpointScorer
+from services.errors import UpstreamUnreached
+endpoint_token.token = lambda _: "t"
+
+async def scene():
+    scorer = AsyncEndpointScorer(4)
+    for uri in sys.argv[1:]:
+        try:
+            print(await scorer.score(uri, "blue", [b"x"], deadline=5))
+        except UpstreamUnreached as error:
+            print(error.detail)
+    await scorer.close()
+
+asyncio.run(scene())
+"""
+
+
+def test_a_slots_certificate_is_held_against_whom_openssl_trusts(slot: Slot, tmp_path: Path) -> None:
+    slot.body = b'[{"boxes": []}]'
+    authority, serving = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(serving)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    slot.socket = serving.wrap_socket(slot.socket, server_side=True)
+    port = slot.server_address[1]
+    uris = [f"https://localhost:{port}/score", f"https://127.0.0.1:{port}/score"]
+
+    def told(trusted: str) -> list[str]:
+        command = [sys.executable, "-c", TRUST, *uris]
+        done = subprocess.run(command, env={**os.environ, "SSL_CERT_FILE": trusted}, capture_output=True, text=True)
+        return done.stdout.splitlines()
+
+    refused = "Slot blue could not be reached: ClientConnectorCertificateError"
+    assert told(str(tmp_path / "ca.pem")) == ["[{'boxes': []}]", refused]
+    assert told(os.devnull) == [refused, refused]
