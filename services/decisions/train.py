@@ -87,11 +87,10 @@ def _short_of_new(facts: Facts, trained: TrainingRun) -> Decision:
 def needed_for_retrain(facts: Facts) -> int:
     """Newly labelled images that start the next run: the smaller of the count and of the growth of the last version."""
     policy, trained = facts.policy.retrain_threshold, facts.trained
-    if policy.growth is None or trained is None:
+    version = facts.version_of(trained) if trained else None
+    if policy.growth is None or version is None:
         return policy.new_images
-    version = facts.version_of(trained)
-    grown = math.ceil(round(policy.growth * version.images, 6)) if version else policy.new_images
-    return max(1, min(policy.new_images, grown))
+    return max(1, min(policy.new_images, math.ceil(round(policy.growth * version.images, 6))))
 
 
 def _class_floor(facts: Facts) -> Decision | None:

@@ -84,6 +84,7 @@ def test_one_run_at_a_time(status: str) -> None:
         (3, {"new_images": 4}, 4),
         (4, {"new_images": 4}, 4),
         (11, {"growth": 0.29}, 12),  # 11.6 images are 12
+        (10, {"growth": 0.26}, 11),  # 10.4 images are 11
     ],
 )
 def test_retraining_takes_the_smaller_of_count_and_growth(new: int, retrain: dict[str, Any], needed: int) -> None:
@@ -94,6 +95,14 @@ def test_retraining_takes_the_smaller_of_count_and_growth(new: int, retrain: dic
     assert decision.act is (new >= needed)
     assert f"{new} " in decision.reason
     assert str(needed) in decision.reason
+
+
+def test_growth_is_counted_in_images_not_in_floating_point() -> None:
+    """0.07 * 100 is 7.000000000000001."""
+    datasets = [version(train_images=80, validation_images=20), version(2, new_since_trained=7)]
+    made = state(config=policy(retrain_threshold={"growth": 0.07}), datasets=datasets, runs=[run()])
+    assert needed_for_retrain(facts(made)) == 7
+    assert decide(facts(made)).act
 
 
 def test_growth_is_never_reached_by_nothing() -> None:

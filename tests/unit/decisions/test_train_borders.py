@@ -75,7 +75,7 @@ def test_what_a_retraining_lacks_is_given_to_programs_too(new: int, rule: str) -
     assert found == Decision(False, reason, None, {"rule": rule, "have": new, "needed": 10})
 
 
-def test_growth_of_a_version_that_is_not_remembered_is_none() -> None:
+def test_after_a_run_whose_version_is_not_remembered_the_first_threshold_counts() -> None:
     forgotten = run(dataset_version=7)
     made = loop(version(2, new_since_trained=12), runs=[forgotten])
     assert said(made)[1:] == (
