@@ -85,6 +85,8 @@ class Resting(Part):
     reason: str = ""
     attempts: int = 0
     """Deployments that were begun to wake it, since the last pause."""
+    tried: datetime | None = None
+    """When the last of them was begun."""
     paused_until: datetime | None = None
     """When the next deployment may be tried, after some that failed."""
 

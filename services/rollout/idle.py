@@ -23,7 +23,7 @@ from services.state import Champion, Resting
 
 MOST_ATTEMPTS = 3
 PAUSE_SECONDS = 3600.0
-"""After so many deployments that failed in a row, the next one is tried this much later."""
+"""After so many deployments that failed in a row, the next one is tried this much after the last of them."""
 
 
 class IdleStage:
@@ -134,13 +134,14 @@ class IdleStage:
 
     def _deploy(self, context: LoopContext, champion: Champion, resting: Resting) -> float:
         if resting.attempts >= MOST_ATTEMPTS:
-            resting.attempts, resting.paused_until = 0, context.now + timedelta(seconds=PAUSE_SECONDS)
-            said = f"Slot {champion.slot} did not wake in {MOST_ATTEMPTS} attempts; the next is made in an hour"
+            resting.paused_until = (resting.tried or context.now) + timedelta(seconds=PAUSE_SECONDS)
+            resting.attempts, due = 0, max(context.now, resting.paused_until)
+            said = f"Slot {champion.slot} did not wake in {MOST_ATTEMPTS} attempts; the next is made at {due:%H:%M} UTC"
             context.tell("loop.error", said, stage=self.name)
             context.save()
         if resting.paused_until is not None and context.now < resting.paused_until:
             return (resting.paused_until - context.now).total_seconds()
-        resting.attempts += 1
+        resting.attempts, resting.tried = resting.attempts + 1, context.now
         context.save()
         make_deployment(context, champion.endpoint, champion.slot, champion.model, champion.run)
         return poll(context)

@@ -192,6 +192,51 @@ def test_a_slot_that_failed_while_waking_is_made_anew() -> None:
     assert phase(w) == "awake"
 
 
+def three_failures() -> World:
+    """Each deployment by which the slot is to wake fails; the third has just done so."""
+    w = asleep()
+    w.fake.workspace.failing_slots.add("blue")
+    predict(w)
+    for _ in range(20):
+        w.wakes(1, every=31)
+        if w.state.resting and w.state.resting.attempts == 3 and slots(w) == {}:
+            return w
+    raise AssertionError(w.state.resting)
+
+
+def deployments(w: World) -> int:
+    return w.fake.workspace.calls.count("begin_deployment")
+
+
+def test_after_three_failures_the_next_attempt_waits_an_hour_from_the_last() -> None:
+    w = three_failures()
+    begun, tried = deployments(w), w.state.resting.tried if w.state.resting else None
+    assert tried is not None
+    w.wakes(3, every=31)
+    assert deployments(w) == begun
+    due = tried + timedelta(hours=1)
+    assert w.events[-1].data["reason"] == f"Slot blue did not wake in 3 attempts; the next is made at {due:%H:%M} UTC"
+    assert w.kinds.count("loop.error") == 1
+    w.fake.workspace.failing_slots.clear()
+    w.fake.clock.advance((due - w.fake.clock()).total_seconds() - 2)
+    w.wake()
+    assert deployments(w) == begun
+    w.fake.clock.advance(2)
+    w.wakes(6, every=31)
+    assert phase(w) == "awake"
+
+
+def test_after_three_failures_that_nobody_looked_at_for_hours_the_next_attempt_is_made_at_once() -> None:
+    w = three_failures()
+    begun = deployments(w)
+    w.fake.workspace.failing_slots.clear()
+    w.fake.clock.advance(5 * HOUR)
+    w.wake()
+    assert deployments(w) == begun + 1
+    w.wakes(6, every=31)
+    assert phase(w) == "awake"
+
+
 def test_killed_at_any_outside_call_it_rests_and_wakes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     measure_once(monkeypatch)
 
