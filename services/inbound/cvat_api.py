@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 import urllib3
 
-from services.cloud.pinned import pinned_pool
+from services.cloud.pinned import Deadline, pinned_pool
 from services.cloud.upstream import retry_after
 from services.errors import BadRequest, Upstream, UpstreamBusy, UpstreamRefused, UpstreamTimeout, UpstreamUnreached
 from services.inbound.cvat import is_completed
@@ -46,9 +45,9 @@ class Server:
 class CvatApi:
     """Any CVAT server that the guard lets us reach."""
 
-    def __init__(self, guard: Guard, clock: Callable[[], float] = time.monotonic) -> None:
-        """`guard` resolves and checks, `clock` is in seconds."""
-        self._guard, self._clock = guard, clock
+    def __init__(self, guard: Guard) -> None:
+        """`guard` resolves and checks."""
+        self._guard = guard
 
     def documents(self, server: Server, job: int) -> Documents | None:
         """What a job holds now; None where it is not completed any more.
@@ -63,19 +62,17 @@ class CvatApi:
             raise UpstreamRefused(f"CVAT is not asked: {error.detail}") from None
         if not target.secure and not ip_address(address).is_loopback:
             raise UpstreamRefused("CVAT is not asked: its address must begin with https://")
-        with pinned_pool(address, target.port, target.host, secure=target.secure) as pool:
-            return _Session(pool, target, server, self._clock).documents(job)
+        port, host, deadline = target.port, target.host, Deadline(SECONDS)
+        with deadline, pinned_pool(address, port, host, secure=target.secure, deadline=deadline) as pool:
+            return _Session(pool, target, server, deadline).documents(job)
 
 
 class _Session:
     """One connection, within which a job is asked for."""
 
-    def __init__(
-        self, pool: urllib3.HTTPConnectionPool, target: Target, server: Server, clock: Callable[[], float]
-    ) -> None:
-        self._pool, self._target, self._clock = pool, target, clock
+    def __init__(self, pool: urllib3.HTTPConnectionPool, target: Target, server: Server, deadline: Deadline) -> None:
+        self._pool, self._target, self._deadline = pool, target, deadline
         self._headers = {"host": target.authority, "accept": "application/json", "authorization": server.authorization}
-        self._ends = clock() + SECONDS
 
     def documents(self, number: int) -> Documents | None:
         job = self._get(f"jobs/{number}")
@@ -99,6 +96,7 @@ class _Session:
         try:
             found = json.loads(self._bytes(what, f"{self._target.path.rstrip('/')}/api/{path}"))
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._check_time(what)
             raise _unanswered(what, error) from None
         except (ValueError, RecursionError):
             raise UpstreamRefused(
@@ -109,12 +107,12 @@ class _Session:
         return found
 
     def _bytes(self, what: str, path: str) -> bytes:
-        left = max(0.1, self._ends - self._clock())
         answer = self._pool.urlopen(
             "GET", path, headers=self._headers, redirect=False, retries=False, preload_content=False,
-            decode_content=False, timeout=urllib3.Timeout(total=left),
+            decode_content=False, timeout=urllib3.Timeout(total=SECONDS),
         )  # fmt: skip
         try:
+            self._check_time(what)
             _check_status(answer, what)
             data = self._read(answer, what)
         except BaseException:
@@ -129,9 +127,15 @@ class _Session:
             found += chunk
             if len(found) > MOST_BYTES:
                 raise UpstreamRefused(f"CVAT's answer to {what} has more than {MOST_BYTES} bytes")
-            if self._clock() > self._ends:
-                raise UpstreamTimeout(f"CVAT did not answer {what} within {SECONDS:g} s")
+        self._check_time(what)
         return bytes(found)
+
+    def _check_time(self, what: str) -> None:
+        """An answer that was cut looks whole, or broken, where it is only late."""
+        if self._deadline.over:
+            raise UpstreamTimeout(
+                f"CVAT did not answer {what} within {SECONDS:g} s, in which all of a job is asked for"
+            )
 
 
 def _unanswered(what: str, error: Exception) -> Upstream:

@@ -16,7 +16,8 @@ import pytest
 import trustme
 
 from services.cloud import pinned
-from services.errors import BadRequest
+from services.errors import BadRequest, UpstreamTimeout
+from services.inbound import cvat_api
 from services.inference import fetch
 from services.webhooks import lanes
 from services.webhooks.guard import Guard
@@ -85,6 +86,16 @@ def test_an_image_that_is_dripped_is_left_in_time_too(text: bytes, monkeypatch: 
         with pytest.raises(BadRequest):
             fetch.ImageFetcher(Guard(allow_local=True), 10_000)(f"http://127.0.0.1:{port}/a.jpg")
         assert time.monotonic() - started < 0.9
+
+
+@pytest.mark.parametrize("text", [SLOW_HEAD.replace(b"204", b"200"), b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 1000])
+def test_a_labelling_server_that_drips_is_left_in_time_too(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cvat_api, "SECONDS", 0.5)
+    with dripping(text, 0.02) as port:
+        began = time.monotonic()
+        with pytest.raises(UpstreamTimeout, match=r"within 0\.5 s"):
+            cvat_api.CvatApi(Guard(allow_local=True)).documents(cvat_api.Server(f"http://127.0.0.1:{port}", "token"), 1)
+    assert time.monotonic() - began < 3
 
 
 def test_a_receiver_that_drips_its_body_has_answered() -> None:
