@@ -103,6 +103,7 @@ def test_without_times_nothing_is_said_of_a_limit() -> None:
 def test_every_kind_has_help() -> None:
     assert set(HELP) == set(get_args(FailureKind))
     assert all(len(text) > 20 for text in HELP.values())
+    assert {kind: failure(kind).help for kind in get_args(FailureKind)} == HELP
 
 
 @given(st.lists(st.text(max_size=30), max_size=5), st.text(max_size=200))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.decisions.decision import Decision
-from services.decisions.train import decide
+from services.decisions.decision import Decision, held
+from services.decisions.train import RULES, decide
 from services.state import LoopState, Order, Preflight
 from tests.support.stages import NOW, run, state, version
 from tests.unit.decisions.test_train import facts, policy
@@ -92,6 +92,18 @@ def test_a_class_is_held_to_its_floor_after_the_first_model(nuts: int, holds: bo
     if holds:
         numbers = {"classes": {"nut": nuts}, "per_class": 3}
         assert found == Decision(False, "class `nut` has 2 of 3", None, {"rule": "class_floor", **numbers})
+
+
+def test_every_class_below_its_floor_is_named() -> None:
+    poor = version(2, images_per_class={"bolt": 1})
+    made = loop(OLD, poor, runs=[run()], retrain_threshold={"per_class": 3})
+    assert said(made)[2] == "class `bolt` has 1 of 3; class `nut` has 0 of 3"
+
+
+@pytest.mark.parametrize(("new", "rules"), [(0, ["nothing_new"]), (9, ["retrain_threshold"]), (10, [])])
+def test_an_explanation_names_what_is_new_once(new: int, rules: list[str]) -> None:
+    made = loop(OLD, version(2, new_since_trained=new), runs=[run()])
+    assert [one.facts["rule"] for one in held(RULES, facts(made))] == rules
 
 
 REFUSED = "Azure ML's AutoML would refuse dataset version 1: "
