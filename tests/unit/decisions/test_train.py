@@ -97,6 +97,11 @@ def test_retraining_takes_the_smaller_of_count_and_growth(new: int, retrain: dic
     assert str(needed) in decision.reason
 
 
+@pytest.mark.parametrize("runs", [[], [run(dataset_version=7)]], ids=["none", "of a version that is not remembered"])
+def test_without_a_run_to_grow_from_the_count_is_needed(runs: list[Any]) -> None:
+    assert needed_for_retrain(facts(state(datasets=[version()], runs=runs))) == 50
+
+
 def test_growth_is_counted_in_images_not_in_floating_point() -> None:
     """0.07 * 100 is 7.000000000000001."""
     datasets = [version(train_images=80, validation_images=20), version(2, new_since_trained=7)]
