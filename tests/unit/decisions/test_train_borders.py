@@ -94,6 +94,12 @@ def test_a_class_is_held_to_its_floor_after_the_first_model(nuts: int, holds: bo
         assert found == Decision(False, "class `nut` has 2 of 3", None, {"rule": "class_floor", **numbers})
 
 
+def test_rules_of_retraining_are_not_asked_of_a_first_model() -> None:
+    first = version(new_since_trained=0, images_per_class={"bolt": 38, "nut": 2})
+    made = loop(first, first_threshold={"per_class": 1}, retrain_threshold={"per_class": 3})
+    assert said(made)[1]
+
+
 def test_every_class_below_its_floor_is_named() -> None:
     poor = version(2, images_per_class={"bolt": 1})
     made = loop(OLD, poor, runs=[run()], retrain_threshold={"per_class": 3})
