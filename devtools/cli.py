@@ -179,7 +179,7 @@ def _mutate(found: Commands[argparse.ArgumentParser]) -> None:
         "mutate",
         mutation.command,
         "Change the decisions' code in small ways, one at a time, and see whether their tests notice; lists those that "
-        "they do not. Ends with 0 where enough are noticed. Half an hour.",
+        "they do not. Ends with 0 where enough are noticed. Ten minutes.",
     )
     mutate.add_argument("only", metavar="NAME", nargs="*", help="mutants or patterns: 'services.decisions.budget.*'")
     mutate.add_argument("--children", metavar="N", type=int, default=2, help="mutants tried at once (default: 2)")
