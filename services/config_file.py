@@ -13,6 +13,8 @@ from services.state import Problem
 
 MOST_BYTES = 64 * 1024
 MOST_DEPTH = 20
+MOST_NUMBER = 2**53
+"""YAML's whole numbers have any length; larger ones no JSON reader holds exactly, and some cannot even be shown."""
 Location = tuple[int | str, ...]
 
 
@@ -63,7 +65,10 @@ class _Builder:
             return [self.build(v, (*at, i)) for i, v in enumerate(node.value)]
         if UNSAFE.search(node.value):  # halves of characters could not even be stored
             raise _refused(node, "text without control characters and marks that turn its direction")
-        return yaml.SafeLoader("").construct_object(node)
+        found = yaml.SafeLoader("").construct_object(node)
+        if isinstance(found, int) and abs(found) > MOST_NUMBER:
+            raise _refused(node, f"whole numbers up to {MOST_NUMBER}")
+        return found
 
     def _check(self, node: Any, at: Location) -> None:
         if len(at) > MOST_DEPTH:

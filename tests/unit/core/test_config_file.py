@@ -87,6 +87,9 @@ def test_two_wrong_fields_are_both_told() -> None:
         ('"\\ud800": 1\n', "line 1", "a text as key"),
         ("training:\n  retrain_threshold:\n    growth: .inf\n", "line 3", "finite"),
         ("training:\n  parameters: {learning_rate: .nan}\n", "line 2", ""),
+        ("training:\n  search_space:\n    - learning_rate: " + "9" * 400, "line 3", "whole numbers up to"),
+        ("quiet_period_seconds: 0x" + "f" * 6000, "line 1", "whole numbers up to"),
+        ("paused: false\nclasses: [" + "-" + "9" * 20 + "]", "line 2", "whole numbers up to"),
     ],
 )
 def test_yaml_that_is_not_plain_is_refused_with_its_line(text: str, place: str, what: str) -> None:
