@@ -37,7 +37,9 @@ class Host:
         """One request; `given` goes to httpx, a content always has its length."""
 
         async def asked() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(self.application), base_url="http://host") as client:
+            async with httpx.AsyncClient(
+                transport=httpx.ASGITransport(self.application), base_url="http://host"
+            ) as client:
                 client.headers["x-functions-key"] = key
                 return await client.request(method, path, **given)
 
