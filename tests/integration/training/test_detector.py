@@ -121,7 +121,7 @@ def test_a_time_limit_ends_the_trial_with_what_is_there(detector: Detector, tmp_
     result = train(folder)
     assert result.code == 0, result.errors
     assert len(result.of("epoch")) < 500
-    assert result.of("completed")[0]["metrics"]["map50"] > 0
+    assert 0 <= result.of("completed")[0]["metrics"]["map50"] <= 1  # it was judged, though its turn had not come
     assert "time" in result.of("trial_failed")[0]["error"]["message"]
 
 
