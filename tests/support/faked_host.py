@@ -65,6 +65,7 @@ def main(folder: Path) -> None:
     # asyncio sends at once only on sockets that say TCP, and a client waits 40 ms for the rest of an answer otherwise
     with faked_host(folder) as (host, fakes), socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # whoever reads the address may ask before uvicorn is there
         found = furnish(host, fakes)
         print(json.dumps({"url": f"http://127.0.0.1:{listening.getsockname()[1]}/api", **found}), flush=True)
         uvicorn.Server(uvicorn.Config(host.application, log_level="critical", access_log=False)).run(

@@ -107,12 +107,13 @@ def test_a_script_that_exceeds_its_limit_is_cancelled_and_gone(
     app: App, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
+    before = set(psutil.Process().children(recursive=True))  # of other tests in this process
     limits = {"jobLimitsType": "Command", "timeout": "PT1S"}
     found = ended(app, "slow", script, limits=limits)
     assert found["properties"]["status"] == "Canceled"
     assert found["internal"]["error"] == {"code": "UserError", "message": "The job exceeded its time limit of PT1S"}
     assert "model" not in found["internal"]
-    wait_for(lambda: psutil.Process().children(recursive=True), lambda left: not left, 5)
+    wait_for(lambda: set(psutil.Process().children(recursive=True)) - before, lambda left: not left, 5)
 
 
 def test_metrics_are_seen_while_the_script_runs(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
