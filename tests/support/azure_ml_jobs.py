@@ -11,7 +11,7 @@ from tests.support.azure_ml_process import AzureML
 T = TypeVar("T")
 
 
-def wait_for(ask: Callable[[], T], fits: Callable[[T], bool], seconds: float = 30) -> T:
+def wait_for(ask: Callable[[], T], fits: Callable[[T], bool], seconds: float = 120) -> T:
     ends = time.monotonic() + seconds
     while not fits(found := ask()):
         assert time.monotonic() < ends, found

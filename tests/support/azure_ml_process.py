@@ -164,7 +164,7 @@ class AzureML:
         context = ssl.create_default_context(cafile=str(self._certificates.authority))
         request = urllib.request.Request(url, data, sent, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+            with urllib.request.urlopen(request, timeout=60, context=context) as answer:
                 return answer.status, _read(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -200,7 +200,7 @@ def _listens(port: int) -> bool:
 
 
 def _wait(ready: Any, process: subprocess.Popen[bytes], log: Path) -> None:
-    ends = time.monotonic() + 40
+    ends = time.monotonic() + 120
     while not ready():
         if process.poll() is not None or time.monotonic() > ends:
             process.kill()

@@ -17,7 +17,7 @@ from services.cloud import identity
 from services.cloud.http import pool, target
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 60
+READY_SECONDS = 150
 
 
 class CloudProcess:

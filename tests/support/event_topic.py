@@ -62,7 +62,7 @@ def running_topics(folder: Path) -> Iterator[Topics]:
         yield Topics(f"https://localhost:{port}", found.authority)
     finally:
         _restore(before)
-        process.communicate(timeout=20)  # its standard input closes, and it ends
+        process.communicate(timeout=90)  # its standard input closes, and it ends
 
 
 def _restore(before: dict[str, str | None]) -> None:
@@ -73,7 +73,7 @@ def _restore(before: dict[str, str | None]) -> None:
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 120
     while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return

@@ -71,7 +71,7 @@ class FakeCvat:
         body = json.dumps(message).encode()
         signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         headers = {"content-type": "application/json", "x-signature-256": signature}
-        return httpx.post(url, content=body, headers=headers, timeout=10)
+        return httpx.post(url, content=body, headers=headers, timeout=60)
 
 
 @contextmanager

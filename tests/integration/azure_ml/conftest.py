@@ -132,4 +132,4 @@ def prepared(client: Any) -> None:
     path = "azureml://datastores/system/paths/cats/v1/"
     client.data.create_or_update(Data(name="cats", version="1", type="mltable", path=path, mltable_schema_url=""))
     cluster = AmlCompute(name="gpu-cluster", size="Standard_NC4as_T4_v3", min_instances=0, max_instances=2)
-    client.compute.begin_create_or_update(cluster).result(timeout=20)
+    client.compute.begin_create_or_update(cluster).result(timeout=90)

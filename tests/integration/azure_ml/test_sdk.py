@@ -79,7 +79,7 @@ def test_a_compute_is_made_and_read(client: Any) -> None:
         client.compute.get("spot-cluster")
     size = "Standard_NC4as_T4_v3"
     cluster = AmlCompute(name="spot-cluster", size=size, min_instances=0, max_instances=2, tier="low_priority")
-    client.compute.begin_create_or_update(cluster).result(timeout=20)
+    client.compute.begin_create_or_update(cluster).result(timeout=90)
     found = client.compute.get("spot-cluster")
     assert (found.provisioning_state, found.min_instances, found.max_instances) == ("Succeeded", 0, 2)
     assert "spot-cluster" in {c.name for c in client.compute.list()}
@@ -158,7 +158,7 @@ def test_a_running_job_is_canceled_and_the_next_one_runs(client: Any) -> None:
     wait_for_job(client, "long-1", "Running")
     client.jobs.create_or_update(detection("after-1"))
     assert client.jobs.get("after-1").status in {"Queued", "NotStarted"}
-    client.jobs.begin_cancel("long-1").result(timeout=20)
+    client.jobs.begin_cancel("long-1").result(timeout=90)
     wait_for_job(client, "long-1", "Canceled")
     wait_for_job(client, "after-1")
     assert client.jobs.get("long-1").status == "Canceled"

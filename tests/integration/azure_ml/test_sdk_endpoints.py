@@ -31,7 +31,7 @@ def endpoint(client: Any) -> str:
     from azure.ai.ml.entities import ManagedOnlineEndpoint
 
     made = ManagedOnlineEndpoint(name="cats-endpoint", auth_mode="aad_token", tags={"loop": "cats"})
-    client.online_endpoints.begin_create_or_update(made).result(timeout=20)
+    client.online_endpoints.begin_create_or_update(made).result(timeout=90)
     return "cats-endpoint"
 
 
@@ -59,7 +59,7 @@ def slots(client: Any, endpoint: str, model: str) -> tuple[str, ...]:
 def set_traffic(client: Any, endpoint: str, traffic: dict[str, int]) -> None:
     found = client.online_endpoints.get(endpoint)
     found.traffic = traffic
-    client.online_endpoints.begin_create_or_update(found).result(timeout=20)
+    client.online_endpoints.begin_create_or_update(found).result(timeout=90)
 
 
 def ask(emulator: AzureML, uri: str, slot: str | None = None, token: str | None = None) -> tuple[int, Any]:
@@ -150,10 +150,10 @@ def test_a_deployment_that_cannot_start_fails_and_is_replaced(
     with pytest.raises(HttpResponseError):
         deploy(client, endpoint, "purple", model)
     assert client.online_deployments.get("purple", endpoint).provisioning_state == "Failed"
-    client.online_deployments.begin_delete("purple", endpoint).result(timeout=20)
+    client.online_deployments.begin_delete("purple", endpoint).result(timeout=90)
     deploy(client, endpoint, "purple", model)
     assert client.online_deployments.get("purple", endpoint).provisioning_state == "Succeeded"
-    client.online_deployments.begin_delete("purple", endpoint).result(timeout=20)
+    client.online_deployments.begin_delete("purple", endpoint).result(timeout=90)
 
 
 def test_a_slot_comes_back_after_a_restart(
@@ -175,9 +175,9 @@ def test_a_slot_with_traffic_is_not_deleted_and_a_free_one_is(
     path = f"onlineEndpoints/{endpoint}/deployments/{slots[0]}"
     assert emulator.arm("DELETE", path, version="2023-04-01-preview")[0] in {400, 409}
     set_traffic(client, endpoint, {"green": 100})
-    client.online_deployments.begin_delete("blue", endpoint).result(timeout=20)
+    client.online_deployments.begin_delete("blue", endpoint).result(timeout=90)
     with pytest.raises(ResourceNotFoundError):
         client.online_deployments.get("blue", endpoint)
-    client.online_endpoints.begin_delete(endpoint).result(timeout=20)
+    client.online_endpoints.begin_delete(endpoint).result(timeout=90)
     with pytest.raises(ResourceNotFoundError):
         client.online_endpoints.get(endpoint)

@@ -115,7 +115,7 @@ def slot(client: Any, prepared: None, emulator: AzureML) -> Iterator[str]:
     path = "azureml://jobs/busy-1_HD_0/outputs/artifacts/outputs/mlflow-model/"
     model = client.models.create_or_update(Model(name="busy", version="1", type="mlflow_model", path=path))
     endpoint = ManagedOnlineEndpoint(name="busy-endpoint", auth_mode="key")
-    client.online_endpoints.begin_create_or_update(endpoint).result(timeout=20)
+    client.online_endpoints.begin_create_or_update(endpoint).result(timeout=90)
     inject(emulator, kind="slow_deployment", path="busy-endpoint/", seconds=1.5)
     deployment = ManagedOnlineDeployment(
         name="blue",
@@ -129,7 +129,7 @@ def slot(client: Any, prepared: None, emulator: AzureML) -> Iterator[str]:
     assert client.online_deployments.get("blue", "busy-endpoint").provisioning_state == "Creating"
     going.result(timeout=30)
     yield "busy-endpoint"
-    client.online_endpoints.begin_delete("busy-endpoint").result(timeout=20)
+    client.online_endpoints.begin_delete("busy-endpoint").result(timeout=90)
 
 
 def test_an_endpoint_with_keys_takes_both_and_no_other(client: Any, emulator: AzureML, slot: str) -> None:

@@ -23,6 +23,7 @@ from services.state_store import StateStore
 from services.wiring import clock
 from tests.support.cloud_process import running_cloud
 from tests.support.dataset_house import BOX, LOOP, coco, picture, voc
+from tests.support.timing import quickest
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +70,8 @@ def test_uploads_become_versions_and_only_changes_are_read(cloud: Cloud, monkeyp
         monkeypatch.setattr(
             AzureBlobStore, call, lambda s, name, _real=real, **k: (read.append(name), _real(s, name, **k))[1]
         )
-    started = time.process_time()
+    assert quickest(lambda: DatasetStage().step(context), 0.5) < 0.5
     assert DatasetStage().step(context) is None
-    assert time.process_time() - started < 0.5
     assert read == []
     cloud.data.write(f"{LOOP}/labels/03.xml", voc(("washer", BOX)))
     settle(context)
@@ -115,13 +115,7 @@ def test_three_hundred_images_unchanged_are_looked_at_in_half_a_second(cloud: Cl
     context = looks(cloud, state)
     DatasetStage().step(context)
     assert state.catalogue.images == 300
-    took = []
-    for _ in range(3):
-        started = time.monotonic()
-        DatasetStage().step(context)
-        took.append(time.monotonic() - started)
-    print(f"unchanged: {took}")
-    assert min(took) < 0.5
+    assert quickest(lambda: DatasetStage().step(context), 0.5, time.monotonic) < 0.5
 
 
 def test_empty_files_lists_of_classes_and_outlines_come_through(cloud: Cloud) -> None:

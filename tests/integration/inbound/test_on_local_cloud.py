@@ -55,7 +55,7 @@ def eventually(look: Callable[[], Any]) -> Any:
 @pytest.fixture
 def outside(cloud: CloudProcess) -> Iterator[httpx.Client]:
     """Somebody without a function key."""
-    with httpx.Client(base_url=cloud.urls["host"], timeout=10) as found:
+    with httpx.Client(base_url=cloud.urls["host"], timeout=60) as found:
         yield found
 
 

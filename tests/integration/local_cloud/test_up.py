@@ -42,7 +42,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
         yield found
 
 
-def until(true: Callable[[], bool], seconds: float = 20) -> bool:
+def until(true: Callable[[], bool], seconds: float = 90) -> bool:
     ends = time.monotonic() + seconds
     while not true() and time.monotonic() < ends:
         time.sleep(0.1)

@@ -113,7 +113,7 @@ class Slot:
         command += ["--port", str(self.port), "--ready-file", str(self.ready)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
         self.url = f"http://127.0.0.1:{self.port}"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not self.ready.exists():
             assert self.process.poll() is None, "the slot ended before it was ready"
             assert time.monotonic() < deadline, "the slot is not ready after a minute"
@@ -133,7 +133,7 @@ class Slot:
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         finally:
             self.process.kill()
 

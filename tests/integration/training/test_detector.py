@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 
 from tests.integration.training.conftest import Detector, Row, Slot, job, rows, start_trainer, train
 from tests.support.cards import overlap
+from tests.support.timing import tried_again, within
 
 CORNERS = ("topX", "topY", "bottomX", "bottomY")
 
@@ -126,6 +126,7 @@ def test_a_time_limit_ends_the_trial_with_what_is_there(detector: Detector, tmp_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
+@tried_again
 def test_sigterm_ends_within_two_seconds(detector: Detector, tmp_path: Path) -> None:
     cache = str(detector.folder.parent / "features")
     folder = job(
@@ -137,9 +138,8 @@ def test_sigterm_ends_within_two_seconds(detector: Detector, tmp_path: Path) -> 
         if json.loads(line)["event"] == "epoch":
             break
     process.send_signal(signal.SIGTERM)
-    started = time.monotonic()
-    out, _ = process.communicate(timeout=10)
-    assert time.monotonic() - started < 2.5
+    with within(2.5):
+        out, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert '"completed"' not in out
 
@@ -155,7 +155,7 @@ def test_the_trainer_ends_with_its_parent(detector: Detector, tmp_path: Path) ->
     process.stdout.readline()
     process.stdin.close()
     process.stdin = None
-    process.communicate(timeout=20)
+    process.communicate(timeout=90)
     assert process.returncode != 0
 
 

@@ -85,11 +85,11 @@ def test_a_killed_upload_goes_on(cloud: CloudProcess, tmp_path: Path, capsys: py
     folder = fill(tmp_path / "f", 400)
     command = [sys.executable, "-m", "devtools.uploading", str(folder), "killed", "--cloud", str(cloud.folder)]
     process = subprocess.Popen([*command, "--threads", "2"], cwd=ROOT, stdout=subprocess.DEVNULL)
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 120
     while not (before := len(there(cloud, "killed"))) and time.monotonic() < ends:
         time.sleep(0.05)
     process.kill()
-    process.wait(10)
+    process.wait(60)
     before = len(there(cloud, "killed"))
     assert 0 < before < 801
     assert upload(cloud, folder, "killed") == 0

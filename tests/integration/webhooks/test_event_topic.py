@@ -26,6 +26,7 @@ from services.webhooks.topic import topic_endpoint
 from tests.integration.webhooks.test_receivers import World
 from tests.support.event_topic import KEY, Topics, running_topics
 from tests.support.receiver import receiving
+from tests.support.timing import tried_again, within
 
 APP = "https://app.example"
 MOST_BYTES = 1024 * 1024
@@ -125,6 +126,7 @@ def test_what_is_too_large_fails_once_and_for_good(topics: Topics, topic: str) -
     assert len(logged["attempts"]) == 1
 
 
+@tried_again
 def test_a_topic_that_is_dead_slows_nothing_and_gets_it_later(topics: Topics) -> None:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -132,10 +134,9 @@ def test_a_topic_that_is_dead_slows_nothing_and_gets_it_later(topics: Topics) ->
     world = TopicWorld(nowhere, "k")
     with receiving() as receiver:
         receiver.secret = world.registry.add({"url": receiver.url}).secret
-        started = time.monotonic()
-        for _ in range(5):
-            world.tell("training.started", "r")
-        assert time.monotonic() - started < 1
+        with within(1):
+            for _ in range(5):
+                world.tell("training.started", "r")
         for _ in range(10):
             world.deliverer.deliver(world.fakes.deliveries.sent.pop(0)[0])
         assert len(receiver.ids()) == 5
@@ -143,14 +144,14 @@ def test_a_topic_that_is_dead_slows_nothing_and_gets_it_later(topics: Topics) ->
     assert len(world.fakes.deliveries.sent) == 5
 
 
+@tried_again
 def test_a_topic_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONNECT_SECONDS", "READ_SECONDS"):
         monkeypatch.setattr(event_topic, name, 0.3)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         topic = AzureEventTopic(f"https://127.0.0.1:{silent.getsockname()[1]}/api/events", "k")
-        started = time.monotonic()
-        status, said, _ = topic.publish(EVENT)
-        assert time.monotonic() - started < 3
+        with within(3):
+            status, said, _ = topic.publish(EVENT)
     assert status == 0
     assert said.startswith("no answer")
 

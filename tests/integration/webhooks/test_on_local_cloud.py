@@ -37,7 +37,7 @@ def client(cloud: CloudProcess) -> Iterator[httpx.Client]:
 
 
 def eventually(look: Callable[[], Any]) -> Any:
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 120
     while not (found := look()):
         assert time.monotonic() < ends
         time.sleep(0.1)

@@ -33,6 +33,7 @@ from services.webhooks.kinds import KINDS
 from services.webhooks.registry import Registry
 from services.webhooks.sender import HttpSender
 from tests.support.receiver import receiving
+from tests.support.timing import tried_again, within
 
 GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "webhooks.md").read_text()
 
@@ -81,7 +82,7 @@ def running(code: str, secret: str) -> Iterator[tuple[str, subprocess.Popen[str]
         yield f"http://127.0.0.1:{port}/", process
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def wait_for(port: int) -> None:
@@ -207,11 +208,10 @@ def test_a_long_answer_is_not_read_to_its_end() -> None:
     assert 0 < len(answer.body) <= 1200
 
 
+@tried_again
 def test_a_receiver_that_does_not_answer_is_given_up() -> None:
-    with serving(Server(pause=4)) as port:
-        started = time.monotonic()
+    with serving(Server(pause=4)) as port, within(3.8):
         answer = World().sender(f"http://127.0.0.1:{port}/", {}, b"{}")
-        assert time.monotonic() - started < 3.8
     assert answer.status == 0
     assert "Timeout" in answer.body
 

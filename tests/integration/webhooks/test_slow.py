@@ -24,6 +24,7 @@ from services.webhooks.guard import Guard
 from services.webhooks.sender import HttpSender
 from tests.integration.webhooks.test_receivers import Server, TestCertificates, World, serving
 from tests.support.receiver import receiving
+from tests.support.timing import held, tried_again, within
 
 
 @contextmanager
@@ -53,6 +54,7 @@ ENDLESS = b"HTTP/1.1 100 Continue\r\n\r\n" * 100
 
 @pytest.mark.parametrize("text", [SLOW_HEAD, ENDLESS, b""], ids=["head", "interim", "nothing"])
 @pytest.mark.parametrize("secure", [False, True])
+@tried_again
 def test_the_time_is_for_all_of_an_attempt_however_it_is_dripped(
     text: bytes, secure: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,46 +66,41 @@ def test_the_time_is_for_all_of_an_attempt_however_it_is_dripped(
     with dripping(text or b"-" * 1000, 0.02 if text else 30, serving_tls) as port:
         sender = HttpSender(Guard(allow_local=True, resolve=lambda host, port: ["127.0.0.1"]), timeout=0.4)
         started = time.monotonic()
-        answer = sender(f"http{'s' if secure else ''}://localhost:{port}/", {}, b"{}")
-        assert 0.3 < time.monotonic() - started < 0.9
+        with within(0.9):
+            answer = sender(f"http{'s' if secure else ''}://localhost:{port}/", {}, b"{}")
+        assert time.monotonic() - started > 0.3
     assert answer.status == 0
     assert "Timeout" in answer.body
 
 
+@tried_again
 def test_a_tls_that_is_never_agreed_on_ends_in_time() -> None:
-    with dripping(b"\x16\x03\x03\x40\x00" + b"\0" * 1000, 0.02) as port:
-        started = time.monotonic()
+    with dripping(b"\x16\x03\x03\x40\x00" + b"\0" * 1000, 0.02) as port, within(0.9):
         answer = HttpSender(Guard(allow_local=True), timeout=0.4)(f"https://127.0.0.1:{port}/", {}, b"{}")
-        assert time.monotonic() - started < 0.9
     assert answer.status == 0
 
 
 @pytest.mark.parametrize("text", [SLOW_HEAD.replace(b"204", b"200"), b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1000])
+@tried_again
 def test_an_image_that_is_dripped_is_left_in_time_too(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "SECONDS", 0.4)
-    with dripping(text, 0.02) as port:
-        started = time.monotonic()
-        with pytest.raises(BadRequest):
-            fetch.ImageFetcher(Guard(allow_local=True), 10_000)(f"http://127.0.0.1:{port}/a.jpg")
-        assert time.monotonic() - started < 0.9
+    with dripping(text, 0.02) as port, within(0.9), pytest.raises(BadRequest):
+        fetch.ImageFetcher(Guard(allow_local=True), 10_000)(f"http://127.0.0.1:{port}/a.jpg")
 
 
 @pytest.mark.parametrize("text", [SLOW_HEAD.replace(b"204", b"200"), b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 1000])
+@tried_again
 def test_a_labelling_server_that_drips_is_left_in_time_too(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cvat_api, "SECONDS", 0.5)
-    with dripping(text, 0.02) as port:
-        began = time.monotonic()
-        with pytest.raises(UpstreamTimeout, match=r"within 0\.5 s"):
-            cvat_api.CvatApi(Guard(allow_local=True)).documents(cvat_api.Server(f"http://127.0.0.1:{port}", "token"), 1)
-    assert time.monotonic() - began < 3
+    with dripping(text, 0.02) as port, within(3), pytest.raises(UpstreamTimeout, match=r"within 0\.5 s"):
+        cvat_api.CvatApi(Guard(allow_local=True)).documents(cvat_api.Server(f"http://127.0.0.1:{port}", "token"), 1)
 
 
+@tried_again
 def test_a_receiver_that_drips_its_body_has_answered() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"
-    with dripping(head + b"y" * 1000, 0.005) as port:
-        started = time.monotonic()
+    with dripping(head + b"y" * 1000, 0.005) as port, within(1.5):
         answer = HttpSender(Guard(allow_local=True), timeout=2)(f"http://127.0.0.1:{port}/", {}, b"{}")
-        assert time.monotonic() - started < 1.5
     assert answer.status == 200
     assert set(answer.body) == {"y"}
 
@@ -115,7 +112,7 @@ def test_no_thread_or_socket_is_left_of_an_attempt() -> None:
         threads, files = threading.active_count(), len([*Path("/proc/self/fd").iterdir()])
         for _ in range(5):
             assert sender(f"http://127.0.0.1:{port}/", {}, b"{}").status == 204
-        ends = time.monotonic() + 2
+        ends = time.monotonic() + 20
         while threading.active_count() > threads + 1 and time.monotonic() < ends:
             time.sleep(0.02)
         assert threading.active_count() <= threads + 1
@@ -159,6 +156,7 @@ class Host:
                 worker.join(5)
 
 
+@tried_again
 def test_dead_receivers_slow_neither_the_loop_nor_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three that never answer are told of forty events each, and one that answers is told beside them."""
     monkeypatch.setattr(lanes, "WAIT_SECONDS", 0.05)
@@ -173,10 +171,10 @@ def test_dead_receivers_slow_neither_the_loop_nor_others(monkeypatch: pytest.Mon
             world.tell("training.started", "r")
         told = time.monotonic() - started
         with Host(world).running():
-            while len(receiver.ids()) < 40 and time.monotonic() - started < 10:
+            while len(receiver.ids()) < 40 and time.monotonic() - started < 60:
                 time.sleep(0.02)
             took = time.monotonic() - started
-    assert told < 1, "the loop only puts messages on a queue"
     assert len(receiver.ids()) == 40
-    assert took < 2.8, "not one of the dead receivers' timeouts was waited for"
     assert receiver.forged == []
+    held(told, 1)  # the loop only puts messages on a queue
+    held(took, 2.8)  # not one of the dead receivers' timeouts was waited for

@@ -156,7 +156,7 @@ def in_worker(folder: Path, effects: Path, asked: list[dict[str, Any]]) -> subpr
     environment = {**os.environ, "VISIONLOOP_TEST_EFFECTS": str(effects), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.support.worker_driver", str(folder)]
     return subprocess.run(
-        command, cwd=ROOT, env=environment, input=json.dumps(asked), capture_output=True, text=True, timeout=60
+        command, cwd=ROOT, env=environment, input=json.dumps(asked), capture_output=True, text=True, timeout=200
     )
 
 
@@ -270,7 +270,7 @@ def send_messages(cloud: CloudProcess) -> None:
 
 
 def wait_for(file: Path, effects: list[str]) -> None:
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 120
     while effects_of(file) != effects:
         assert time.monotonic() < ends, f"{effects_of(file)} instead of {effects}"
         time.sleep(0.1)

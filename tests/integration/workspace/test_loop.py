@@ -59,7 +59,7 @@ def world(workspace: AzureWorkspace, settings: Settings) -> World:
     return made
 
 
-def wake_until(world: World, fits: Callable[[LoopState], object], seconds: float = 60) -> None:
+def wake_until(world: World, fits: Callable[[LoopState], object], seconds: float = 120) -> None:
     ends = time.monotonic() + seconds
     while not fits(world.state):
         assert time.monotonic() < ends, (world.state.reasons, [e.data for e in world.events][-2:])

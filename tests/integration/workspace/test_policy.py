@@ -59,7 +59,7 @@ def make(workspace: AzureWorkspace, settings: Settings, emulator: AzureML) -> It
     emulator.request("DELETE", "/emulator/faults")
 
 
-def wake_until(world: World, fits: Callable[[LoopState], object], seconds: float = 40) -> None:
+def wake_until(world: World, fits: Callable[[LoopState], object], seconds: float = 120) -> None:
     ends = time.monotonic() + seconds
     while not fits(world.state):
         assert time.monotonic() < ends, (world.state.reasons, [e.data for e in world.events][-2:])
@@ -143,7 +143,7 @@ def test_a_job_that_waits_for_quota_says_so_once_and_goes_on(
 def test_a_job_cancelled_outside_is_followed_and_not_repeated(make: Make, workspace: AzureWorkspace) -> None:
     world = make("cancelled outside", parameters={"advanced_settings": '{"pause": 2.0}'})
     wake_until(world, lambda s: s.active_run and s.active_run.phase == "Running")
-    workspace._client.jobs.begin_cancel(world.state.runs[0].job).wait(20)
+    workspace._client.jobs.begin_cancel(world.state.runs[0].job).wait(90)
     wake_until(world, ended(1))
     world.wake()
     [only] = world.state.runs

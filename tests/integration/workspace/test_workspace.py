@@ -17,13 +17,14 @@ from services.settings import Settings
 from services.training.search_space import read_space
 from tests.integration.workspace.conftest import FOLDER, image
 from tests.support.azure_ml_process import AzureML
+from tests.support.timing import tried_again, within
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # azure-ai-ml's own deprecations
 
 T = TypeVar("T")
 
 
-def wait_for(ask: Callable[[], T], fits: Callable[[T], bool], seconds: float = 40) -> T:
+def wait_for(ask: Callable[[], T], fits: Callable[[T], bool], seconds: float = 120) -> T:
     ends = time.monotonic() + seconds
     while not fits(found := ask()):
         assert time.monotonic() < ends, found
@@ -217,20 +218,19 @@ def test_a_slot_that_nobody_has_does_not_answer(ready: AzureWorkspace) -> None:
 
 
 @pytest.mark.parametrize(("status", "error"), [(429, UpstreamBusy), (500, Upstream), (503, UpstreamBusy)])
+@tried_again
 def test_azures_failures_are_ours(
     ready: AzureWorkspace, emulator: AzureML, status: int, error: type[Exception]
 ) -> None:
     fault = {"kind": "refuse", "status": status, "path": "/jobs/vl-nuts-faulty", "times": 20, "retry_after": 60}
     code, body = emulator.request("POST", "/emulator/faults", fault)
     assert code in (200, 201), body
-    begun = time.monotonic()
     try:
-        with pytest.raises(error) as caught:
+        with within(5), pytest.raises(error) as caught:
             ready.job("vl-nuts-faulty")
     finally:
         emulator.request("DELETE", "/emulator/faults")
     assert type(caught.value) is error
-    assert time.monotonic() - begun < 5
 
 
 def test_an_azure_that_is_down_is_upstream(settings: Settings, emulator: AzureML) -> None:

@@ -155,20 +155,20 @@ def test_flushes_go_one_after_the_other(store: FakeBlobStore, clock: FakeClock) 
 
     def hang(_: str) -> None:
         slow.set()
-        assert go_on.wait(5)
+        assert go_on.wait(60)
 
     before, store.on_call = store.on_call, hang
     process.take(2)
     clock.advance(24 * 3600)
     threads = [threading.Thread(target=process.meter.flush) for _ in range(2)]
     threads[0].start()
-    assert slow.wait(5)
+    assert slow.wait(60)
     store.on_call = before
     process.take()
     threads[1].start()
     go_on.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert used(store, clock) == {"a": [1, 2]}
     assert list(process.meter._days) == [("cards", clock().date())]
 
@@ -179,12 +179,12 @@ def test_requests_do_not_wait_for_storage(store: FakeBlobStore, clock: FakeClock
 
     def hang(_: str) -> None:
         hanging.set()
-        assert go_on.wait(5)
+        assert go_on.wait(60)
 
     store.on_call = hang
     meter = Meter(lambda: Usage(store), clock, every=0.01)
     meter.take("cards", "a")
-    assert hanging.wait(5)
+    assert hanging.wait(60)
     for _ in range(100):
         meter.take("cards", "a")
     go_on.set()

@@ -130,17 +130,17 @@ def test_a_command_that_names_an_input_it_has_not(app: App) -> None:
 
 
 def test_a_command_that_outlived_a_power_cut_is_ended_before_it_runs_again(tmp_path: Path) -> None:
-    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     file = tmp_path / "command.process"
     command._remember(file, left.pid)
     command._end_left_over(file)
-    left.wait(5)
+    left.wait(60)
     assert not psutil.pid_exists(left.pid)
 
 
 @pytest.mark.parametrize("text", ["", "x y", "1 2 3", "999999999 1.0"])
 def test_a_process_that_is_another_now_is_left_alone(tmp_path: Path, text: str) -> None:
-    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     file = tmp_path / "command.process"
     file.write_text(text)
     command._end_left_over(file)

@@ -34,6 +34,7 @@ from services.errors import (
     UpstreamUnreached,
     VisionloopError,
 )
+from tests.support.timing import tried_again, within
 
 
 class Slot(ThreadingHTTPServer):
@@ -194,12 +195,11 @@ def test_every_image_needs_an_answer(score: Score, slot: Slot) -> None:
         score(slot.uri, [b"x", b"y"])
 
 
+@tried_again
 def test_the_deadline_holds(score: Score, slot: Slot) -> None:
     slot.delay = 1.0
-    begun = time.monotonic()
-    with pytest.raises(UpstreamTimeout, match=r"within 0\.1 s"):
+    with within(0.9), pytest.raises(UpstreamTimeout, match=r"within 0\.1 s"):
         score(slot.uri, [b"x"], deadline=0.1)
-    assert time.monotonic() - begun < 0.9
 
 
 @pytest.mark.parametrize("left", [0.0, -0.5])

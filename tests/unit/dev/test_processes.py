@@ -35,7 +35,7 @@ except KeyboardInterrupt:
 
 
 def _gone(pid: int) -> bool:
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 120
     while is_alive(pid) and time.monotonic() < ends:
         time.sleep(0.02)
     return not is_alive(pid)

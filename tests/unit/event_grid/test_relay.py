@@ -49,7 +49,7 @@ def made(store: Store, tmp_path: Path, chaos: str = "", **subscription: Any) -> 
     return found
 
 
-def deliver(relay: Relay, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, seconds: float = 5) -> None:
+def deliver(relay: Relay, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, seconds: float = 60) -> None:
     """Run until nothing waits, or for so long."""
     client = httpx.AsyncClient(transport=httpx.MockTransport(endpoint))
     monkeypatch.setattr("emulator.event_grid.relay.httpx.AsyncClient", lambda **_: client)

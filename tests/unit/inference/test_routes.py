@@ -20,6 +20,7 @@ from services.rollout.watch import look
 from services.state import LoopState, ModelRef, Rollout
 from tests.support.predictions import NOW, loop_state
 from tests.support.stages import version
+from tests.support.timing import held, tried_again
 
 FOLDER = "health/cards/run-2/one/"
 
@@ -159,8 +160,10 @@ def slow() -> Iterator[tuple[Callable[[str, bytes], None], list[str]]]:
     return write, written  # type: ignore[return-value]
 
 
+@tried_again
 def test_many_requests_make_few_writes_and_wait_for_none(slow: Any) -> None:
     write, written = slow
+    written.clear()
     recorder = Recorder(write, 0.05)
     longest = 0.0
     ends = time.monotonic() + 0.4
@@ -171,13 +174,13 @@ def test_many_requests_make_few_writes_and_wait_for_none(slow: Any) -> None:
         time.sleep(0.0005)
     assert 2 <= len(written) <= 9
     assert len(set(written)) == 1
-    assert longest < 0.045
+    held(longest, 0.045)
 
 
 def test_what_came_last_is_written_too() -> None:
     w = World(baking(), every=0.02)
     w.ask()
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 60
     while not list(w.store.list(FOLDER)) and time.monotonic() < ends:
         time.sleep(0.005)
     [blob] = w.store.list(FOLDER)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from services.loop_config import Task
 from services.rollout.answers import Found
 from services.rollout.bootstrap import FEWEST_RESAMPLES, MOST_RESAMPLES, difference, resamples
 from services.rollout.metrics import Measures, measure
+from tests.support.timing import quickest
 
 CLASSES = ["bolt", "nut", "washer"]
 DETECTION: Task = "object_detection"
@@ -144,6 +144,4 @@ def test_more_to_measure_is_measured_less_often(size: int, count: int) -> None:
 def test_a_thousand_images_are_affordable() -> None:
     images, answers = boxes(400, 21)
     found = measure(DETECTION, CLASSES, images, answers)
-    started = time.process_time()
-    compared(found, found, 400, "mean_average_precision")
-    assert time.process_time() - started < 10
+    assert quickest(lambda: compared(found, found, 400, "mean_average_precision"), 10) < 10
