@@ -22,8 +22,9 @@ from devtools.install import ensure_installed, ensure_program
 from devtools.layout import CLOUD, LOCAL, LOGS, ROOT, VENV, shown, venv_python
 from devtools.processes import Command, run, run_logged
 
-SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
-"""The whole suite mostly waits, its longest files come first; a selection runs in one process."""
+PROCESSES = str(min(4, (os.cpu_count() or 1) + 1))
+SIDE_BY_SIDE = ["-n", PROCESSES, "--dist", "loadfile", "--no-loadscope-reorder"]
+"""The whole suite waits a part of its time, its longest files come first; a selection runs in one process."""
 
 ONCE_MORE = ["--last-failed", "--last-failed-no-failures", "none"]
 MOST_ONCE_MORE = 4
