@@ -35,8 +35,12 @@ KEPT_SECONDS = 60.0
 
 
 def load() -> None:
-    """Import the client, which takes longer than all of a prediction."""
-    import services.cloud.pieces  # noqa: F401  # which imports aiohttp
+    """Import the client, which takes longer than all of a prediction, and keep memory for its requests."""
+    import services.cloud.at_once
+    import services.cloud.pieces  # noqa: F401  # both import aiohttp
+    from services.cloud.memory import keep_freed_buffers
+
+    keep_freed_buffers()
 
 
 class AsyncEndpointScorer:
@@ -107,8 +111,15 @@ def _open(connections: int) -> ClientSession:
     """It trusts what OpenSSL trusts (`SSL_CERT_FILE`), by aiohttp's own default, and keeps no cookies."""
     from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 
+    from services.cloud.at_once import AtOnce
+
     connector = TCPConnector(limit=connections, keepalive_timeout=KEPT_SECONDS)
-    return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), skip_auto_headers=("User-Agent", "Accept"))
+    return ClientSession(
+        connector=connector,
+        cookie_jar=DummyCookieJar(),
+        skip_auto_headers=("User-Agent", "Accept"),
+        request_class=AtOnce,
+    )
 
 
 @lru_cache(maxsize=64)
