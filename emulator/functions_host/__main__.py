@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from emulator.functions_host import event_grid, http
+from emulator.functions_host import event_grid, http, workers
 from emulator.functions_host.bindings import Function, Invoker, index
 from emulator.functions_host.queues import QueueListener, QueueOptions, seconds
 from emulator.functions_host.timers import Timer
@@ -27,8 +27,8 @@ from emulator.lifetime import end_with_parent
 DEFAULT_TIMEOUT = "00:30:00"
 
 
-def build(app: Path, keys: dict[str, str], state: Path) -> Starlette:
-    """The host of one app as an ASGI application.
+def build(app: Path, keys: dict[str, str], state: Path, *, http_only: bool = False) -> Starlette:
+    """The host of one app as an ASGI application; with `http_only`, without queues and timers.
 
     Raises:
         ValueError, KeyError, ImportError: the app cannot be indexed; the message says why.
@@ -42,8 +42,9 @@ def build(app: Path, keys: dict[str, str], state: Path) -> Starlette:
     async def running(_: Starlette) -> AsyncIterator[None]:
         stopping = asyncio.Event()
         options = QueueOptions.read(host)
-        listeners = [QueueListener(f, invoker, options) for f in functions if f.kind == "queueTrigger"]
-        timers = [Timer(f, invoker, state) for f in functions if f.kind == "timerTrigger"]
+        own = [] if http_only else functions
+        listeners = [QueueListener(f, invoker, options) for f in own if f.kind == "queueTrigger"]
+        timers = [Timer(f, invoker, state) for f in own if f.kind == "timerTrigger"]
         runs = [*(part.run(stopping) for part in listeners), *(part.run(stopping) for part in timers)]
         tasks = [asyncio.create_task(run) for run in runs]
         yield
@@ -87,13 +88,21 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--keys", type=Path, required=True, help="JSON file of keys by name")
     parser.add_argument("--state", type=Path, default=None, help="folder that remembers timers")
+    parser.add_argument(workers.FURTHER, action="store_true", help="beside a first process on this port: HTTP only")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
     end_with_parent()
     state = arguments.state or arguments.keys.parent / "timers"
-    application = build(arguments.app.resolve(), json.loads(arguments.keys.read_text()), state)
-    uvicorn.run(application, host="127.0.0.1", port=arguments.port, log_level="warning", timeout_graceful_shutdown=10)
+    try:
+        count = workers.wanted()
+    except ValueError as error:
+        parser.error(str(error))
+    keys = json.loads(arguments.keys.read_text())
+    with workers.further(0 if arguments.further else count - 1):
+        application = build(arguments.app.resolve(), keys, state, http_only=arguments.further)
+        config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=10)
+        uvicorn.Server(config).run([workers.bound(arguments.port, shared=count > 1)])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 T = TypeVar("T")
+Watcher = asyncio.Task[None]
+UNWATCHED_SECONDS = 0.005
+"""Before a client is watched: quick work is over by then, and requests that come together do not wait for watchers."""
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
@@ -22,8 +25,8 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientDisconnect: the client went away, and the work was cancelled.
     """
-    task, gone = asyncio.current_task(), list[bool]()
-    watcher = asyncio.create_task(_watch(receive, task, gone))
+    loop, task, gone, watchers = asyncio.get_running_loop(), asyncio.current_task(), list[bool](), list[Watcher]()
+    start = loop.call_later(UNWATCHED_SECONDS, lambda: watchers.append(loop.create_task(_watch(receive, task, gone))))
     try:
         return await work
     except asyncio.CancelledError:
@@ -32,7 +35,9 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         task.uncancel()
         raise ClientDisconnect from None
     finally:
-        watcher.cancel()
+        start.cancel()
+        for watcher in watchers:
+            watcher.cancel()
 
 
 async def _watch(receive: Receive, task: asyncio.Task[Any] | None, gone: list[bool]) -> None:
