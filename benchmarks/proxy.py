@@ -51,8 +51,10 @@ async def noop_async(req: func.HttpRequest) -> func.HttpResponse:
 KEY = "bench"
 NGINX = """worker_processes 1; error_log stderr; pid {folder}/nginx.pid; daemon off;
 events {{ worker_connections 512; }}
-http {{ access_log off; client_max_body_size 10m; client_body_buffer_size 1m; client_body_temp_path {folder}/body;
-proxy_temp_path {folder}/proxy; upstream slot {{ server 127.0.0.1:{slot}; keepalive 64; }}
+http {{ access_log off; keepalive_requests 100000000;
+client_max_body_size 10m; client_body_buffer_size 1m; client_body_temp_path {folder}/body;
+proxy_temp_path {folder}/proxy; upstream slot {{ server 127.0.0.1:{slot}; keepalive 64;
+keepalive_requests 100000000; }}
 server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://slot; proxy_http_version 1.1;
 proxy_set_header Connection ""; }} }} }}"""
 
@@ -82,8 +84,8 @@ class Way:
         self.turns.append(Turn(took, self._cpu() - before, time.perf_counter() - began))
 
     def _cpu(self) -> float:
-        times = self.process.cpu_times() if self.process else None
-        return times.user + times.system if times else 0.0
+        processes = [self.process, *self.process.children()] if self.process else []
+        return float(sum(sum(p.cpu_times()[:2]) for p in processes))
 
     def figures(self) -> dict[str, float]:
         """Latencies, throughput and CPU time of a request; `best_` is of the turn that was disturbed least."""
@@ -157,13 +159,15 @@ def environment(slot_port: int) -> dict[str, str]:
 
 
 @contextmanager
-def host(folder: Path, slot_port: int) -> Iterator[tuple[int, psutil.Process]]:
-    """Our functions host with these functions."""
+def host(folder: Path, slot_port: int, workers: int = 1) -> Iterator[tuple[int, psutil.Process]]:
+    """Our functions host with these functions, in so many worker processes."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks._quiet_host", "--app", str(folder), "--port", str(port)]
-    options: dict[str, Any] = {"env": environment(slot_port), "stdout": subprocess.DEVNULL}
+    found = {**environment(slot_port), "FUNCTIONS_WORKER_PROCESS_COUNT": str(workers)}
+    options: dict[str, Any] = {"env": found, "stdout": subprocess.DEVNULL}
     with process([*command, "--keys", str(folder / "keys.json")], **options) as child:
         wait_for(port)
+        time.sleep(2.0 * (workers > 1))  # the others listen a little later than the first, or before
         yield port, psutil.Process(child.pid)
 
 
@@ -219,13 +223,15 @@ def ways(host_port: int, found: psutil.Process, slot_port: int, nginx_port: int,
     return {**made, "nginx": Way(nginx_port, direct, nginx_process)} if nginx_port else made
 
 
-def measure(delay: float, clients: list[int], rounds: int, seconds: float, only: set[str]) -> list[dict[str, Any]]:
+def measure(
+    delay: float, clients: list[int], rounds: int, seconds: float, only: set[str], workers: int = 1
+) -> list[dict[str, Any]]:
     """All ways in turns, for each number of clients."""
     results = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         slot_port = stack.enter_context(slot(delay))
-        host_port, found = stack.enter_context(host(app_folder(folder / "app"), slot_port))
+        host_port, found = stack.enter_context(host(app_folder(folder / "app"), slot_port, workers))
         front = stack.enter_context(nginx(folder / "nginx", slot_port))
         for count in clients:
             measured = {n: w for n, w in ways(host_port, found, slot_port, *front).items() if not only or n in only}
@@ -235,7 +241,8 @@ def measure(delay: float, clients: list[int], rounds: int, seconds: float, only:
             for _ in range(rounds):
                 for way in measured.values():
                     way.turn(count, seconds)
-            results.append(_compared(delay, count, {name: way.figures() for name, way in measured.items()}))
+            compared = _compared(delay, count, {name: way.figures() for name, way in measured.items()})
+            results.append({"worker_processes": workers, **compared})
     return results
 
 
@@ -258,13 +265,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of each turn")
     parser.add_argument("--ways", nargs="*", default=[], help="only these: direct, noop, noop_async, proxy, nginx")
     parser.add_argument("--worker", action="store_true", help="through Microsoft's worker library too")
+    parser.add_argument("--processes", type=int, default=1, help="of the host's workers, before the slot of 50 ms")
     parser.add_argument("--fast-only", action="store_true", help="leave out the slot of 50 ms")
     arguments = parser.parse_args()
     options = (arguments.rounds, arguments.seconds, set(arguments.ways))
     load_before = os.getloadavg()[0]
     results = measure(0.0, [1, 16], *options)
     if not arguments.fast_only:
-        results += measure(0.05, [1, 16, 64], *options)
+        results += measure(0.05, [1, 16, 64], *options, arguments.processes)
     found: dict[str, Any] = {"load_before": round(load_before, 2), "cores": os.cpu_count(), "results": results}
     if arguments.worker:
         found["in_microsofts_worker"] = in_worker(arguments.seconds)
