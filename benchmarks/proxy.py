@@ -236,7 +236,7 @@ def measure(
         for count in clients:
             measured = {n: w for n, w in ways(host_port, found, slot_port, *front).items() if not only or n in only}
             for way in measured.values():
-                way.turn(count, 0.3)
+                way.turn(max(count, 8 * workers), 0.3)  # every process makes its first prediction here
                 way.turns.clear()
             for _ in range(rounds):
                 for way in measured.values():
