@@ -131,9 +131,11 @@ class TrainingStage:
     def _withdraw(self, context: LoopContext, run: TrainingRun) -> float:
         """The loop was paused, or loop.yaml changed, before a job was made.
 
-        The run's name promises settings that a job would not have. Decided anew it has the same name, if the settings
-        are the same: a job that was made and is not visible yet is adopted then.
+        The run's name promises settings that a job would not have. A submission whose answer was lost may show late:
+        withdrawn at once, its job would be paid and followed by nobody, beside another one of the new settings.
         """
+        if context.now - run.intended < READ_LAG:
+            return context.cloud.settings.poll_seconds
         context.state.runs.remove(run)
         context.state.train_now = run.asked
         context.save()

@@ -162,8 +162,9 @@ def test_a_pause_before_the_submission_keeps_the_job_from_being_made() -> None:
     job = w.state.runs[0].job
     controls(w).pause(LOOP, b"")
     w.fake.on_call = lambda _: None
-    w.wakes(2)
+    w.wakes(2, every=180)
     assert w.fake.workspace.submissions == []
+    w.wake()
     assert w.state.runs == []
     controls(w).resume(LOOP, b"")
     w.wake()

@@ -324,6 +324,9 @@ def test_settings_changed_before_the_submission_withdraw_the_run() -> None:
     new = state(config={"training": {"parameters": {"number_of_epochs": 3}}}).config
     w.edit(lambda s: setattr(s, "config", new))
     w.wakes(2)
+    assert active(w) == old, "a job that was submitted a moment ago may only not be visible yet"
+    w.fake.clock.advance(300)
+    w.wakes(2)
     assert [r.number for r in w.state.runs] == [1]
     assert w.fake.workspace.submissions == [active(w)]
     assert active(w) != old
@@ -337,6 +340,21 @@ def test_settings_changed_after_the_submission_adopt_the_job() -> None:
     w.wakes(2)
     assert w.state.runs[0].status == "submitted"
     assert w.fake.workspace.submissions == [active(w)]
+
+
+@pytest.mark.parametrize("config", [{"training": {"parameters": {"number_of_epochs": 3}}}, {"paused": True}])
+def test_a_job_that_shows_late_is_adopted_though_settings_changed_meanwhile(config: dict[str, Any]) -> None:
+    """Azure took the job, its answer was lost, and for a while the job is not shown: it must not be paid unfollowed."""
+    w = world()
+    w.dying_at(_index_of(w, "after:workspace.submit"), w.wake)
+    taken = dict(w.fake.workspace.jobs)
+    w.fake.workspace.jobs.clear()
+    w.edit(lambda s: setattr(s, "config", state(config=config).config))
+    w.wakes(2)
+    w.fake.workspace.jobs |= taken
+    w.wakes(12)
+    assert [(r.status, r.job) for r in w.state.runs] == [("submitted", *taken)]
+    assert w.fake.workspace.submissions == [*taken]
 
 
 def course(w: World) -> None:
