@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from itertools import dropwhile
 from typing import Literal
 
 from services.labels.values import MOST_NAME, UNSAFE
@@ -60,12 +61,14 @@ def below(path: str) -> str:
 
 
 def class_folder(path: str) -> str:
-    """The class that an image's folder names, as in `images/<class>/x.jpg`; empty where it names none."""
-    parts = path.split("/")
-    return parts[1] if len(parts) == 3 and parts[1].lower() not in _NO_CLASS else ""
+    """The class that an image's folder names, `images/<class>/x.jpg` or `images/train/<class>/x.jpg`, or empty."""
+    folders = path.split("/")[1:-1]
+    telling = [*dropwhile(lambda folder: folder.lower() in _NO_CLASS, folders)]
+    return telling[0] if len(telling) == 1 else ""
 
 
-_NO_CLASS = {"train", "training", "test", "testing", "val", "valid", "validation", "images", "jpegimages", "data"}
+_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+_NO_CLASS = _SPLITS | {"images", "jpegimages", "data", "dataset"}
 
 
 def stem(path: str) -> str:

@@ -50,6 +50,8 @@ def test_what_a_file_is(path: str, size: int, kind: str) -> None:
 
 def test_folders_that_are_classes() -> None:
     assert class_folder("images/can/1.jpg") == "can"
+    assert class_folder("images/train/can/1.jpg") == class_folder("images/dataset/Valid/can/1.jpg") == "can"
+    assert class_folder("images/train/can/dented/1.jpg") == class_folder("images/dataset/test/1.jpg") == ""
     assert class_folder("images/1.jpg") == class_folder("images/a/b/1.jpg") == class_folder("images/train/1.jpg") == ""
 
 

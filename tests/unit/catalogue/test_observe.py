@@ -183,6 +183,14 @@ def test_folders_are_classes_where_no_label_file_is() -> None:
     assert looked(house).task == "object_detection"
 
 
+def test_folders_are_classes_below_those_of_splits() -> None:
+    house = House()
+    for i in range(12):
+        house.put(f"images/{'valid' if i % 4 else 'train'}/{'can' if i % 2 else 'carton'}/{i}.png", picture(i))
+    found = looked(house)
+    assert (found.task, found.classes, found.labelled) == ("image_classification", ["can", "carton"], 12)
+
+
 def test_one_folder_or_the_names_of_splits_are_no_classes() -> None:
     house = House()
     for i, folder in enumerate(["train", "test", "photos"]):
