@@ -153,8 +153,8 @@ class FakeWorkspace(Hooked):
 
     def begin_endpoint(self, name: str, tags: Mapping[str, str], cluster: str = "") -> None:
         with self._outside("begin_endpoint"):
-            uri = f"https://{name}.example/score"
-            self.endpoints.setdefault(name, FakeEndpoint(EndpointView(name, "creating", uri, {})))
+            uri, owner = f"https://{name}.example/score", tags.get("visionloop_loop", "")
+            self.endpoints.setdefault(name, FakeEndpoint(EndpointView(name, "creating", uri, {}, owner=owner)))
 
     def deployment(self, endpoint: str, slot: str) -> DeploymentView | None:
         with self._outside("deployment"):

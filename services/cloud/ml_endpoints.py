@@ -15,6 +15,8 @@ from services.cloud.ports import DeploymentSpec, DeploymentView, EndpointView, P
 from services.cloud.upstream import clean
 from services.errors import Conflict, NotFound, UpstreamBusy, VisionloopError
 
+OWNER_TAG = "visionloop_loop"
+
 _STATES: dict[str, Provisioning] = {
     "succeeded": "succeeded",
     "failed": "failed",
@@ -36,7 +38,8 @@ class Endpoints(WorkspaceBase):
         traffic = {str(slot): int(percent) for slot, percent in (found.traffic or {}).items() if percent}
         state = _state(found.provisioning_state)
         error = "Azure ML says that provisioning failed" if state == "failed" else ""
-        return EndpointView(name, state, self._address(name, found), traffic, error)
+        owner = str((found.tags or {}).get(OWNER_TAG) or "")
+        return EndpointView(name, state, self._address(name, found), traffic, error, owner)
 
     def _address(self, name: str, found: Any) -> str:
         """Where to score; an endpoint on Kubernetes takes tokens of its own only."""

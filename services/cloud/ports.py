@@ -247,6 +247,8 @@ class EndpointView:
     scoring_uri: str
     traffic: Mapping[str, int]
     error: str = ""
+    owner: str = ""
+    """The loop that it was made for, by its tag `visionloop_loop`; empty where somebody else made it."""
 
 
 @dataclass(frozen=True, slots=True)

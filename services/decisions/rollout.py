@@ -141,6 +141,20 @@ def candidates(state: LoopState) -> Candidates:
     return Candidates(newest if free else None, [r for r in waiting if r is not newest])
 
 
+def not_ours(loop: str, live: bool, owner: str, traffic: Mapping[str, int]) -> str:
+    """Why an endpoint must be left alone; empty where it may be used. `live`: the loop's champion is on it.
+
+    Two loops on one endpoint would move each other's traffic and delete each other's champion; and what serves users on
+    one that somebody made by hand was never measured. One made by hand that serves nobody is taken.
+    """
+    other = "give this loop another endpoint.name"
+    if owner and owner != loop:
+        return f"belongs to the loop {owner}: {other}"
+    if not owner and not live and traffic:
+        return f"was not made by Visionloop and serves {dict(traffic)}: {other}"
+    return ""
+
+
 def free_slot(live: Slot | None, traffic: Mapping[str, int]) -> Slot | None:
     """The slot for a challenger: not the champion's, and without traffic. None where there is none."""
     return next((s for s in SLOTS if s != live and not traffic.get(s)), None)

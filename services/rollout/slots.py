@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.cloud.ports import DeploymentView
 from services.context import LoopContext
 from services.decisions.promote import metric_of
-from services.decisions.rollout import free_slot, may_try, overdue
+from services.decisions.rollout import free_slot, may_try, not_ours, overdue
 from services.rollout.canary import sick_slot
 from services.rollout.course import HEALTH, give_up, go, poll, try_again
 from services.rollout.specs import make_deployment, make_endpoint
@@ -23,6 +23,9 @@ def endpoint(context: LoopContext, rollout: Rollout) -> float:
     if view.state in ("creating", "deleting"):
         return poll(context)
     champion = context.state.champion
+    is_live = champion is not None and champion.endpoint == rollout.endpoint
+    if taken := not_ours(context.loop, is_live, view.owner, view.traffic):
+        return give_up(context, rollout, f"Endpoint {rollout.endpoint} {taken}")
     slot = free_slot(champion.slot if champion else None, view.traffic)
     if slot is None:
         said = f"Endpoint {rollout.endpoint} has no slot without traffic for a challenger: {dict(view.traffic)}"

@@ -186,6 +186,7 @@ def test_an_endpoint_from_nothing_to_an_empty_one(ready: AzureWorkspace, job: st
     view = wait_for(lambda: ready.endpoint("nuts-slots"), lambda v: v is not None and v.state == "succeeded")
     assert view is not None
     assert view.traffic == {}
+    assert view.owner == "nuts"
     ready.begin_deployment(deployment("nuts-slots", "blue"))
     found = wait_for(lambda: ready.deployment("nuts-slots", "blue"), lambda v: v is not None and v.state == "succeeded")
     assert found is not None

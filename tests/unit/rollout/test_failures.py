@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,36 @@ def test_a_slot_with_traffic_is_not_free() -> None:
     assert w.state.run(2).rollout == "failed"
     assert "no slot without traffic" in w.events[-1].data["reason"]
     assert traffic(w) == {"blue": 90, "green": 10}
+
+
+@pytest.mark.parametrize(
+    ("owner", "share", "said"),
+    [
+        ("bolts", {"blue": 100}, "nuts-endpoint belongs to the loop bolts: give this loop another endpoint.name"),
+        ("bolts", {}, "nuts-endpoint belongs to the loop bolts"),
+        ("", {"prod": 100}, "nuts-endpoint was not made by Visionloop and serves {'prod': 100}"),
+    ],
+)
+def test_an_endpoint_that_serves_somebody_else_is_left_alone(owner: str, share: dict[str, int], said: str) -> None:
+    """A second loop with the same endpoint.name would delete the first one's champion and take its traffic."""
+    w = world()
+    w.fake.workspace.begin_endpoint(ENDPOINT, {"visionloop_loop": owner})
+    there = w.fake.workspace.endpoints[ENDPOINT]
+    there.slots = {slot: DeploymentView(slot, "succeeded", "vl-bolts:7") for slot in ("blue", "prod")}
+    there.view = replace(there.view, traffic=share)
+    settle(w)
+    assert (w.state.run(1).rollout, w.state.champion) == ("failed", None)
+    assert said in w.events[-1].data["reason"]
+    assert (traffic(w), slots(w)) == (share, {"blue": "vl-bolts:7", "prod": "vl-bolts:7"})
+
+
+def test_an_endpoint_made_by_hand_that_serves_nobody_is_taken() -> None:
+    w = world()
+    w.fake.workspace.begin_endpoint(ENDPOINT, {})
+    settle(w)
+    add(w, 2)
+    settle(w)
+    assert (champion(w).run, traffic(w)) == (2, {"green": 100})
 
 
 @pytest.mark.parametrize("error", [Upstream("502"), NotFound("404"), UpstreamBusy("429", retry_after=5)])
