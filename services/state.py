@@ -203,6 +203,8 @@ class TrainingRun(Part):
     metrics: dict[str, float] = Field(default_factory=dict)
     model: ModelRef | None = None
     rollout: Literal["", "pending", "promoted", "rejected", "failed", "rolled_back", "superseded"] = ""
+    went_live: datetime | None = None
+    """When its model became champion last: a person may bring an older run's model live after a newer one's."""
 
     @property
     def active(self) -> bool:

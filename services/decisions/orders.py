@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from services.decisions.rollout import CANCELLABLE
-from services.state import LoopState, Rollout, TrainingRun
+from services.state import Champion, LoopState, Rollout, TrainingRun
 
 Word = Literal["promote", "rollback", "hold", "resume"]
 Effect = Literal["advance", "begin", "cancel", "revert", "restore", "hold", "resume", "nothing", "refused"]
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 HOLDABLE = CANCELLABLE | {"keep"}
 
 
@@ -99,12 +101,18 @@ def _back_out(rollout: Rollout) -> Answer:
 
 
 def previous(state: LoopState) -> TrainingRun | None:
-    """The newest run that was live before the champion, and was not rolled back."""
+    """The run that was live last before the champion, and was not rolled back."""
     champion = state.champion
     if champion is None:
         return None
-    earlier = [r for r in state.runs if r.rollout == "promoted" and r.model is not None and r.number < champion.run]
-    return max(earlier, key=lambda r: r.number, default=None)
+    stayed = [r for r in state.runs if r.rollout == "promoted" and r.model is not None and r.number != champion.run]
+    earlier = [r for r in stayed if _was_live_before(r, champion)]
+    return max(earlier, key=lambda r: (r.went_live or _LONG_AGO, r.number), default=None)
+
+
+def _was_live_before(run: TrainingRun, champion: Champion) -> bool:
+    """By number where a document of an earlier version does not say when."""
+    return run.went_live < champion.promoted if run.went_live else run.number < champion.run
 
 
 def _hold(word: Word, rollout: Rollout | None, number: int | None) -> Answer:

@@ -116,7 +116,10 @@ def _promote(context: LoopContext, rollout: Rollout) -> float:
         score=rollout.scores.get(rollout.slot, {}).get(metric, 0.0),
         promoted=context.now,
     )
-    state.run(rollout.run).rollout = "promoted"
+    run = state.run(rollout.run)
+    run.rollout, run.went_live = "promoted", context.now
+    if rollout.replaced is not None and rollout.order is not None and rollout.order.kind == "rollback":
+        state.run(rollout.replaced.run).rollout = "rolled_back"
     said = f"{_model(rollout)} is live on slot {rollout.slot} of {rollout.endpoint}: {rollout.decision}"
     context.tell("rollout.promoted", said, run=rollout.run, slot=rollout.slot, metric=metric, scores=rollout.scores)
     return go(context, rollout, "shifted", said)

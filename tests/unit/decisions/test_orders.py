@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
@@ -209,6 +210,19 @@ def test_the_model_before_is_the_newest_that_went_live_and_stayed(
 ) -> None:
     found = previous(live(number, runs=runs))
     assert (found.number if found else None) == expected
+
+
+def test_the_model_before_goes_by_when_it_was_live_not_by_its_number() -> None:
+    """Run 2 was live, then a person brought run 1 back: the one before is run 2."""
+    now = champion().promoted
+    runs = [model(n, "promoted") for n in (1, 2, 3)]
+    for found, hours in zip(runs, (0, -1, -9), strict=True):
+        found.went_live = now + timedelta(hours=hours)
+    before = previous(live(1, runs=runs))
+    assert before is not None
+    assert before.number == 2
+    runs[1].went_live = now
+    assert previous(live(1, runs=runs)) is runs[2]
 
 
 @given(st.sampled_from(get_args(Word)), st.sampled_from(get_args(RolloutStep)), st.sampled_from([None, 1, 3, 4, 9]))

@@ -69,6 +69,20 @@ def test_a_rollback_after_the_window_deploys_the_model_before_anew() -> None:
     assert w.fake.workspace.traffic_history[-1] == {"blue": 100}  # without a canary
     assert "the model of run 1 is to be live again by Ada: I say so" in told(w)[-1]
     assert order(w, "rollback", run=2)["effect"] == "nothing"  # repeated
+    assert w.state.run(2).rollout == "rolled_back"
+
+
+def test_a_rollback_never_brings_back_what_was_rolled_back_before() -> None:
+    w = begun(rollback_window_minutes=0)
+    settle(w, most=150)
+    order(w, "rollback")
+    settle_order(w)
+    add(w, 3)
+    settle(w, most=150)
+    assert champion(w).run == 3
+    assert order(w, "rollback")["run"] == 1
+    settle_order(w)
+    assert champion(w).run == 1
 
 
 def settle_order(w: World) -> None:
