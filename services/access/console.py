@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from services.access.keys import Key, Keys, NewKey, Rotation
 from services.access.usage import Usage, Used
 from services.errors import BadRequest
+from services.members import read_members
 from services.names import check_loop_name
-from services.webhooks.registry import read_members
 
 Asked = TypeVar("Asked", bound=BaseModel)
 

@@ -17,8 +17,8 @@ from services.cloud.ports import BlobStore
 from services.errors import BadRequest, TooLarge
 from services.inbound.paths import image_file, label_file
 from services.labels.label_file import LabelFile
+from services.members import read_members
 from services.settings import Settings
-from services.webhooks.registry import read_members
 
 THREADS = 8
 File = tuple[str, bytes]

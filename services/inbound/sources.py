@@ -14,10 +14,11 @@ from services.cloud.ports import BlobStore
 from services.errors import BadRequest, Conflict, NotFound
 from services.inbound.documents import change, read
 from services.inbound.notes import Notes
+from services.members import read_members
 from services.names import check_loop_name
 from services.state_store import StateStore
 from services.webhooks.guard import Guard
-from services.webhooks.registry import new_secret, read_members
+from services.webhooks.registry import new_secret
 
 FILE = "inbound/sources.json"
 MOST_SOURCES = 100

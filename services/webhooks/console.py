@@ -93,9 +93,10 @@ class Console:
         """Send a receiver an event of the type webhook.test.
 
         Raises:
+            Conflict: it is disabled.
             NotFound: there is none.
         """
-        endpoint = self._registry.get(endpoint_id)
+        endpoint = self._registry.receiving(endpoint_id)
         event = Event(
             id=f"test-{secrets.token_hex(8)}",
             source="/visionloop",
@@ -119,4 +120,4 @@ def _read(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise BadRequest("The body must be JSON with url, and if wanted events, loops and description") from None
+        raise BadRequest('The body must be JSON, such as {"url": "https://example.com/hook"}') from None

@@ -7,12 +7,13 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, ChangedMeanwhile, Conflict, NotFound
+from services.members import read_members
 from services.names import check_loop_name
 from services.state import Event
 from services.webhooks.guard import Guard
@@ -26,7 +27,6 @@ OVERLAP = timedelta(hours=24)
 _TRIES = 8
 PENDING = "it has not agreed by CloudEvents' handshake yet"
 ASKING: Mapping[str, Any] = {"enabled": False, "disabled_reason": PENDING, "agreed": None, "per_minute": None}
-Asked = TypeVar("Asked", bound=BaseModel)
 Text = Annotated[str, Field(max_length=200)]
 
 
@@ -144,6 +144,21 @@ class Registry:
             if endpoint.id == endpoint_id:
                 return endpoint
         raise NotFound(f"There is no webhook {endpoint_id[:60]}")
+
+    def receiving(self, endpoint_id: str) -> Endpoint:
+        """One of them that is told something.
+
+        Raises:
+            Conflict: it is disabled.
+            NotFound: there is none.
+        """
+        found = self.get(endpoint_id)
+        if not found.enabled:
+            raise Conflict(
+                f"The webhook is disabled: {found.disabled_reason or 'as it was asked for'}. Nothing is sent to it "
+                'before PATCH with {"enabled": true}'
+            )
+        return found
 
     def _is_topic(self, endpoint_id: str) -> bool:
         return any(topic.id == endpoint_id for topic in self._topic)
@@ -282,17 +297,3 @@ class Registry:
 def new_secret() -> str:
     """A secret as Standard Webhooks writes one."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-
-
-def read_members(kind: type[Asked], asked: object) -> Asked:
-    """What was asked for.
-
-    Raises:
-        BadRequest: saying which member is wrong.
-    """
-    try:
-        return kind.model_validate(asked)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "The body"
-        raise BadRequest(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.cloud.ports import BlobStore, Queue
 from services.errors import BadRequest, NotFound
+from services.members import read_body
 from services.state import Event
 from services.timeline import Timeline
 from services.webhooks.dispatch import delivery_id
@@ -55,9 +56,10 @@ class Replay:
         """Make a delivery once more, with its whole schedule.
 
         Raises:
+            Conflict: the receiver is disabled.
             NotFound: there is no such receiver or delivery.
         """
-        endpoint = self._registry.get(endpoint_id)
+        endpoint = self._registry.receiving(endpoint_id)
         if not _ID.fullmatch(delivery):
             raise NotFound(f"Webhook {endpoint.id} has no delivery {delivery[:60]!r}")
         try:
@@ -75,9 +77,10 @@ class Replay:
 
         Raises:
             BadRequest: the body cannot be read, or there would be too many.
+            Conflict: the receiver is disabled.
             NotFound: there is no such receiver.
         """
-        asked, endpoint = _read(body), self._registry.get(endpoint_id)
+        asked, endpoint = _read(body), self._registry.receiving(endpoint_id)
         found = [(event, self._kept(endpoint, event)) for event in self._events(endpoint, asked)]
         unknown = [e for e, kept in found if asked.failed_only and kept is None and self._forgotten(endpoint, e)]
         queued = [self._event(endpoint, event, kept, asked) for event, kept in found if event not in unknown]
@@ -135,9 +138,4 @@ def _day(moment: datetime) -> str:
 
 
 def _read(body: bytes) -> Span:
-    try:
-        return Span.model_validate_json(body)
-    except ValidationError as error:
-        first_error = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first_error["loc"])) or "The body"
-        raise BadRequest(f'{where}: {first_error["msg"]}; such as {{"since": "2026-01-01T12:00:00Z"}}') from None
+    return read_body(Span, body, such_as='{"since": "2026-01-01T12:00:00Z"}')

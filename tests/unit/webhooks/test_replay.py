@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.errors import BadRequest, NotFound
+from services.errors import BadRequest, Conflict, NotFound
 from services.state import Event
 from services.timeline import Timeline
 from services.webhooks import replay
@@ -178,6 +178,20 @@ class TestReplay:
         now.deliverer.deliver(body)
         now.deliverer.deliver(body)
         assert len(now.posted) == 2
+
+    def test_what_would_never_be_sent_is_refused_with_the_reason(self, now: World, again: Replay) -> None:
+        delivery = send(now, 1)[1]["webhook-id"]
+        now.registry.disable(now.endpoint.id, "it answered 410 Gone")
+        for asked in (
+            lambda: now.console.test(now.endpoint.id),
+            lambda: again.one(now.endpoint.id, delivery),
+            lambda: again.span(now.endpoint.id, b'{"since": "2026-01-01T00:00:00Z"}'),
+        ):
+            with pytest.raises(Conflict, match=r'it answered 410 Gone.*"enabled": true'):
+                asked()
+        assert now.queue.sent == []
+        now.console.update(now.endpoint.id, b'{"enabled": true}')
+        assert now.console.test(now.endpoint.id)["event"].startswith("test-")
 
     def test_one_that_is_under_way_is_left_to_its_schedule(self, now: World, again: Replay) -> None:
         now.answers = [Answer(500)]
