@@ -123,6 +123,8 @@ class Rollout(Part):
     """How sure the difference of the compared metric is, where there was a champion to compare with."""
     latency_ms: dict[str, float] = Field(default_factory=dict)
     """95th percentile of the time that a slot took for one image, by slot."""
+    champion_silent: bool = False
+    """Whether the champion was asked in vain so often that it is not waited for any more."""
     unopposed: str = ""
     """Why no champion was measured beside the challenger, where none was."""
     decision: str = ""

@@ -107,6 +107,8 @@ def keep(context: LoopContext, rollout: Rollout) -> float:
         rollout.stage += 1
         watch(context, rollout, 0)
         context.save()
+    if sick := sick_slot(context, rollout):
+        return begin_revert(context, rollout, f"After all traffic moved: {sick}")
     verdict = judged(context, rollout, old.slot)
     if verdict.healthy is False:
         return begin_revert(context, rollout, f"After all traffic moved: {verdict.reason}")

@@ -70,14 +70,34 @@ def evaluate(context: LoopContext, rollout: Rollout, holdout: Holdout) -> float:
     rollout.holdout_images = len(images)
     targets = _targets(context, rollout, version)
     evaluations = [Evaluation(context, rollout.run, target).load() for target in targets]
-    try:
-        answered = all(_advance(rollout, evaluation, images) for evaluation in evaluations)
-    except (Upstream, NotFound) as error:
-        return _failing(context, rollout, error, "The evaluation failed")
-    if not answered:
+    for evaluation in evaluations:
+        try:
+            answered = _advance(rollout, evaluation, images)
+        except (Upstream, NotFound) as error:
+            return _not_answered(context, rollout, evaluation.target, error)
+        if not answered:
+            context.save()
+            return 0.0
+    return _measured(context, rollout, version, images, evaluations)
+
+
+def _not_answered(context: LoopContext, rollout: Rollout, target: Target, error: VisionloopError) -> float:
+    """A champion that only does not answer is not thereby beaten, unless its slot has failed or a person says so."""
+    who = f"{target.model} in slot {target.slot} did not answer the evaluation"
+    if target.slot == rollout.slot:
+        return _failing(context, rollout, error, f"The challenger {who}")
+    if not may_try(rollout) and (rollout.order is not None or _has_failed(context)):
+        rollout.champion_silent, rollout.attempts = True, 0
         context.save()
         return 0.0
-    return _measured(context, rollout, version, images, evaluations)
+    instead = f"if the champion is what is broken, promote run {rollout.run} by hand"
+    return _failing(context, rollout, error, f"The champion {who} ({instead})")
+
+
+def _has_failed(context: LoopContext) -> bool:
+    champion = context.state.champion
+    view = context.cloud.workspace.deployment(champion.endpoint, champion.slot) if champion else None
+    return view is not None and view.state == "failed"
 
 
 def _advance(rollout: Rollout, evaluation: Evaluation, images: Sequence[HoldoutImage]) -> bool:
@@ -114,9 +134,9 @@ def _no_opponent(context: LoopContext, rollout: Rollout, version: DatasetVersion
     if champion.task != version.task:
         return f"the champion (run {champion.run}) is of another task, {champion.task}"
     view = context.cloud.workspace.deployment(champion.endpoint, champion.slot)
-    if view is None or view.state in ("failed", "deleting"):
+    if view is None or view.state == "deleting":
         return f"the champion's slot {champion.slot} of {champion.endpoint} is gone"
-    return ""
+    return f"the champion's slot {champion.slot} does not answer" if rollout.champion_silent else ""
 
 
 def _measured(

@@ -211,6 +211,16 @@ def test_a_slot_that_fails_in_azure_ml_gets_no_more_traffic() -> None:
     assert "Slot green of nuts-endpoint is failed" in w.events[-1].data["reason"]
 
 
+def test_a_new_champion_whose_slot_fails_in_the_window_is_rolled_back_though_nobody_asked_it() -> None:
+    w = begun()
+    until(w, in_step("keep"))
+    w.wakes(1)
+    w.fake.workspace.endpoints[ENDPOINT].slots["green"] = DeploymentView("green", "failed", "vl-nuts:2")
+    settle(w)
+    assert (champion(w).run, traffic(w)) == (1, {"blue": 100})
+    assert "After all traffic moved: Slot green of nuts-endpoint is failed" in w.events[-1].data["reason"]
+
+
 def test_traffic_that_does_not_follow_ends_the_rollout() -> None:
     w = begun()
     refuse_traffic(w)

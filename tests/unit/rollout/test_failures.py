@@ -11,12 +11,13 @@ import pytest
 from services.cloud.ports import DeploymentView, EndpointView
 from services.decisions.rollout import GRACE, LIMITS
 from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
-from services.state import RolloutStep, Slot
+from services.state import Order, RolloutOrder, RolloutStep, Slot
 from tests.support.rollouts import (
     ENDPOINT,
     IMAGES,
     Broken,
     add,
+    candidate,
     champion,
     live,
     measure_once,
@@ -113,6 +114,51 @@ def test_a_champion_that_stops_answering_is_not_thereby_beaten() -> None:
     settle(w)
     assert champion(w).run == 1
     assert w.state.run(2).rollout == "failed"
+    said = w.events[-1].data["reason"]
+    assert "The champion vl-nuts:1 in slot blue did not answer the evaluation" in said
+    assert "if the champion is what is broken, promote run 2 by hand" in said
+
+
+def test_a_person_may_replace_a_champion_that_does_not_answer() -> None:
+    """Its comparison would fail for ever: nothing could go live beside a dead champion, not even by hand."""
+    w = live()
+    w.fake.scorer.answer = Broken(quality(w), "blue", Upstream("502"))
+    w.edit(lambda s: s.runs.append(candidate(2, rollout="failed")))
+    order = RolloutOrder(kind="promote", run=2, order=Order(by="Ada", at=w.fake.clock()))
+    w.edit(lambda s: setattr(s, "rollout_next", order))
+    w.wakes(2)
+    settle(w)
+    assert champion(w).run == 2
+    assert "the champion's slot blue does not answer, minimum 0; promote was asked for by Ada" in told(w)
+
+
+def test_a_champion_whose_slot_failed_and_does_not_answer_is_no_opponent() -> None:
+    w = live()
+    fail_champion(w)
+    w.fake.scorer.answer = Broken(quality(w), "blue", Upstream("502"))
+    add(w, 2)
+    settle(w)
+    assert champion(w).run == 2
+    assert "the champion's slot blue does not answer" in told(w)
+
+
+def test_a_champion_whose_slot_is_said_to_have_failed_but_answers_is_compared_with() -> None:
+    """A failed change of a slot leaves its old machines serving: a worse model must not go live by that word alone."""
+    w = live()
+    fail_champion(w)
+    quality(w).right["vl-nuts:2"] = 3
+    add(w, 2)
+    settle(w)
+    assert champion(w).run == 1
+    assert "challenger 0.3069, champion 0.8020" in told(w)
+
+
+def fail_champion(w: World) -> None:
+    w.fake.workspace.endpoints[ENDPOINT].slots["blue"] = DeploymentView("blue", "failed", "vl-nuts:1")
+
+
+def told(w: World) -> str:
+    return str(w.events[-1].data["reason"])
 
 
 @pytest.mark.parametrize("answer", [{"boxes": "none"}, {}, {"error": "x"}])
