@@ -133,15 +133,20 @@ def settle(run: TrainingRun) -> None:
     run.cost = None if run.price_per_gpu_hour is None else run.gpu_hours * run.price_per_gpu_hour
 
 
+def _start(run: TrainingRun) -> datetime | None:
+    """A job that was cancelled while it waited for a machine cost nothing; of others what is not known counts whole."""
+    return run.started or (None if run.status == "canceled" else run.submitted)
+
+
 def _duration(run: TrainingRun) -> float:
-    start = run.started or run.submitted
+    start = _start(run)
     if start is None or run.finished is None:
         return 0.0
     return max((run.finished - start).total_seconds(), 0.0) / 3600
 
 
 def _in_month(run: TrainingRun, now: datetime) -> float:
-    start = run.started or run.submitted
+    start = _start(run)
     if start is None:
         return 0.0
     inside = (run.finished or now) - max(start, now - MONTH)

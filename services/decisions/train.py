@@ -171,6 +171,12 @@ def _never_began(run: TrainingRun) -> bool:
 
 def _budget(facts: Facts) -> Decision | None:
     runs, limits, next_run = facts.state.runs, facts.policy.budget, facts.estimate
+    if limits.money_per_month is not None and next_run.cost is None:
+        return _hold(
+            f"The price of {facts.policy.compute.size} is not known, so training.budget.money_per_month cannot be "
+            "kept: set training.budget.price_per_gpu_hour, or VISIONLOOP_MACHINE_PRICES",
+            estimate=next_run.gpu_hours,
+        )
     used, spent = budget.gpu_hours(runs, facts.now), budget.money(runs, facts.now)
     said = [_sum(used, next_run.gpu_hours, limits.gpu_hours_per_month, "GPU hours")]
     if limits.money_per_month is not None and next_run.cost is not None:

@@ -41,8 +41,10 @@ def follow(context: LoopContext, run: TrainingRun) -> float:
         return _complete(context, run, view)
     if run.cancel is not None and view.status != "CancelRequested":
         context.cloud.workspace.cancel(run.job)
-    if (run.phase, run.started) != (view.status, view.started):
-        run.phase, run.started = view.status, view.started
+    # a job that runs is paid, also where MLflow does not say since when
+    started = view.started or run.started or (None if view.phase == "waiting" else context.now)
+    if (run.phase, run.started) != (view.status, started):
+        run.phase, run.started = view.status, started
         run.waiting = run.waiting if view.phase == "waiting" else ""
         context.save()
     if view.phase == "waiting" and not run.waiting and context.now - (run.submitted or context.now) >= LONG_WAIT:

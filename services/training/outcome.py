@@ -34,8 +34,8 @@ def _tell_completed(context: LoopContext, run: TrainingRun, model: ModelRef) -> 
 
 def cancel(context: LoopContext, run: TrainingRun, view: JobView | None = None) -> float:
     """By us or outside; not trained again by itself, as somebody did not want it."""
-    _record(context, run, view)
     run.status, run.failure, run.help = "canceled", "cancelled", failure("cancelled").help
+    _record(context, run, view)
     where = run.cancel.signed if run.cancel else " in Azure ML, not by Visionloop"
     run.reason = context.state.reasons[STAGE] = f"Training run {run.number} was cancelled{where}"
     context.tell("training.canceled", run.reason, dataset_version=run.dataset_version, **about(run))

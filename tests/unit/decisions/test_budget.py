@@ -143,6 +143,14 @@ def test_a_run_that_ended_is_settled() -> None:
     assert (never.gpu_hours, never.cost) == (0, None)
 
 
+def test_a_run_that_was_cancelled_in_the_queue_cost_nothing() -> None:
+    queued = run(status="canceled", started=None, submitted=NOW - timedelta(hours=72), finished=NOW)
+    settle(queued)
+    assert (queued.gpu_hours, gpu_hours([queued], NOW)) == (0, 0)
+    queued.started = NOW - timedelta(hours=1)
+    assert gpu_hours([queued], NOW) == 1
+
+
 def test_a_clock_that_went_backwards_costs_nothing() -> None:
     backwards = run(started=NOW, finished=NOW - timedelta(hours=1))
     settle(backwards)

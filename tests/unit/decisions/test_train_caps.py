@@ -10,6 +10,7 @@ import pytest
 from services.decisions.budget import Machine
 from services.decisions.train import decide
 from services.decisions.train_facts import Facts
+from services.loop_config import Training
 from services.state import LoopState
 from tests.support.stages import NOW, run, state, version
 from tests.unit.decisions.test_train import facts, policy
@@ -66,7 +67,16 @@ def test_money_is_a_budget_of_its_own_where_the_price_is_known() -> None:
     limits = {"money_per_month": 10, "price_per_gpu_hour": 2, "currency": "EUR"}
     decision = decide(facts(state(config=policy(budget=limits), datasets=[version()])))
     assert decision.reason.startswith("0.0 EUR of the last 30 days and 16.0 for this run are 16.0 of 10 ")
-    assert decide(facts(state(config=policy(budget={"money_per_month": 10}), datasets=[version()]))).act
+
+
+def test_a_cap_on_money_holds_where_the_price_is_not_known() -> None:
+    """Left out of the sum, the run would go beyond a cap that somebody set, and nobody be told."""
+    made = state(config=policy(budget={"money_per_month": 10}, compute={"size": "My_Size"}), datasets=[version()])
+    found = decide(facts(made))
+    assert (found.act, found.again_in, found.facts["rule"]) == (False, None, "budget")
+    assert found.reason.startswith("The price of My_Size is not known, so training.budget.money_per_month cannot be")
+    made.config.config = made.config.config.model_copy(update={"training": Training()})
+    assert decide(facts(made)).act
 
 
 def begun(*hours_ago: float, **changes: Any) -> list[Any]:

@@ -342,6 +342,20 @@ def test_settings_changed_after_the_submission_adopt_the_job() -> None:
     assert w.fake.workspace.submissions == [active(w)]
 
 
+@pytest.mark.parametrize(("phase", "hours"), [("waiting", 0.0), ("running", 6.0)])
+def test_a_job_that_is_cancelled_costs_the_time_that_it_ran_not_that_it_waited(phase: Any, hours: float) -> None:
+    w = world()
+    w.wake()
+    job = active(w)
+    w.fake.workspace.jobs[job] = replace(w.fake.workspace.jobs[job], phase=phase, status="Odd")
+    w.wake()
+    w.fake.clock.advance(3 * 3600)
+    w.fake.workspace.cancel(job)
+    w.wake()
+    ended = w.state.runs[0]
+    assert (ended.status, ended.gpu_hours) == ("canceled", pytest.approx(hours, abs=0.1))
+
+
 @pytest.mark.parametrize("config", [{"training": {"parameters": {"number_of_epochs": 3}}}, {"paused": True}])
 def test_a_job_that_shows_late_is_adopted_though_settings_changed_meanwhile(config: dict[str, Any]) -> None:
     """Azure took the job, its answer was lost, and for a while the job is not shown: it must not be paid unfollowed."""
