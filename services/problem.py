@@ -35,5 +35,6 @@ def _answer(kind: type[VisionloopError], detail: str, extra: dict[str, object]) 
         headers["retry-after"] = str(max(1, round(after)))
     if kind.status == 401:
         headers["www-authenticate"] = 'Bearer realm="visionloop"'  # RFC 9110, 15.5.2: a 401 says how to do better
-    body = {**extra, "type": kind_of(kind), "title": kind.title, "status": kind.status, "detail": detail}
-    return kind.status, headers, json.dumps(body, default=str).encode()
+    members = {"type": kind_of(kind), "title": kind.title, "status": kind.status, "detail": detail}
+    body = {**members, **extra, **members}  # those that all have come first, and win
+    return kind.status, headers, json.dumps(body, default=str, ensure_ascii=False).encode("utf-8", "replace")

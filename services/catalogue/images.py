@@ -94,7 +94,7 @@ def _kind(data: bytes) -> str:
     for magic, kind in _MAGIC.items():
         if data.startswith(magic):
             return kind
-    raise UnknownKind("an empty file" if not data else f"a file that begins with {data[:8]!r}")
+    raise UnknownKind("an empty file" if not data else f"a file that begins with {repr(data[:8])[1:]}")
 
 
 _MAGIC = {

@@ -15,6 +15,7 @@ from services.inference.image import check_length
 from services.settings import Settings
 
 JSON_SHAPES = '{"image": base64}, {"images": [base64, …]}, {"image_url": address} or {"image_urls": [address, …]}'
+NOTHING = "There is no image in the body; a chunked body does not arrive, send a Content-Length"
 _MOST_AT_ONCE = 1 << 20
 
 
@@ -46,13 +47,15 @@ def read_images(body: bytes, content_type: str, settings: Settings) -> Images:
         found = _from_json(body, settings)
         if found.scoring or found.addresses:
             return found
+        none = "The list of images is empty"
     elif kind == "multipart/form-data":
         check_body(len(body), settings)
         found = _from_form(body, content_type, settings)
+        none = "The form has no file, and no field named image or images"
     else:
         check_length(len(body), settings)
         return Images([body])
-    check_count(len(found.data), settings)
+    check_count(len(found.data), settings, none)
     return found
 
 
@@ -61,8 +64,8 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def read_json(body: bytes, settings: Settings) -> Any:
-    """Read a JSON body.
+def read_json(body: bytes, settings: Settings, expected: str = JSON_SHAPES) -> Any:
+    """Read a JSON body; `expected` is told where it is none.
 
     Raises:
         BadRequest: it is none.
@@ -72,7 +75,7 @@ def read_json(body: bytes, settings: Settings) -> Any:
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError:
-        raise BadRequest(f"The JSON cannot be read; it must be {JSON_SHAPES}") from None
+        raise BadRequest(f"The JSON cannot be read; it must be {expected}") from None
 
 
 def decode(text: object, settings: Settings) -> bytes:
@@ -83,14 +86,15 @@ def decode(text: object, settings: Settings) -> bytes:
         TooLarge: it is over the limit of an image.
     """
     if not isinstance(text, str):
-        raise BadRequest(f"The JSON must be {JSON_SHAPES}")
+        raise BadRequest("An image must be a text, of base64")
     if text.startswith("data:"):
         text = text[text.find(",") + 1 :]
     check_length(len(text) * 3 // 4 - 2, settings)
     try:
         return pybase64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
-        raise BadRequest(f"An image is not valid base64; the JSON must be {JSON_SHAPES}") from None
+        address = "; an address is sent as image_url or image_urls" if text.startswith(("http://", "https://")) else ""
+        raise BadRequest(f"An image is not valid base64{address}") from None
 
 
 def check_body(length: int, settings: Settings) -> None:
@@ -104,8 +108,8 @@ def check_body(length: int, settings: Settings) -> None:
         raise TooLarge(f"The body has {length} bytes, over VISIONLOOP_MAX_REQUEST_BYTES = {limit}", limit=limit)
 
 
-def check_count(count: int, settings: Settings) -> None:
-    """See that there are images, and not too many.
+def check_count(count: int, settings: Settings, none: str = NOTHING) -> None:
+    """See that there are images, and not too many; `none` is told where there is none.
 
     Raises:
         BadRequest: there is none.
@@ -115,7 +119,7 @@ def check_count(count: int, settings: Settings) -> None:
     if count > limit:
         raise TooLarge(f"{count} images in one request, over VISIONLOOP_MAX_REQUEST_IMAGES = {limit}", limit=limit)
     if count == 0:
-        raise BadRequest("There is no image in the body; a chunked body does not arrive, send a Content-Length")
+        raise BadRequest(none)
 
 
 def _from_json(body: bytes, settings: Settings) -> Images:
@@ -131,7 +135,7 @@ def _from_json(body: bytes, settings: Settings) -> Images:
     values = value if several else [value]
     if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
         raise BadRequest(f"The JSON must be {JSON_SHAPES}")
-    check_count(len(values), settings)
+    check_count(len(values), settings, f"{given[0]} is an empty list")
     if "url" in given[0]:
         return Images((), several, addresses=values)
     return Images([decode(one, settings) for one in values], several)
@@ -145,13 +149,26 @@ def _scoring(given: object, settings: Settings) -> Images:
     data = given.get("data") if isinstance(given, dict) else None
     if not isinstance(data, list):
         raise BadRequest('Azure ML\'s body must be {"input_data": {"columns": ["image"], "data": [base64, …]}}')
-    check_count(len(data), settings)
+    check_count(len(data), settings, "data is an empty list")
     for row in data:
-        text = row[0] if isinstance(row, list) and len(row) == 1 else row
+        text = _cell(row)
         if not isinstance(text, str):
             raise BadRequest('Each row of Azure ML\'s "data" must be one image as base64')
         check_length(len(text) * 3 // 4 - 2, settings)
     return Images((), several=True, scoring=True)
+
+
+def scoring_images(body: bytes, settings: Settings) -> list[bytes]:
+    """The images of Azure ML's own body, which `read_images` has taken.
+
+    Raises:
+        BadRequest: one is not base64.
+    """
+    return [decode(_cell(row), settings) for row in read_json(body, settings)["input_data"]["data"]]
+
+
+def _cell(row: object) -> object:
+    return row[0] if isinstance(row, list) and len(row) == 1 else row
 
 
 def _from_form(body: bytes, content_type: str, settings: Settings) -> Images:

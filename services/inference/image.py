@@ -111,9 +111,16 @@ def _seldom(data: bytes) -> Header:
         width, height = (facts.height, facts.width) if facts.rotated else (facts.width, facts.height)
         return Header(width, height, orientation_of(data))
     except UnknownKind as error:
-        raise UnsupportedMedia(f"Send {KINDS}; this is {error}") from None
+        raise UnsupportedMedia(f"Send {KINDS}; this is {_mistaken(data) or error}") from None
     except Unreadable as error:
         raise Broken(str(error)) from None
+
+
+def _mistaken(data: bytes) -> str:
+    """What was sent with the content type of something else, as many clients do unless told otherwise."""
+    if data.lstrip()[:1] in (b"{", b"["):
+        return "JSON, which needs the header content-type: application/json"
+    return "a form, which needs the content type multipart/form-data with its boundary" if data[:2] == b"--" else ""
 
 
 def upright(data: bytes, orientation: int, most_side: int = 0) -> bytes:

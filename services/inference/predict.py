@@ -11,7 +11,7 @@ from typing import TypeVar
 from services.cloud.ports import AsyncScorer
 from services.errors import BadRequest, UpstreamRefused, UpstreamTimeout
 from services.inference.answer import Answer, Prediction, answer, predictions, to_json
-from services.inference.body import Images, check_body, check_count, read_images, takes_long
+from services.inference.body import Images, check_body, check_count, read_images, scoring_images, takes_long
 from services.inference.cache import Cache
 from services.inference.calls import Calls
 from services.inference.capture import Capturer
@@ -156,8 +156,11 @@ class Predictor:
         images = await in_thread(read) if takes_long(request.body, content_type) else read()
         if not images.addresses:
             return images
-        fetched = await in_thread(lambda: [self._fetch_by(ends, url) for url in images.addresses])
-        return replace(images, data=fetched)
+        return replace(images, data=await in_thread(lambda: self._fetched(images.addresses, ends)))
+
+    def _fetched(self, addresses: Sequence[str], ends: float) -> list[bytes]:
+        count = len(addresses)
+        return [_one_of(count, n, partial(self._fetch_by, ends, url)) for n, url in enumerate(addresses)]
 
     def _fetch_by(self, ends: float, url: str) -> bytes:
         if time.monotonic() >= ends:
@@ -179,7 +182,11 @@ class Predictor:
             return await self._scorer.forward(model.scoring_uri, model.slot, request.body, deadline=left)
 
         sent = time.monotonic()
-        model, content = await self._ask(request.loop, wishes, ends, forward)
+        try:
+            model, content = await self._ask(request.loop, wishes, ends, forward)
+        except UpstreamRefused:
+            await in_thread(lambda: _check_decodable(scoring_images(request.body, self._settings)))
+            raise
         timing = {"proxy": 1000 * (sent - began), "model": 1000 * (time.monotonic() - sent)}
         return Reply(content, "application/json", told(model, timing, wishes))
 

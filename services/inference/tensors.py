@@ -19,6 +19,7 @@ from services.loop_config import Task
 from services.settings import Settings
 
 INPUT = "image"
+_EXAMPLE = '{"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64]}]}'
 LENGTH_HEADER = "inference-header-content-length"
 _BOXED: frozenset[Task] = frozenset({"object_detection", "instance_segmentation"})
 _SHAPES = {"image_index": ("INT64", [-1]), "labels": ("BYTES", [-1]), "scores": ("FP32", [-1])}
@@ -60,7 +61,7 @@ def read_request(body: bytes, headers: Mapping[str, str], settings: Settings) ->
     """
     check_body(len(body), settings)
     end = _json_end(headers.get(LENGTH_HEADER), len(body))
-    document = read_json(body[:end], settings)
+    document = read_json(body[:end], settings, _EXAMPLE)
     inputs = document.get("inputs") if isinstance(document, dict) else None
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise BadRequest(f"inputs must be a list of one tensor, named {INPUT}, of data type BYTES")
@@ -106,7 +107,7 @@ def _images(tensor: dict[str, Any], binary: bytes, settings: Settings) -> list[b
     if not isinstance(data, list):
         raise BadRequest("The tensor must have data: a list of images as base64")
     texts = [text for row in data for text in (row if isinstance(row, list) else [row])]
-    check_count(len(texts), settings)
+    check_count(len(texts), settings, "The tensor has no element")
     return [decode(text, settings) for text in texts]
 
 
@@ -121,7 +122,7 @@ def _elements_of(binary: bytes, settings: Settings) -> list[bytes]:
         found.append(element)
         check_count(len(found), settings)
         place += 4 + length
-    check_count(len(found), settings)
+    check_count(len(found), settings, "The tensor has no element")
     return found
 
 

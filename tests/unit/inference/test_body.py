@@ -80,8 +80,23 @@ def test_a_form_holds_one_image_or_several() -> None:
 
 
 def test_a_form_without_an_image_is_refused() -> None:
-    with pytest.raises(BadRequest, match="no image"):
+    with pytest.raises(BadRequest, match="no file, and no field named image"):
         read(*form(("x", (None, b"y")), name="ace"))
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"images": []}, "images is an empty list"),
+        ({"image_urls": []}, "image_urls is an empty list"),
+        ({"input_data": {"data": []}}, "data is an empty list"),
+        ({"image": "https://example.com/a.jpg"}, "An image is not valid base64; an address is sent as image_url"),
+        ({"image": "@@"}, "An image is not valid base64$"),
+    ],
+)
+def test_a_refusal_says_what_to_change(document: Any, said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        read_json(document)
 
 
 def test_a_form_keeps_every_byte() -> None:

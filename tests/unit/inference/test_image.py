@@ -82,6 +82,20 @@ def test_other_json_is_refused(body: bytes) -> None:
     assert caught.value.status == 400
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"image": "aGFsbG8="}', "this is JSON, which needs the header content-type: application/json"),
+        (b'--x\r\nContent-Disposition: form-data; name="a"', "this is a form, which needs the content type"),
+        (b"GIF89a", "this is a file that begins with 'GIF89a'"),
+    ],
+)
+def test_what_has_the_content_type_of_something_else_is_told_so(body: bytes, said: str) -> None:
+    with pytest.raises(UnsupportedMedia) as caught:
+        measured(body, SETTINGS)
+    assert said in caught.value.detail
+
+
 def test_an_empty_body_is_refused_with_what_to_do() -> None:
     with pytest.raises(BadRequest, match="Content-Length"):
         picture(b"", "image/jpeg", SETTINGS)

@@ -163,6 +163,12 @@ def test_other_requests_are_refused(document: Any) -> None:
         infer(document)
 
 
+@pytest.mark.parametrize("body", [b"", b"x"])
+def test_what_is_no_json_is_told_what_is_expected_here(body: bytes) -> None:
+    with pytest.raises(BadRequest, match=r'must be \{"inputs"'):
+        asyncio.run(served().infer(Request("cards", body)))
+
+
 def test_too_many_images_are_refused() -> None:
     with pytest.raises(TooLarge):
         infer({"inputs": [tensor(A, A, A, A)]})

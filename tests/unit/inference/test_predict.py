@@ -280,6 +280,19 @@ def test_azure_mls_own_body_passes_through() -> None:
     assert (world.images, reply.headers["x-visionloop-slot"]) == ([jpeg(40, 30)], "blue")
 
 
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [(jpeg(40, 30), UpstreamRefused), (jpeg(40, 30)[:300], UnprocessableImage), (b"hello", VisionloopError)],
+)
+def test_what_of_azure_mls_body_cannot_be_decoded_is_the_callers_to_mend(image: bytes, told: type) -> None:
+    world = World()
+    world.raises = [UpstreamRefused("Azure answered 400")]
+    body = {"input_data": {"columns": ["image"], "data": [base64.b64encode(image).decode()]}}
+    with pytest.raises(told) as caught:
+        world.reply(json.dumps(body).encode(), "application/json")
+    assert (caught.value.status < 500) is (image != jpeg(40, 30))
+
+
 @pytest.mark.parametrize("given", [{}, [], {"data": 7}, {"data": [7]}, {"data": []}, {"data": [["a", "b"]]}])
 def test_azure_mls_body_of_another_shape_is_refused(given: Any) -> None:
     with pytest.raises(BadRequest):
@@ -344,6 +357,19 @@ def test_what_the_model_is_unsure_about_is_kept_where_the_loop_wants_it() -> Non
     ask(predictor, Request("cards", jpeg(40, 30)))
     capturer.drain()
     assert [blob.name.rpartition(".")[2] for blob in cloud.data.list("cards/images/captured/")] == ["jpg"]
+
+
+def test_of_several_addresses_the_wrong_one_is_named() -> None:
+    def fetch(url: str) -> bytes:
+        if url.endswith("2"):
+            raise BadRequest("url: example.com answered 404")
+        return jpeg(40, 30)
+
+    champions = Champions(lambda name, etag: (200, "1", loop_state().model_dump_json().encode()))
+    predictor = Predictor(champions, FakeAsyncScorer(lambda slot, image: TWO), fake_settings(), fetch=fetch)
+    body = json.dumps({"image_urls": ["https://a/1", "https://a/2"]}).encode()
+    with pytest.raises(BadRequest, match="Image 2 of 2: url: example.com answered 404"):
+        ask(predictor, Request("cards", body, {"content-type": "application/json"}))
 
 
 def test_addresses_are_fetched_within_the_deadline() -> None:

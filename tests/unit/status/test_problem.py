@@ -29,6 +29,13 @@ def test_the_shape_is_rfc_9457s(kind: type[VisionloopError]) -> None:
     assert headers == {"content-type": "application/problem+json", **challenge}
 
 
+def test_people_read_it_in_a_terminal() -> None:
+    _, _, body = problem(UpstreamBusy("busy … later", retry_after=1, loop="cards"))
+    assert list(json.loads(body)) == ["type", "title", "status", "detail", "retry_after", "loop"]
+    assert "busy … later" in body.decode()
+    assert b"?" in problem(UpstreamBusy("\ud800"))[2], "what is no text is no error"
+
+
 def test_every_kind_has_a_type_of_its_own() -> None:
     assert len({kind_of(kind) for kind in tree()}) == len(tree())
     assert kind_of(errors.NoChampion) == "urn:visionloop:problem:no-champion"
