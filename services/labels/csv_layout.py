@@ -1,7 +1,7 @@
 """Which column of a CSV file says what: by the names in its header, or as Google's AutoML Vision has them without one.
 
 Contracts: the `*_labels.csv` of TensorFlow's object detection tutorials; Google Cloud, "Formatting a training data CSV"
-(AutoML Vision); Open Images' `*-annotations-bbox.csv`; and any table of images and classes.
+(AutoML Vision); Open Images' `*-annotations-bbox.csv`; Roboflow's `_classes.csv`; and any table of images and classes.
 """
 
 from __future__ import annotations
@@ -14,19 +14,31 @@ from dataclasses import dataclass
 DELIMITERS = ",;\t|"
 _SETS = {"train", "training", "validation", "validate", "test", "unassigned"}
 _NAMES = {
-    "image": ("filename", "file_name", "image", "image_name", "imageid", "image_id", "path", "image_path", "file"),
-    "label": ("class", "label", "labelname", "label_name", "class_name", "classname", "category"),
-    "left": ("xmin", "x_min", "x1", "left"),
-    "top": ("ymin", "y_min", "y1", "top"),
+    "image": (
+        *("filename", "file_name", "image", "image_name", "imagename", "imageid", "image_id", "path", "image_path"),
+        *("file", "image_file", "img", "img_name", "img_path", "image_url", "url"),
+    ),
+    "label": ("class", "label", "labelname", "label_name", "class_name", "classname", "category", "choice"),
+    "left": ("xmin", "x_min", "x1", "left", "bbox_x"),
+    "top": ("ymin", "y_min", "y1", "top", "bbox_y"),
     "right": ("xmax", "x_max", "x2", "right"),
     "bottom": ("ymax", "y_max", "y2", "bottom"),
-    "width": ("width", "image_width", "img_width"),
-    "height": ("height", "image_height", "img_height"),
+    "across": ("bbox_width", "box_width", "bbox_w"),
+    "down": ("bbox_height", "box_height", "bbox_h"),
+    "width": ("image_width", "img_width", "width"),
+    "height": ("image_height", "img_height", "height"),
     "crowd": ("iscrowd", "isgroupof"),
     "confidence": ("confidence",),
 }
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_CORNERS = ("left", "top", "right", "bottom")
+_CORNERS, _SIZED = ("left", "top", "right", "bottom"), ("left", "top", "across", "down")
+_SHAPES = {"x", "y", "w", "h", "cx", "cy", "xc", "yc", "x_center", "y_center", "bbox", "box"} | {
+    *("polygon", "points", "segmentation", "rle", "encodedpixels"),
+}
+"""Columns of shapes that are not read: taken for a table of classes, a file with them would lose its boxes."""
+_WORDS = re.compile(r"[\s-]+")
+_IMAGE = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?)$", re.IGNORECASE)
+_FLAGS = {"0", "1", "0.0", "1.0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,12 @@ class Layout:
     header: bool = True
     shares: bool = False
     """Whether the contract says that boxes are in shares of the image."""
+    sized: bool = False
+    """Whether boxes are x, y, width, height."""
+    names: tuple[str, ...] = ()
+    """The classes of the cells of `labels`, where these are 1 or 0."""
+    unread: tuple[str, ...] = ()
+    """Columns of shapes that are of no known kind."""
 
 
 def cells(text: str, delimiter: str) -> list[str] | None:
@@ -55,25 +73,56 @@ def cells(text: str, delimiter: str) -> list[str] | None:
     return [cell.strip() for cell in found]
 
 
-def layout_of(line: str) -> Layout | None:
-    """The layout that a file's first line tells, None where it is of none."""
+def layout_of(line: str, second: str = "") -> Layout | None:
+    """The layout that a file's first line tells, and the second one of tables of 0 and 1; None where it is of none."""
     for delimiter in DELIMITERS:
-        found = cells(line, delimiter)
-        if found and len(found) > 1 and (layout := _headed(found, delimiter) or _google(found, delimiter)):
+        found, next_ = cells(line, delimiter), cells(second, delimiter)
+        if found and len(found) > 1 and (layout := _told(found, next_ or [], delimiter)):
             return layout
     return None
 
 
+def _told(found: Sequence[str], second: Sequence[str], delimiter: str) -> Layout | None:
+    return (
+        _headed(found, delimiter)
+        or _flagged(found, second, delimiter)
+        or _google(found, delimiter)
+        or _retinanet(found, delimiter)
+    )
+
+
+def _columns(names: Sequence[str]) -> dict[str, int | None]:
+    lower = [_WORDS.sub("_", name.lower()) for name in names]
+    return {what: next((lower.index(n) for n in known if n in lower), None) for what, known in _NAMES.items()}
+
+
 def _headed(names: Sequence[str], delimiter: str) -> Layout | None:
-    lower = [name.lower() for name in names]
-    at = {what: next((lower.index(n) for n in known if n in lower), None) for what, known in _NAMES.items()}
+    lower, at = [name.lower() for name in names], _columns(names)
     image, label = at["image"], at["label"]
-    corners = tuple(n for c in _CORNERS if (n := at[c]) is not None)
-    if image is None or label is None or len(corners) not in {0, len(_CORNERS)}:
+    corners, sized = (tuple(n for c in box if (n := at[c]) is not None) for box in (_CORNERS, _SIZED))
+    is_sized = len(sized) == len(_SIZED)
+    box = sized if is_sized else corners
+    if image is None or label is None or len(box) not in {0, len(_CORNERS)}:
         return None
     labels, open_images = slice(label, label + 1), lower[label] == "labelname" and lower[image] == "imageid"
-    sizes = at["width"], at["height"]
-    return Layout(delimiter, image, labels, corners, *sizes, at["crowd"], at["confidence"], shares=open_images)
+    unread = () if box else tuple(name for name in names if _WORDS.sub("_", name.lower()) in _SHAPES)
+    ends = at["width"], at["height"], at["crowd"], at["confidence"]
+    return Layout(delimiter, image, labels, box, *ends, shares=open_images, sized=is_sized, unread=unread)
+
+
+def _flagged(names: Sequence[str], second: Sequence[str], delimiter: str) -> Layout | None:
+    """An image, then a column of 0 and 1 for each class."""
+    flags, image = second[1:], _columns(names[:1])["image"]
+    if image is None or len(names) < 3 or len(second) != len(names) or not _FLAGS.issuperset(flags):
+        return None
+    return Layout(delimiter, image, slice(1, None), names=tuple(names[1:]))
+
+
+def _retinanet(found: Sequence[str], delimiter: str) -> Layout | None:
+    """Keras RetinaNet's `path,x1,y1,x2,y2,class` without a header."""
+    if len(found) != 6 or not _IMAGE.search(found[0]) or not all(cell[:1].isdecimal() for cell in found[1:5]):
+        return None
+    return Layout(delimiter, 0, slice(5, 6), (1, 2, 3, 4), header=False)
 
 
 def _google(found: Sequence[str], delimiter: str) -> Layout | None:

@@ -10,12 +10,17 @@ from services.labels.csv_layout import Layout, cells
 from services.labels.options import Options
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, RawLabel, Reading
-from services.labels.references import image_path
+from services.labels.references import image_path, task_path
 from services.labels.unit import SETTLED, unit_of
 from services.labels.values import bounds, class_name, number, shown, side
 from services.state import Problem
 
 _NO_BOX = (0.0, 0.0, 0.0, 0.0)
+
+
+def _is_class(text: str) -> bool:
+    """Label Studio's CSV has shapes and several choices as JSON in a cell."""
+    return class_name(text) is not None and not text.startswith(("[{", '{"'))
 
 
 class Table:
@@ -42,7 +47,7 @@ class Table:
             expected = "UTF-8 text with an image's name, and every quote closed"
             yield problem("csv-line-invalid", self._file, place, expected=expected, found=shown(text))
             return
-        labels, box = [c for c in found[self._layout.labels] if c], self._box(found)
+        labels, box = self._labels(found), self._box(found)
         if not labels and box == ():
             return
         if trouble := self._trouble(place, found, labels, box):
@@ -53,6 +58,12 @@ class Table:
         else:
             for label in labels:
                 self._append(image, label, count, box or (), self._number_of(found, self._layout.crowd) == 1)
+
+    def _labels(self, found: Sequence[str]) -> list[str]:
+        said, names = found[self._layout.labels], self._layout.names
+        if names:
+            return [name for name, flag in zip(names, said, strict=False) if number(flag) == 1]
+        return [cell for cell in said if cell]
 
     def _cell(self, found: Sequence[str], at: int | None) -> str:
         return found[at] if at is not None and at < len(found) else ""
@@ -68,7 +79,7 @@ class Table:
         said = self._cell(found, self._layout.image)
         if (known := self._known.get(said)) is not None:
             return known
-        name = image_path(said)
+        name = task_path(said) if said.startswith("/data/") else image_path(said)
         if name is None:
             return None
         image = self._known[said] = self._images.setdefault(name, len(self._about))
@@ -87,12 +98,15 @@ class Table:
             return ()
         if len(corners) < 2 or len(numbers) < 2 * len(corners):
             return None
+        if self._layout.sized:
+            left, top, across, down = numbers
+            return left, top, left + across, top + down
         return (numbers[0], numbers[1], numbers[2], numbers[3]) if self._layout.header else bounds([numbers])
 
     def _trouble(
         self, place: str, found: Sequence[str], labels: Sequence[str], box: Box | tuple[()] | None
     ) -> Problem | None:
-        if not labels or not all(label in self._classes or class_name(label) for label in labels):
+        if not labels or not all(label in self._classes or _is_class(label) for label in labels):
             said = shown(list(found[self._layout.labels]))
             return problem("class-invalid", self._file, place, expected="a class's name", found=said)
         if box is None or (box == () and self._layout.box):

@@ -7,10 +7,10 @@ is therefore not read. The standard library's csv does the rest, and needs no he
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
-from services.labels.csv_layout import layout_of
+from services.labels.csv_layout import Layout, layout_of
 from services.labels.csv_rows import Table
 from services.labels.lines import lines
 from services.labels.options import DEFAULT, Options
@@ -18,6 +18,7 @@ from services.labels.problems import problem
 from services.labels.record import Reading
 from services.labels.values import shown
 
+_BOXES = "boxes as xmin, ymin, xmax, ymax or bbox_x, bbox_y, bbox_width, bbox_height; other columns renamed or removed"
 _BOM = b"\xef\xbb\xbf"
 _WIDE = {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
 
@@ -36,18 +37,19 @@ class CsvReader:
         return CsvReader(options)
 
     def accepts(self, head: bytes) -> bool:
-        return any(layout_of(text or "") for _, text in _first(_texts(iter([head]))))
+        return _layout(_first(_texts(iter([head])))) is not None
 
     def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
         texts = _texts(chunks)
         first = _first(texts)
-        layout = layout_of(first[0][1] or "") if first else None
-        if layout is None:
-            expected, found = "a header that names image and class", shown(first and first[0][1])
+        layout = _layout(first)
+        if layout is None or layout.unread:
+            expected = _BOXES if layout else "a header that names image and class"
+            found = f"columns {', '.join(layout.unread)}" if layout else shown(first and first[0][1])
             yield problem("csv-line-invalid", file, "line 1", expected=expected, found=found)
             return
         table = Table(file, layout)
-        for count, text in chain(() if layout.header else first, texts):
+        for count, text in chain(first[layout.header :], texts):
             if text is None or text.strip():
                 yield from table.take(f"line {count}", count, text)
         yield from table.result(self._options)
@@ -76,5 +78,9 @@ def _narrow(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _first(texts: Iterator[tuple[int, str | None]]) -> list[tuple[int, str | None]]:
-    """The first line with anything in it, as a list of at most one."""
-    return [each for each in [next((t for t in texts if t[1] is None or t[1].strip()), None)] if each]
+    """The first two lines with anything in them, as far as there are any."""
+    return [*islice((t for t in texts if t[1] is None or t[1].strip()), 2)]
+
+
+def _layout(first: Sequence[tuple[int, str | None]]) -> Layout | None:
+    return layout_of(*(text or "" for _, text in first)) if first else None

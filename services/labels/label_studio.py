@@ -17,12 +17,11 @@ from services.labels.json_stream import elements
 from services.labels.label_studio_result import Found, has_class, is_bare, labels_of_result
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, Reading, with_problems
-from services.labels.references import image_path, query_value
+from services.labels.references import task_path
 from services.labels.values import shown, side
 from services.labels.whole_file import all_or_nothing
 
 _TASK = {"annotations", "completions", "predictions", "data"}
-_UPLOADED = re.compile(r"(.*\bupload/(?:\d+/)?)[0-9a-f]{8}-([^/]+)", re.DOTALL)
 _IMAGE = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?)$", re.IGNORECASE)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -138,18 +137,9 @@ def image_of(data: Any) -> str | None:
     It is the value called `image` or else the first one that ends as an image does. Of `/data/local-files/?d=a/b.jpg`
     it is `a/b.jpg`; the eight characters and the hyphen that uploading puts before a name are taken off.
     """
-    texts = {key: _plain(value) for key, value in data.items()} if isinstance(data, dict) else {}
+    texts = {key: task_path(value) for key, value in data.items()} if isinstance(data, dict) else {}
     usual = texts.get("image")
     return next((text for text in (usual, *texts.values()) if text and _IMAGE.search(text)), usual)
-
-
-def _plain(value: Any) -> str | None:
-    if not isinstance(value, str):
-        return None
-    local = query_value(value, "d") if "local-files" in value else None
-    path = image_path(value.partition("?")[0] if local is None and value.startswith("/") else local or value)
-    uploaded = _UPLOADED.fullmatch(path) if path else None
-    return uploaded[1] + uploaded[2] if uploaded else path
 
 
 def _minimal(file: str, place: str, value: dict[str, Any]) -> Iterator[Reading]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from services.labels.values import MOST_NAME, usable_text
@@ -9,6 +10,7 @@ from services.labels.values import MOST_NAME, usable_text
 _DATASTORE = ("azureml://", "amldatastore://", "azureml:")
 _ENCODED = ("http://", "https://")
 _MOST_URL = 4096
+_UPLOADED = re.compile(r"(.*\bupload/(?:\d+/)?)[0-9a-f]{8}-([^/]+)", re.DOTALL)
 
 
 def image_path(value: object) -> str | None:
@@ -42,3 +44,13 @@ def query_value(address: str, name: str) -> str | None:
     """A parameter of a web address or path, decoded; None where there is none."""
     found = parse_qs(address.partition("?")[2]).get(name)
     return found[0] if found else None
+
+
+def task_path(value: object) -> str | None:
+    """The same as Label Studio names it: what follows `?d=`, or an upload without its eight characters."""
+    if not isinstance(value, str):
+        return None
+    local = query_value(value, "d") if "local-files" in value else None
+    path = image_path(value.partition("?")[0] if local is None and value.startswith("/") else local or value)
+    uploaded = _UPLOADED.fullmatch(path) if path else None
+    return uploaded[1] + uploaded[2] if uploaded else path

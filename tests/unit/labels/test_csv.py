@@ -102,6 +102,55 @@ def test_a_table_of_classes() -> None:
     ]
 
 
+def test_names_of_columns_may_have_blanks() -> None:
+    text = "Image Path,class-name,x min,y min,x max,y max\na.jpg,nut,1,2,3,4\n"
+    assert labels(read(text)) == [box("nut", (1, 2, 3, 4), 2)]
+
+
+def test_boxes_with_a_width_and_a_height() -> None:
+    """As makesense.ai has them."""
+    text = "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height\n"
+    assert read(text + "nut,10,20,200,150,a.jpg,640,480\n") == [
+        ImageRecord("a.jpg", "line 2", (box("nut", (10, 20, 210, 170), 2),), 640, 480)
+    ]
+    assert problems(read(text + "nut,10,20,,150,a.jpg,640,480\n")) == [("box-invalid", "line 2")]
+
+
+@pytest.mark.parametrize("columns", ["x,y,w,h", "bbox", "x_center,y_center,width,height", "Polygon", "x,y"])
+def test_a_table_with_boxes_of_an_unknown_kind_is_none_of_classes(columns: str) -> None:
+    found = read(f"image,label,{columns}\na.jpg,nut,1,2,3,4\n")
+    assert problems(found) == [("csv-line-invalid", "line 1")]
+    assert records(found) == []
+    assert read(f"{HEADER.strip()},{columns}\n{TABLE.partition(chr(10))[2]}") == EXPECTED
+
+
+def test_a_column_for_each_class() -> None:
+    """As Roboflow's and Kaggle's tables for several classes an image have them."""
+    found = read("filename, nut, bolt, rusty\na.jpg, 1, 0, 1\nb.jpg, 0, 1, 0\nc.jpg, 0, 0, 0\n")
+    assert found == [
+        ImageRecord("a.jpg", "line 2", (RawLabel("nut", None, "line 2"), RawLabel("rusty", None, "line 2"))),
+        ImageRecord("b.jpg", "line 3", (RawLabel("bolt", None, "line 3"),)),
+        ImageRecord("c.jpg", "line 4"),
+    ]
+    assert problems(read("filename,size,year\na.jpg,17,2026\n")) == [("label-file-unknown", "")]
+
+
+def test_keras_retinanet_s_lines_have_no_header() -> None:
+    assert read("dir/a.jpg,10,20,210,170,nut\nb.jpg,,,,,\n") == [
+        ImageRecord("dir/a.jpg", "line 1", (box("nut", (10, 20, 210, 170), 1),)),
+        ImageRecord("b.jpg", "line 2"),
+    ]
+
+
+def test_label_studio_s_table_has_choices_or_shapes_as_json() -> None:
+    text = "annotation_id,{},id,image,lead_time\n7,{},1,/data/upload/1/624cb493-a.jpg,3.1\n"
+    assert read(text.format("choice", "nut")) == [
+        ImageRecord("data/upload/1/a.jpg", "line 2", (RawLabel("nut", None, "line 2"),))
+    ]
+    shapes = '"[{""x"": 1, ""rectanglelabels"": [""nut""]}]"'
+    assert problems(read(text.format("label", shapes))) == [("class-invalid", "line 2")]
+
+
 @pytest.mark.parametrize(
     ("line", "code", "broken"),
     [
