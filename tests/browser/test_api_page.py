@@ -40,6 +40,7 @@ class Site:
 
     def __init__(self) -> None:
         self.address, self.hands, self.asked = "", "", list[tuple[str, str, str | None]]()
+        self.client_key = ""
 
     def does(self, operation: str, *values: str) -> None:
         self.hands = PERSON.replace("WHAT", repr(operation)).replace("VALUES", repr([*values]))
@@ -49,13 +50,17 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     found = Site()
     with faked_host(tmp_path) as (host, _):
+        made = host.ask("POST", "/api/loops/cards/keys", content=b'{"scopes": ["admin"]}').json()
+        found.client_key = made["key"]
 
         class Page(Handler):
             def ask(self) -> None:
                 body = self.body()
                 found.asked.append((self.command, self.path, self.headers.get("x-functions-key")))
+                client = self.headers.get("x-api-key") or ""
                 key = self.headers.get("x-functions-key") or ""
                 given = {"content-type": self.headers.get("content-type") or "", "content-length": str(len(body))}
+                given |= {"x-api-key": client} if client else {}
                 told = host.ask(self.command, self.path, key=key, headers=given, content=body)
                 content, shown = told.content, dict(told.headers)
                 if self.path.startswith("/api/docs") and found.hands:
@@ -88,6 +93,30 @@ def test_a_request_is_sent_with_the_key_and_its_answer_shown(site: Site, tmp_pat
     assert "200 OK" in shown
     assert '"labelled": 12' in shown
     assert KEY not in shown, "the key is in no attribute and no text of the page"
+
+
+def test_a_client_key_goes_where_one_is_asked_for_and_nowhere_else(site: Site, tmp_path: Path) -> None:
+    site.does("client_status", "cards")
+    shown = dom(f"{site.address}?code={site.client_key}", tmp_path / "profile")
+    assert ("GET", "/api/client/loops/cards/status", None) in site.asked
+    assert "200 OK" in shown
+    assert shown.count("· client key") == sum(o.by_client for o in OPERATIONS)
+    assert shown.count("· no key") == sum(o.is_open and not o.by_client for o in OPERATIONS)
+
+
+def test_what_is_needed_is_asked_for_before_anything_is_sent(site: Site, tmp_path: Path) -> None:
+    site.does("loop_status", "")
+    assert "loop: needed, and empty" in dom(f"{site.address}?code={KEY}", tmp_path / "profile")
+    assert [path for _, path, _ in site.asked if "/loops/" in path] == []
+
+
+def test_nothing_is_cut_off_on_a_telephone(site: Site, tmp_path: Path) -> None:
+    site.hands = """<script>setTimeout(() => {
+      document.body.style.width = "300px";
+      const wide = [...document.querySelectorAll("summary")].filter(one => one.scrollWidth > one.clientWidth);
+      document.body.dataset.wide = wide.length;
+    }, 1500)</script>"""
+    assert 'data-wide="0"' in dom(site.address, tmp_path / "profile")
 
 
 def test_without_a_key_the_host_says_so(site: Site, tmp_path: Path) -> None:

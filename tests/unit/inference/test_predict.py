@@ -368,7 +368,7 @@ def test_of_several_addresses_the_wrong_one_is_named() -> None:
     champions = Champions(lambda name, etag: (200, "1", loop_state().model_dump_json().encode()))
     predictor = Predictor(champions, FakeAsyncScorer(lambda slot, image: TWO), fake_settings(), fetch=fetch)
     body = json.dumps({"image_urls": ["https://a/1", "https://a/2"]}).encode()
-    with pytest.raises(BadRequest, match="Image 2 of 2: url: example.com answered 404"):
+    with pytest.raises(BadRequest, match=r"Image 2 of 2: url: example\.com answered 404"):
         ask(predictor, Request("cards", body, {"content-type": "application/json"}))
 
 
