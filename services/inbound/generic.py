@@ -85,7 +85,10 @@ def write_files(data: BlobStore, loop: str, files: Sequence[File]) -> list[str]:
 
 
 def _files(place: str, item: Item, settings: Settings) -> Iterator[File]:
-    image, label = image_file(item.name), label_file(item.name)
+    try:
+        image, label = image_file(item.name), label_file(item.name)
+    except BadRequest as error:
+        raise BadRequest(f"{place}.{error.detail}") from None
     if item.image is not None:
         yield image, _decoded(place, item.image, settings.max_image_bytes)
     if item.label is not None:

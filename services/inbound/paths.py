@@ -42,5 +42,8 @@ def _checked(path: str, kind: str) -> str:
     # Azure takes a backslash for a slash, so that one could leave the folder too.
     if "\\" in path or not all(path.split("/")) or kind_of(path, 1) != kind:
         shown = path.partition("/")[2][:100]
-        raise BadRequest(f"name: {shown!r} is no usable name of an image: such as shelf/1.jpg, without '..'")
+        raise BadRequest(
+            f"name: {shown!r} is no path of an image: such as shelf/1.jpg, with the ending of a kind that is taken, "
+            "without '..'"
+        )
     return path

@@ -91,6 +91,9 @@ class Inbound:
         return {"taken": True, "files": [], "says": f"Job {found.job} is being looked at"}
 
 
+_SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+
 def check_signature(secret: str, headers: Mapping[str, str], body: bytes) -> None:
     """See that a body is signed by Standard Webhooks, within five minutes.
 
@@ -101,5 +104,14 @@ def check_signature(secret: str, headers: Mapping[str, str], body: bytes) -> Non
 
     try:
         Webhook(secret).verify(body, dict(headers), json_parse=False)
-    except (WebhookVerificationError, ValueError, OverflowError, OSError):
-        raise Forged("The headers webhook-id, webhook-timestamp and webhook-signature do not fit the body") from None
+    except (WebhookVerificationError, ValueError, OverflowError, OSError) as error:
+        raise Forged(_forgery(headers, str(error))) from None
+
+
+def _forgery(headers: Mapping[str, str], said: str) -> str:
+    """What an honest sender has to mend, by what the library said; tells a forger nothing that is not in the guide."""
+    if lacking := [name for name in _SIGNED if not headers.get(name)]:
+        return f"The header {lacking[0]} is missing: a message is signed as Standard Webhooks says"
+    if "timestamp too" in said:
+        return "webhook-timestamp is more than five minutes from the time here: see to the sender's clock"
+    return "webhook-signature does not fit webhook-id, webhook-timestamp, the body as it came and the source's secret"

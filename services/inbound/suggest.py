@@ -138,7 +138,7 @@ def results(found: Answer, control: Control) -> Iterator[dict[str, Any]]:
 def _value(label: str, box: Box) -> dict[str, Any]:
     left, top, right, bottom = (100 * min(1.0, max(0.0, n)) for n in (box.x1, box.y1, box.x2, box.y2))
     sides = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-    return {**sides, "rotation": 0, "rectanglelabels": [label]}
+    return {**{name: round(side, 4) for name, side in sides.items()}, "rotation": 0, "rectanglelabels": [label]}
 
 
 def _has_password(headers: Mapping[str, str], secret: str) -> bool:

@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,15 +50,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         class Page(Handler):
             def do_POST(self) -> None:
                 body = self.body()
-                headers = {**dict(self.headers), "content-length": str(len(body))}
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                headers["content-length"] = str(len(body))
                 told = host.ask(
                     "POST", self.path, key=headers.get("x-functions-key", ""), headers=headers, content=body
                 )
                 self.answer(told.status_code, told.content)
 
         made = host.ask("POST", "/api/loops/cards/keys", content=b'{"scopes": ["admin"]}').json()
+        source = host.ask("POST", "/api/inbound", content=b'{"kind": "generic", "loop": "cards"}').json()
+        given = {"CLIENT_KEY": made["key"], "SECRET": source["secret"], "SOURCE_PATH": source["path"]}
         with serving(Page) as address:
-            yield {"HOST": address, "KEY": KEY, "CLIENT_KEY": made["key"], "FOLDER": str(folder)}
+            yield {"HOST": address, "KEY": KEY, "FOLDER": str(folder), **given}
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -68,3 +72,11 @@ def test_a_command_as_it_stands_is_answered_with_what_was_asked_for(block: str, 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "title" not in json.loads(done.stdout)
+
+
+def test_the_program_that_signs_is_taken(site: dict[str, str]) -> None:
+    [program] = [block for kind, block in FENCED.findall((DOCS / "api.md").read_text()) if kind == "python"]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=site["FOLDER"], env={**os.environ, **site}, capture_output=True, timeout=90
+    )
+    assert json.loads(done.stdout) == {"taken": True, "files": ["images/shelf/1.jpg"], "says": ""}, done.stderr.decode()

@@ -102,8 +102,18 @@ def test_forgeries_are_refused_before_the_body_is_read(house: House, wrong: dict
 
 @pytest.mark.parametrize("minutes", [-6, 6])
 def test_what_is_signed_for_another_time_is_refused(house: House, minutes: int) -> None:
-    with pytest.raises(Forged):
+    with pytest.raises(Forged, match="more than five minutes from the time here"):
         house.send({"name": "a.jpg", "label": LABEL}, at=datetime.now(UTC) + timedelta(minutes=minutes))
+
+
+def test_an_honest_sender_is_told_what_to_mend(house: House) -> None:
+    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+        with pytest.raises(Forged, match=f"The header {name} is missing"):
+            house.send({"name": "a.jpg", "label": LABEL}, **{name: ""})
+    with pytest.raises(Forged, match="webhook-signature does not fit"):
+        house.send({"name": "a.jpg", "label": LABEL}, **{"webhook-id": "m2"})
+    with pytest.raises(BadRequest, match=r"^items\.1\.name: 'b\.txt' is no path of an image"):
+        house.send({"name": "a.jpg", "label": LABEL}, {"name": "b.txt", "label": LABEL})
 
 
 def test_another_sources_secret_is_no_proof(house: House) -> None:

@@ -284,7 +284,9 @@ def test_azure_mls_own_body_passes_through() -> None:
     ("image", "told"),
     [(jpeg(40, 30), UpstreamRefused), (jpeg(40, 30)[:300], UnprocessableImage), (b"hello", VisionloopError)],
 )
-def test_what_of_azure_mls_body_cannot_be_decoded_is_the_callers_to_mend(image: bytes, told: type) -> None:
+def test_what_of_azure_mls_body_cannot_be_decoded_is_the_callers_to_mend(
+    image: bytes, told: type[VisionloopError]
+) -> None:
     world = World()
     world.raises = [UpstreamRefused("Azure answered 400")]
     body = {"input_data": {"columns": ["image"], "data": [base64.b64encode(image).decode()]}}
