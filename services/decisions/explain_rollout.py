@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
-from services.decisions import promote, rollout
+from services.decisions import rollout
 from services.decisions.canary import judge
+from services.decisions.explain_bar import bar
 from services.decisions.explanation import Explanation, Missing
-from services.state import LoopState, Rollout, RolloutStep, Watched
+from services.state import Champion, LoopState, Resting, Rollout, RolloutStep, Watched
 
 
 def promotion(state: LoopState) -> Explanation:
     """A challenger would be promoted where it was found better, and nobody's yes is waited for."""
     under_way = _under_way(state)
     if under_way is None:
-        last = f"; run {state.rollout.run} was {state.rollout.outcome}" if state.rollout else ""
-        return Explanation("promotion", _bar(state), (Missing("challenger", f"No challenger is measured{last}"),))
+        last = f"; {_ended(state.rollout)}" if state.rollout else ""
+        return Explanation("promotion", bar(state), (Missing("challenger", f"No challenger is measured{last}"),))
     if not under_way.decision:
-        return Explanation("promotion", _bar(state), (_unmeasured(under_way),))
+        return Explanation("promotion", bar(state), (_unmeasured(under_way, state.champion),))
     missing = _missing_yes(under_way) if under_way.step == "approve" else ()
     return Explanation("promotion", under_way.decision, tuple(missing))
 
@@ -27,21 +28,21 @@ def _under_way(state: LoopState) -> Rollout | None:
     return state.rollout if state.rollout and state.rollout.step != "done" else None
 
 
-def _bar(state: LoopState) -> str:
-    """What the next challenger has to reach."""
-    policy, champion = state.config.config.promotion, state.champion
-    if champion is None:
-        task = state.config.config.task or state.catalogue.task
-        metric = promote.metric_of(policy, task) if task else "the primary metric"
-        return f"A first model needs {metric} above 0 and at least {policy.minimum:g}"
-    margin = f" by at least {policy.margin:g}" if policy.margin else ""
-    return f"A challenger has to beat run {champion.run} ({champion.metric} {champion.score:.4f}){margin}"
+def _ended(last: Rollout) -> str:
+    """How the last rollout ended; why, where its model is not live by it."""
+    if last.outcome == "promoted":
+        return f"the model of run {last.run} went live"
+    how = {"rejected": "was rejected", "failed": "could not be rolled out", "rolled_back": "was rolled back"}
+    why = f": {last.decision}" if last.decision else ""
+    return f"the last one, of run {last.run}, {how.get(last.outcome, 'ended')}{why}"
 
 
-def _unmeasured(under_way: Rollout) -> Missing:
+def _unmeasured(under_way: Rollout, champion: Champion | None) -> Missing:
     done, whole = under_way.evaluated.get(under_way.slot, 0), under_way.holdout_images
     said = f"{done} of {whole} holdout images" if whole else "no holdout image"
-    reason = f"Run {under_way.run} has answered {said} (step {under_way.step})"
+    asked = whole and done == whole and champion is not None and not under_way.unopposed
+    other = f", the champion {under_way.evaluated.get(champion.slot, 0)}" if asked and champion else ""
+    reason = f"Run {under_way.run} has answered {said}{other} (step {under_way.step})"
     return Missing("measured", reason, {"have": done, "needed": whole})
 
 
@@ -56,7 +57,9 @@ def traffic(state: LoopState) -> Explanation:
     found, under_way = rollout.candidates(state), _under_way(state)
     if under_way is not None:
         said = f"Run {under_way.run} is rolled out in slot {under_way.slot}: {under_way.step}"
-        return Explanation("rollout", said, tuple(_waits(state, under_way)))
+        return Explanation("rollout", said, (*_waits(state, under_way), *_next_in_line(state, under_way)))
+    if state.resting is not None:
+        return Explanation("rollout", "No rollout would start now", tuple(_rests(state, state.resting)))
     if state.rollout_next is not None:
         order = state.rollout_next
         return Explanation("rollout", f"Run {order.run} goes live: {order.kind} was asked for{order.order.signed}")
@@ -66,8 +69,26 @@ def traffic(state: LoopState) -> Explanation:
     return Explanation("rollout", "No rollout would start now", tuple(_no_candidate(state)))
 
 
+def _rests(state: LoopState, resting: Resting) -> Iterator[Missing]:
+    """Said of the endpoint too: it is why predictions are not answered at once."""
+    how = {"falling": "goes to rest", "asleep": "rests", "waking": "is waking"}[resting.phase]
+    waits = " first, and the model that waits is deployed then" if _waiting(state) or state.rollout_next else ""
+    yield Missing("resting", f"The champion's endpoint {how}{waits}: {resting.reason}")
+    if not state.rollout_next:
+        yield from _no_candidate(state)
+
+
+def _waiting(state: LoopState) -> list[int]:
+    return [run.number for run in state.runs if run.rollout == "pending"]
+
+
+def _next_in_line(state: LoopState, under_way: Rollout) -> Iterator[Missing]:
+    if later := [number for number in _waiting(state) if number != under_way.run]:
+        yield Missing("next", f"The model of run {max(later)} waits until this rollout is over", {"run": max(later)})
+
+
 def _no_candidate(state: LoopState) -> Iterator[Missing]:
-    if not any(run.rollout == "pending" for run in state.runs):
+    if not _waiting(state):
         yield Missing("candidate", "No model waits to be rolled out")
     if state.paused:
         yield Missing("paused", state.paused)
@@ -90,7 +111,7 @@ def _waits(state: LoopState, under_way: Rollout) -> Iterator[Missing]:
     if under_way.held is not None:
         yield Missing("held", f"The traffic is held{under_way.held.signed}")
     special: Mapping[RolloutStep, Callable[[], Iterator[Missing]]] = {
-        "evaluate": lambda: iter([_unmeasured(under_way)]),
+        "evaluate": lambda: iter([_unmeasured(under_way, state.champion)]),
         "approve": lambda: _missing_yes(under_way),
         "canary": lambda: _baking(state, under_way),
         "keep": lambda: _kept(state, under_way),

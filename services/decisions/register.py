@@ -95,8 +95,8 @@ def _both_sides(facts: Facts) -> Decision | None:
 
 def _quiet(facts: Facts) -> Decision | None:
     """A clock that went backwards makes nothing wait longer than once more."""
-    if not facts.catalogue.labelled or _nothing_new(facts):
-        return None
+    if not facts.catalogue.labelled or any(rule(facts) for rule in (_nothing_new, _too_few, _both_sides)):
+        return None  # no version would be made then, whatever is uploaded or not
     quiet, longest = facts.config.quiet_period_seconds, facts.config.max_wait_seconds
     last = min(facts.catalogue.last_change or facts.now, facts.now)
     first = min(facts.catalogue.first_change or last, last)

@@ -38,14 +38,19 @@ def _paused(facts: Facts) -> Decision | None:
 
 def _one_at_a_time(facts: Facts) -> Decision | None:
     run = facts.state.active_run
-    return _hold(f"Training run {run.number} is under way") if run else None
+    if run is None:
+        return None
+    since = f" since {_time(run.started)}" if run.started else ", and waits for its machine" if run.submitted else ""
+    stops = f"; it is to be cancelled{run.cancel.signed}" if run.cancel else ""
+    return _hold(run.waiting or f"Training run {run.number} is under way{since}{stops}")
 
 
 def _has_version(facts: Facts) -> Decision | None:
     if facts.version is not None:
         return None
     found, needed = facts.state.catalogue.labelled, facts.policy.first_threshold.images
-    return _hold(f"No dataset version is registered yet; {found} of {needed} labelled images")
+    have = f"{found} of {needed} labelled images" if found < needed else f"{found} labelled images, {needed} needed"
+    return _hold(f"No dataset version is registered yet; {have}")
 
 
 def _misfit(facts: Facts) -> Decision | None:
@@ -129,7 +134,8 @@ def _never_twice(facts: Facts) -> Decision | None:
     outcome = f"{run.status}: {run.reason}" if run.reason else run.status
     reason = f"Dataset version {run.dataset_version} was trained with these settings by run {run.number} ({outcome})"
     instead = "" if run.status == "completed" else ", or to train with again: true"
-    return _hold(f"{reason}; it takes new labels or other training settings{instead}", run=run.number)
+    helps = f". What helps: {run.help}" if run.help and run.status != "completed" else ""
+    return _hold(f"{reason}; it takes new labels or other training settings{instead}{helps}", run=run.number)
 
 
 def _backoff(facts: Facts) -> Decision | None:

@@ -124,7 +124,7 @@ def test_a_loop_is_shown_and_hostile_names_stay_text(address: str, tmp_path: Pat
         "rollout.promoted",
         "promoted",
         "What comes next",
-        "No dataset version is registered yet; 75 of 20 labelled images",
+        "No dataset version is registered yet; 75 labelled images, 20 needed",
         "0.53 USD",
     ):
         assert wanted in shown

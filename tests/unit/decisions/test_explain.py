@@ -96,7 +96,7 @@ def test_a_new_loop_lacks_everything() -> None:
         "  - No image is for training: at least one class needs two labelled images",
         "Training: No training run would start now",
         "  - No dataset version is registered yet; 0 of 20 labelled images",
-        "Promotion: A first model needs the primary metric above 0 and at least 0",
+        "Promotion: A first model needs the primary metric above 0",
         "  - No challenger is measured",
         "Rollout: No rollout would start now",
         "  - No model waits to be rolled out",
@@ -116,7 +116,7 @@ def test_a_challenger_that_is_not_measured_yet_says_how_far_it_is() -> None:
     made.rollout, made.champion = rolling(evaluated={"green": 12}), champion()
     found = parts(made)
     assert found["promotion"].missing[0].reason == "Run 2 has answered 12 of 40 holdout images (step evaluate)"
-    assert found["promotion"].says.startswith("A challenger has to beat run 1 (")
+    assert found["promotion"].says.startswith("A challenger has to beat run 1 in ")
     assert found["rollout"].says == "Run 2 is rolled out in slot green: evaluate"
 
 

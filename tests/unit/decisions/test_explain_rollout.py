@@ -9,7 +9,7 @@ import pytest
 
 from services.decisions.explain_rollout import promotion, traffic
 from services.decisions.explanation import Explanation, Missing
-from services.state import Approval, LoopState, ModelRef, Order, Rollout, RolloutOrder, RolloutStep, Watched
+from services.state import Approval, LoopState, ModelRef, Order, Resting, Rollout, RolloutOrder, RolloutStep, Watched
 from tests.support.predictions import champion
 from tests.support.stages import NOW, run, state, version
 
@@ -42,21 +42,46 @@ def rolling(step: RolloutStep = "evaluate", **changes: Any) -> Rollout:
 NONE_MEASURED = (Missing("challenger", "No challenger is measured"),)
 
 
+BOTH = "both on the newest validation images"
+EVERYTHING = {
+    "metric": "map50",
+    "require_significance": True,
+    "class_floors": {"nut": 0.5, "*": 0.1},
+    "max_latency_ms": 200,
+    "approval": "required",
+}
+
+
 @pytest.mark.parametrize(
     ("made", "bar"),
     [
-        (loop(), "A first model needs the primary metric above 0 and at least 0"),
+        (loop(), "A first model needs the primary metric above 0"),
         (
             loop({"task": "image_classification", "promotion": {"minimum": 0.5}}),
-            "A first model needs accuracy above 0 and at least 0.5",
+            "A first model needs accuracy of at least 0.5",
         ),
         (
             loop(champion=champion(run=7, score=0.71)),
-            "A challenger has to beat run 7 (mean_average_precision 0.7100)",
+            "A challenger has to beat run 7 in mean_average_precision (0.7100 when it went live), " + BOTH,
         ),
         (
             loop({"promotion": {"margin": 0.02}}, champion=champion(run=7)),
-            "A challenger has to beat run 7 (mean_average_precision 0.7100) by at least 0.02",
+            "A challenger has to beat run 7 in mean_average_precision (0.7100 when it went live) by at least 0.02, "
+            + BOTH,
+        ),
+        (
+            loop({"promotion": EVERYTHING}, champion=champion(run=7)),
+            (
+                f"A challenger has to beat run 7 in map50, {BOTH}; by more than noise; every other class at least 0.1; "
+                "class `nut` at least 0.5; 95 % of images within 200 ms; and then somebody's yes"
+            ),
+        ),
+        (
+            loop({"task": "image_classification"}, champion=champion(run=7)),
+            (
+                "The champion (run 7) is of another task, object_detection, so nothing is compared with it. "
+                "A first model needs accuracy above 0"
+            ),
         ),
     ],
 )
@@ -67,12 +92,54 @@ def test_the_bar_that_the_next_challenger_has_to_reach(made: LoopState, bar: str
 def test_the_task_that_the_labels_showed_names_the_metric_where_loop_yaml_names_none() -> None:
     made = loop()
     made.catalogue.task = "image_classification_multilabel"
-    assert promotion(made).says == "A first model needs iou above 0 and at least 0"
+    assert promotion(made).says == "A first model needs iou above 0"
 
 
-def test_the_last_rollout_s_end_is_told() -> None:
-    found = promotion(loop(rollout=rolling("done", outcome="rejected")))
-    assert found.missing == (Missing("challenger", "No challenger is measured; run 2 was rejected"),)
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("rejected", "the last one, of run 2, was rejected: why"),
+        ("failed", "the last one, of run 2, could not be rolled out: why"),
+        ("rolled_back", "the last one, of run 2, was rolled back: why"),
+        ("promoted", "the model of run 2 went live"),
+    ],
+)
+def test_the_last_rollout_s_end_is_told_and_why(outcome: Any, said: str) -> None:
+    found = promotion(loop(rollout=rolling("done", outcome=outcome, decision="why")))
+    assert found.missing == (Missing("challenger", f"No challenger is measured; {said}"),)
+
+
+def test_the_champion_s_part_of_the_measuring_is_told_once_the_challenger_has_answered() -> None:
+    made = loop(champion=champion(run=1), rollout=rolling(evaluated={"green": 40, "blue": 3}))
+    [missing] = traffic(made).missing
+    assert missing.reason == "Run 2 has answered 40 of 40 holdout images, the champion 3 (step evaluate)"
+
+
+def test_a_model_that_waits_for_the_rollout_under_way_is_told() -> None:
+    made = loop(runs=[run(3, rollout="pending", model=MODEL)], rollout=rolling("smoke"))
+    assert traffic(made).missing[1] == Missing(
+        "next", "The model of run 3 waits until this rollout is over", {"run": 3}
+    )
+
+
+RESTING = Resting(kind="remove", since=NOW, phase="asleep", reason="nobody asked")
+
+
+def test_an_endpoint_that_rests_is_told() -> None:
+    found = traffic(loop(champion=champion(run=1), resting=RESTING))
+    said = ("The champion's endpoint rests: nobody asked", "No model waits to be rolled out")
+    assert (found.acts, tuple(m.reason for m in found.missing)) == (False, said)
+
+
+def test_a_model_that_waits_for_the_endpoint_to_wake_does_not_begin_now() -> None:
+    waking = RESTING.model_copy(update={"phase": "waking", "reason": "a rollout waits"})
+    said = "The champion's endpoint is waking first, and the model that waits is deployed then: a rollout waits"
+    made = loop(champion=champion(run=1), resting=waking, runs=[run(2, rollout="pending", model=MODEL)])
+    assert [m.reason for m in traffic(made).missing] == [said]
+    order = RolloutOrder(kind="promote", run=4, order=ADA)
+    assert [m.reason for m in traffic(loop(champion=champion(run=1), resting=waking, rollout_next=order)).missing] == [
+        said
+    ]
 
 
 @pytest.mark.parametrize(

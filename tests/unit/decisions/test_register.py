@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decisions.decision import Decision
-from services.decisions.register import Facts, decide, facts_of
+from services.decisions.register import RULES, Facts, decide, facts_of
 from services.loop_config import LoopConfig
 from services.state import CatalogueState, DatasetVersion, LoopState, Order
 
@@ -188,3 +188,9 @@ def test_only_versions_that_are_registered_count_in_a_loop_s_facts() -> None:
 def test_the_newest_of_several_versions_with_the_same_content_is_made_current() -> None:
     decision = decide(facts(version(1, "new"), version(2, "new"), version(3, "other")))
     assert decision.facts == {"reuse": 2}
+
+
+def test_what_would_not_be_registered_anyway_is_promised_for_no_time() -> None:
+    """7 of 10 images: that a version is made in a minute would not be true."""
+    found = facts(labelled=7, first_change=NOW, last_change=NOW)
+    assert [rule for rule, holds in RULES.items() if holds(found)] == ["too_few"]

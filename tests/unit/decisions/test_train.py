@@ -71,7 +71,44 @@ def test_a_paused_loop_trains_nothing() -> None:
 def test_one_run_at_a_time(status: str) -> None:
     active = run(status=status, finished=None)
     made = state(config=QUIET_POLICY, datasets=[version(), version(2)], runs=[active])
-    assert decide(facts(made)).reason == "Training run 1 is under way"
+    assert decide(facts(made)).reason == "Training run 1 is under way since 2025-12-31 10:00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"submitted": None}, "Training run 1 is under way"),
+        ({}, "Training run 1 is under way, and waits for its machine"),
+        (
+            {"waiting": "Training run 1 has waited for a machine: no quota"},
+            "Training run 1 has waited for a machine: no quota",
+        ),
+        (
+            {"cancel": Order(by="Ada", at=NOW)},
+            "Training run 1 is under way, and waits for its machine; it is to be cancelled by Ada",
+        ),
+    ],
+)
+def test_what_the_run_under_way_waits_for(changes: dict[str, Any], said: str) -> None:
+    active = run(**{"status": "submitted", "started": None, "finished": None, **changes})
+    assert decide(facts(state(datasets=[version()], runs=[active]))).reason == said
+
+
+def test_enough_labels_without_a_version_do_not_read_as_too_few() -> None:
+    made = state()
+    made.catalogue.labelled = 40
+    assert decide(facts(made)).reason == "No dataset version is registered yet; 40 labelled images, 20 needed"
+
+
+def test_a_run_that_failed_says_what_helps() -> None:
+    made = state(datasets=[version()])
+    same = facts(made).config_hash
+    made.runs = [run(status="failed", config_hash=same, reason="no quota", help="Ask for more")]
+    found = decide(facts(made))
+    assert found.reason.endswith(
+        "by run 1 (failed: no quota); it takes new labels or other training settings, "
+        "or to train with again: true. What helps: Ask for more"
+    )
 
 
 @pytest.mark.parametrize(
