@@ -107,11 +107,12 @@ def test_what_is_signed_for_another_time_is_refused(house: House, minutes: int) 
 
 
 def test_an_honest_sender_is_told_what_to_mend(house: House) -> None:
+    body = b'{"items": []}'
     for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
         with pytest.raises(Forged, match=f"The header {name} is missing"):
-            house.send({"name": "a.jpg", "label": LABEL}, **{name: ""})
+            house.inbound.take(house.id, house.signed(body) | {name: ""}, body)
     with pytest.raises(Forged, match="webhook-signature does not fit"):
-        house.send({"name": "a.jpg", "label": LABEL}, **{"webhook-id": "m2"})
+        house.inbound.take(house.id, house.signed(body) | {"webhook-id": "m2"}, body)
     with pytest.raises(BadRequest, match=r"^items\.1\.name: 'b\.txt' is no path of an image"):
         house.send({"name": "a.jpg", "label": LABEL}, {"name": "b.txt", "label": LABEL})
 
