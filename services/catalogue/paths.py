@@ -13,7 +13,7 @@ Kind = Literal["image", "label", "class list", "unknown", "misplaced", "unusable
 IMAGES, LABELS, CODE = "images/", "labels/", "code/"
 _IMAGE = {"jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"}
 _LABEL = {"json", "jsonl", "xml", "txt", "csv", "tsv"}
-_LISTS, _LIST_NAMES = {"yaml", "yml", "names"}, {"classes.txt"}
+_LISTS, _LIST_NAMES = {"yaml", "yml", "names"}, {"classes.txt", "_darknet.labels"}
 _IGNORED = {
     "thumbs.db",
     "desktop.ini",
@@ -26,13 +26,20 @@ _IGNORED = {
     "readme.txt",
     "readme.dataset.txt",
     "readme.roboflow.txt",
+    "obj.data",
 }
 
 
 def is_ignored(path: str, size: int) -> bool:
-    """Whether a file is no data: loop.yaml, a training script, what systems leave behind, marks of empty folders."""
+    """Whether a file is no data.
+
+    So are loop.yaml, a training script, what systems leave behind, marks of empty folders, what YOLO's training caches,
+    Darknet's settings, and VOC's lists of names for each split.
+    """
     base = path.rpartition("/")[2].lower()
     if path == CONFIG_FILE or path.startswith(CODE) or base in _IGNORED or base.startswith("._"):
+        return True
+    if base.endswith(".cache") or "/imagesets/" in f"/{path.lower()}":
         return True
     return not size and ("." not in base or base.endswith("."))
 

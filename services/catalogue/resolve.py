@@ -19,6 +19,7 @@ from services.labels.alike import unknown_class
 from services.labels.annotation import Annotation
 from services.labels.check import Rules, check, without_duplicates
 from services.labels.class_lists import ClassList
+from services.labels.image_lists import FORMAT
 from services.labels.problems import CODES, problem, worst_first
 from services.names import digest
 from services.state import Problem
@@ -160,7 +161,7 @@ def facts_of(bucket: Bucket) -> Summary:
         boxes=sum(filed.boxes for filed in bucket.records),
         classed=sum(count > 0 for count in classes),
         multiclassed=sum(count > 1 for count in classes),
-        label_files=sum(kind_of(path, 1) == "label" for path in bucket.labels),
+        label_files=sum(kind_of(path, 1) == "label" and e.format != FORMAT for path, e in bucket.labels.items()),
         folders=dict(folders),
         class_lists={path: entry.class_list for path, entry in bucket.labels.items() if entry.class_list},
         contents=pack(entry.content for entry in bucket.images.values() if entry.facts),

@@ -30,8 +30,10 @@ def check(file: str, record: ImageRecord, frame: Frame, rules: Rules) -> Iterato
     """Yield the annotations that hold, and the problems of the others."""
     yield from (sizes := list(_check_size(file, record, frame)))
     if not any(p.severity == "error" for p in sizes):
-        for label in record.labels:
-            yield from _check_label(file, _as_wanted(frame.in_pixels(label), frame, rules), frame, rules)
+        labels = [_as_wanted(frame.in_pixels(label), frame, rules) for label in record.labels]
+        learnt = any(_fits(label, rules) for label in labels)
+        for label in labels:
+            yield from _check_label(file, label, frame, rules, learnt=learnt)
 
 
 def _check_size(file: str, record: ImageRecord, frame: Frame) -> Iterator[Problem]:
@@ -51,11 +53,14 @@ def _as_wanted(label: RawLabel, frame: Frame, rules: Rules) -> RawLabel:
     return replace(label, box=None)
 
 
-def _check_label(file: str, label: RawLabel, frame: Frame, rules: Rules) -> Iterator[Annotation | Problem]:
-    if rules.classes is not None and label.label not in rules.classes:
+def _check_label(
+    file: str, label: RawLabel, frame: Frame, rules: Rules, *, learnt: bool
+) -> Iterator[Annotation | Problem]:
+    beside = learnt and not _fits(label, rules) and (label.box is None or rules.task not in _KINDS)
+    if rules.classes is not None and label.label not in rules.classes and not beside:
         yield unknown_class(file, label.place, label.label, rules.classes)
-    elif (trouble := _check_kind(file, label, rules)) is not None:
-        yield trouble
+    elif not _fits(label, rules):
+        yield _other_kind(file, label, rules, beside=beside)
     elif label.box is None:
         yield Annotation(label.label)
     elif rules.task == "instance_segmentation":
@@ -67,13 +72,26 @@ def _check_label(file: str, label: RawLabel, frame: Frame, rules: Rules) -> Iter
 _KINDS: dict[Task, str] = {"object_detection": "a box", "instance_segmentation": "a polygon"}
 
 
-def _check_kind(file: str, label: RawLabel, rules: Rules) -> Problem | None:
+_WHOLE = "a class without a box"
+
+
+def _kind(label: RawLabel) -> str:
+    return "a polygon" if label.polygons else "a box" if label.box else _WHOLE
+
+
+def _fits(label: RawLabel, rules: Rules) -> bool:
     """Whether the label is what the task wants; the box of a polygon will do for detection."""
-    wanted = _KINDS.get(rules.task, "a class without a box")
-    found = "a polygon" if label.polygons else "a box" if label.box else "a class without a box"
-    if wanted == found or (wanted == "a box" and label.polygons):
-        return None
-    return problem("label-kind", file, label.place, expected=f"{wanted}, for task {rules.task}", found=found)
+    wanted, found = _KINDS.get(rules.task, _WHOLE), _kind(label)
+    return wanted == found or (wanted == "a box" and found == "a polygon")
+
+
+def _other_kind(file: str, label: RawLabel, rules: Rules, *, beside: bool) -> Problem:
+    """A note where one project has both, the class of an image beside its boxes.
+
+    A box beside outlines is an error: its object would be taught as background.
+    """
+    expected = f"{_KINDS.get(rules.task, _WHOLE)}, for task {rules.task}"
+    return problem("label-beside" if beside else "label-kind", file, label.place, expected=expected, found=_kind(label))
 
 
 def _check_box(file: str, label: RawLabel, box: Box, frame: Frame) -> Iterator[Annotation | Problem]:

@@ -30,6 +30,8 @@ from services.state import Problem
 
 Key = int | str
 _TOP = {"info", "licenses", "images", "annotations", "categories", "type", "videos"}
+_LISTLESS = {"info", "licenses", "categories"}
+"""All that `notes.json` has, which Label Studio's YOLO export comes with."""
 _NO_COCO = {"id", "data"}
 """Label Studio's tasks have annotations as well."""
 _CROWD, _WHOLE = 1, 2
@@ -174,7 +176,9 @@ class _Columns:
 
     def result(self) -> Iterator[Reading]:
         """Everything that waited for the file's end."""
-        if missing := {"images", "annotations", "categories"} - self.sections:
+        if self.sections <= _LISTLESS and "categories" in self.sections:
+            yield self._problem("coco-no-annotations", "", "images and annotations", "categories alone")
+        elif missing := {"images", "annotations", "categories"} - self.sections:
             expected = "the lists images, annotations and categories"
             yield self._problem("coco-structure", "", expected, f"no {', '.join(sorted(missing))}")
         elif not self._index and not self._broken:

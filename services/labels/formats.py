@@ -11,13 +11,13 @@ from services.labels.coco import CocoReader
 from services.labels.csv_table import CsvReader
 from services.labels.cvat import CvatReader
 from services.labels.heads import HEAD
+from services.labels.image_lists import FORMAT, is_image_list
 from services.labels.label_studio import LabelStudioReader
 from services.labels.labelme import LabelmeReader
 from services.labels.options import DEFAULT, Options
 from services.labels.per_image import PerImageReader
 from services.labels.problems import problem
 from services.labels.record import OptionReader, Reader, Reading
-from services.labels.values import shown
 from services.labels.voc import VocReader
 from services.labels.yolo import YoloReader
 
@@ -33,6 +33,9 @@ READERS: tuple[Reader, ...] = (
     CsvReader(),
 )
 """The first that accepts a file reads it."""
+
+
+MOST_SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,10 @@ def open_labels(file: str, size: int, limit: int, chunks: Iterator[bytes], optio
     if reader := reader_of(file, head[:HEAD]):
         told = reader.told(options) if isinstance(reader, OptionReader) else reader
         return OpenLabels(reader.name, reader.per_image, told.read(file, chain((head,), chunks)))
+    if is_image_list(head[:HEAD], whole=len(head) == size):
+        return OpenLabels(FORMAT, per_image=False, readings=iter(()))
     tried = ", ".join(reader.name for reader in READERS)
-    found = "an empty file" if not head else f"a file that begins with {shown(head)}"
+    found = "an empty file" if not head else f"a file that begins with {_beginning(head)}"
     return _closed(problem("label-file-unknown", file, expected=f"one of {tried}", found=found))
 
 
@@ -67,6 +72,11 @@ def reader_of(file: str, head: bytes) -> Reader | None:
     if not head.strip() and file.lower().endswith(".txt"):
         return YoloReader()
     return next((reader for reader in READERS if reader.accepts(head)), None)
+
+
+def _beginning(head: bytes) -> str:
+    """As much of the first lines as a problem has room for: reprlib would show their middle least."""
+    return repr(head[:MOST_SHOWN].decode("utf-8", "replace"))
 
 
 def _closed(reading: Reading) -> OpenLabels:

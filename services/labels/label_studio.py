@@ -35,7 +35,7 @@ class LabelStudioReader:
     def accepts(self, head: bytes) -> bool:
         kind, names = json_head(head)
         if kind == "list":
-            return bool(names & (_TASK | {"annotation_id"}))
+            return "annotation_id" in names or (bool(names & _TASK) and "image" not in names)  # that is CreateML's
         return kind == "object" and ("result" in names or (bool(names & _TASK) and bool(names & {"id", "data"})))
 
     def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:

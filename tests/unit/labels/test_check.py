@@ -11,6 +11,7 @@ from services.labels.check import Rules, check, without_duplicates
 from services.labels.frame import Frame
 from services.labels.record import ImageRecord, RawLabel
 from services.labels.values import bounds
+from services.loop_config import Task
 from services.state import Problem
 
 DETECTION = Rules("object_detection")
@@ -100,6 +101,25 @@ def test_an_unknown_class() -> None:
 def test_the_kind_of_label_fits_the_task(task: str, box: Box | None, good: bool) -> None:
     found = run(box, rules=Rules(task))  # type: ignore[arg-type]
     assert codes(found) == ([] if good else ["label-kind"])
+
+
+@pytest.mark.parametrize(
+    ("task", "one", "other", "code"),
+    [
+        ("object_detection", (1, 1, 9, 9), None, "label-beside"),
+        ("image_classification", None, (1, 1, 9, 9), "label-beside"),
+        ("instance_segmentation", None, (1, 1, 9, 9), "label-kind"),
+    ],
+)
+def test_a_class_of_the_image_beside_its_boxes_is_a_note(
+    task: Task, one: Box | None, other: Box | None, code: str
+) -> None:
+    labels = (RawLabel("nut", one, "1"), RawLabel("not among the classes", other, "2"))
+    record = ImageRecord("a.jpg", "", labels)
+    found = list(check("l", record, FRAME, Rules(task)))
+    assert codes(found)[-1] == code
+    with_classes = list(check("l", record, FRAME, Rules(task, frozenset({"nut"}))))
+    assert codes(with_classes)[-1] == ("label-beside" if code == "label-beside" else "class-unknown")
 
 
 def test_equal_boxes_are_one_and_told() -> None:

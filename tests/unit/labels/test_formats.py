@@ -8,6 +8,7 @@ import pytest
 
 from services.labels.formats import READERS, open_labels
 from services.labels.heads import HEAD, json_head, xml_root
+from services.state import Problem
 from tests.support.label_files import SAMPLES, in_chunks, problems, read, records
 
 
@@ -53,7 +54,7 @@ def test_what_nobody_knows_is_told_with_what_was_tried(data: bytes) -> None:
         ("labels/a.txt", b"", "yolo"),
         ("labels/a.csv", b"", ""),
         ("labels/a.json", b" \n", ""),
-        ("labels/train.txt", b"images/train/a.jpg\nimages/train/b.jpg\n", ""),
+        ("labels/train.txt", b"images/train/a.jpg\nimages/train/b.jpg\n", "image-list"),
         ("labels/a.csv", b"1,2,3,4,5\n", ""),
         ("labels/a.csv", b"a.jpg,nut\n", ""),
         ("labels/descriptions.csv", b"/m/011k07,Tortoise\n", ""),
@@ -63,6 +64,33 @@ def test_what_nobody_knows_is_told_with_what_was_tried(data: bytes) -> None:
 )
 def test_heads_that_may_be_mistaken(file: str, data: bytes, name: str) -> None:
     assert open_labels(file, len(data), 1 << 30, in_chunks(data, 1 << 16)).format == name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("data/obj_train_data/a b.jpg\r\n\r\n./b.PNG", "image-list"),
+        ("\ufeffC:\\images\\a.jpg\n", "image-list"),
+        ("a.jpg\n" * 40_000, "image-list"),
+        ("a.jpg\nb\n", ""),
+        ("a.jpg\nb.jp", ""),
+        ('{"image": "a.jpg\n', ""),
+        ("\n", "yolo"),
+    ],
+)
+def test_a_list_of_images_labels_nothing(text: str, name: str) -> None:
+    data = text.encode()
+    opened = open_labels("labels/train.txt", len(data), 1 << 30, in_chunks(data, 1 << 16))
+    assert opened.format == name
+    assert name != "image-list" or list(opened.readings) == []
+
+
+def test_a_file_that_nobody_knows_is_shown_from_its_beginning() -> None:
+    data = b'[{"image": "000.jpg", "annotations": [{"label": "bolt"}]}]'
+    opened = open_labels("labels/a.json", len(data), 1 << 30, iter([data]))
+    [found] = opened.readings
+    assert isinstance(found, Problem)
+    assert (found.code, found.found) == ("label-file-unknown", f"a file that begins with {data.decode()!r}")
 
 
 @pytest.mark.parametrize(

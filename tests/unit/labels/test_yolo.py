@@ -81,7 +81,7 @@ def test_a_file_about_one_image_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["a word", "1 2 3", "images/train/a.jpg\nimages/train/b.jpg", "1,0.5,0.5,0.2,0.2", "1 0.5 0.5 0.2 x"]
+    "text", ["a word", "1 2 3", "images/train/a.jpg\nimages/train/b", "1,0.5,0.5,0.2,0.2", "1 0.5 0.5 0.2 x"]
 )
 def test_other_texts_are_not_yolo(text: str) -> None:
     assert codes(read(text)) == ["label-file-unknown"]

@@ -100,6 +100,28 @@ def test_a_yolo_export_with_a_folder_for_each_split(tmp_path: Path, capsys: pyte
     assert {p["file"] for p in found["problems"] if p["severity"] == "error"} == {"train/labels/3.txt"}
 
 
+def test_darknet_s_lists_and_what_label_studio_adds_to_its_yolo_export_do_no_harm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(20):
+        put(tmp_path, f"obj_train_data/{number}.png", picture(number))
+        put(tmp_path, f"obj_train_data/{number}.txt", f"{number % 2} 0.5 0.5 0.25 0.25\n".encode())
+    put(tmp_path, "obj.names", b"nut\nbolt\n")
+    put(tmp_path, "obj.data", b"classes = 2\ntrain = data/train.txt\n")
+    put(tmp_path, "train.txt", b"data/obj_train_data/0.png\ndata/obj_train_data/1.png\n")
+    put(tmp_path, "notes.json", b'{"categories": [{"id": 0, "name": "nut"}], "info": {"contributor": "Label Studio"}}')
+    code, found = checked(capsys, tmp_path)
+    assert (code, found["by_code"], found["labelled"]) == (0, {"coco-no-annotations": 1}, 20)
+
+
+def test_a_list_of_images_beside_folders_of_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(20):
+        put(tmp_path, f"train/{('nut', 'bolt')[number % 2]}/{number}.png", picture(number))
+    put(tmp_path, "train.txt", b"nut/0.png\nbolt/1.png\n")
+    code, found = checked(capsys, tmp_path)
+    assert (code, found["count"], found["images_per_class"]) == (0, 0, {"bolt": 10, "nut": 10})
+
+
 def test_the_app_says_the_same_once_it_is_uploaded(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(good, "photos/00.xml", voc(("nut", (0, 0, 900, 9)), ("Nut", BOX)))
     put(good, "photos/copy.png", picture(3))
