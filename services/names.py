@@ -32,6 +32,11 @@ def check_loop_name(text: str) -> str:
     return text
 
 
+def unknown_loop(loop: str) -> str:
+    """The sentence for somebody who names a loop that is not there: a misspelt one, or one before its first file."""
+    return f"There is no loop named {loop}: one begins with {loop}/{CONFIG_FILE} or a file below {loop}/images/"
+
+
 def digest(*parts: str, length: int = 12) -> str:
     """A short hexadecimal hash of some texts."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:length]

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from services.cloud.ports import BlobStore, Lease
 from services.errors import ChangedMeanwhile, NotFound
-from services.names import state_blob
+from services.names import state_blob, unknown_loop
 from services.state import LoopState
 
 
@@ -59,7 +59,7 @@ class StateStore:
         try:
             return LoopState.model_validate_json(self._system.read(state_blob(loop)).data)
         except NotFound:
-            raise NotFound(f"There is no loop named {loop}") from None
+            raise NotFound(unknown_loop(loop)) from None
 
     def loops(self) -> list[str]:
         """Names of the loops that have a state."""

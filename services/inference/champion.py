@@ -17,7 +17,7 @@ from services.cloud.http import pool
 from services.errors import NoChampion, NotFound, Upstream, UpstreamBusy, Waking
 from services.inference.targets import answering, challenger, explicit
 from services.loop_config import Capture
-from services.names import check_loop_name, state_blob
+from services.names import check_loop_name, state_blob, unknown_loop
 from services.settings import Settings
 from services.state import Champion, LoopState, Resting
 from services.status.progress import doing, progress
@@ -172,7 +172,7 @@ class Champions:
         if known.state is None:
             with self._lock:
                 self._known.pop(loop, None)  # names that are no loops are not collected
-            raise NotFound(f"There is no loop named {loop}")
+            raise NotFound(unknown_loop(loop))
         return known.state
 
     def _renew(self, loop: str, known: _Known) -> None:

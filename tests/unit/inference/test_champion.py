@@ -102,7 +102,9 @@ def test_storage_that_never_answered_is_an_error_and_not_a_missing_loop() -> Non
 def test_an_unknown_loop_is_not_remembered() -> None:
     storage = Storage(None)
     champions = Champions(storage, Clock())
-    with pytest.raises(NotFound, match="no loop named cards"):
+    with pytest.raises(
+        NotFound, match=r"no loop named cards: one begins with cards/loop\.yaml or a file below cards/images/"
+    ):
         champion(champions, "cards")
     storage.put(loop_state())
     assert champion(champions, "cards").slot == "blue"
