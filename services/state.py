@@ -155,7 +155,7 @@ FINISHED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
 
 
 FailureKind = Literal[
-    "quota", "capacity", "bad_data", "user_script", "timeout", "transient", "cancelled", "deleted", "unknown"
+    "access", "quota", "capacity", "bad_data", "user_script", "timeout", "transient", "cancelled", "deleted", "unknown"
 ]
 
 

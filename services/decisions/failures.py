@@ -43,6 +43,8 @@ class Failure:
 
 
 HELP: Mapping[FailureKind, str] = {
+    "access": "Give the cluster's or the app's identity the role that the message asks for, on storage, registry or "
+    "workspace, or have the subscription allow it; then train with again: true",
     "quota": "Ask for more quota of this VM family in the workspace's region, or set training.compute.size and "
     "max_nodes to what there is; then train with again: true",
     "capacity": "The region has no such machines just now: train with again: true later, or choose another "
@@ -60,7 +62,15 @@ HELP: Mapping[FailureKind, str] = {
 """What to do about each kind."""
 
 _SIGNS: Mapping[FailureKind, str] = {
-    "quota": r"quota",  # ClusterCoreQuotaReached, JobNodeCountExceedsCoreQuota, "reached VM Series core quota"
+    # before all others: it comes in the words of a data stream, or of an image that could not be pulled
+    "access": r"""
+        StreamAccess\.Authentication AuthenticationException (?<!\w)unauthorized AuthenticationFailed
+        AuthorizationFailed AuthorizationPermissionMismatch not\sauthorized\sto\sperform RequestDisallowedByPolicy
+        InvalidContainerRegistryCredentials permission\sdenied\swhen\saccess DataAccessError\(PermissionDenied
+        ReadOnlyDisabledSubscription does\snot\saccept\sthe\sapp's\sidentity
+    """,
+    # ClusterCoreQuotaReached, JobNodeCountExceedsCoreQuota, "reached VM Series core quota"
+    "quota": r"(?<!disk\s)quota",
     "capacity": r"""
         AllocationFailed Allocation\sfailed OverconstrainedAllocation SkuNotAvailable InsufficientCapacity
         OutOfCapacity (insufficient|not\senough|no|lacks?)\scapacity

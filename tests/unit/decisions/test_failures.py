@@ -55,6 +55,19 @@ SEEN = [
     (["RequestThrottled"], "slow down", "transient"),
     (["TransientError"], "", "transient"),
     (["UserError"], "You did something wrong", "user_script"),
+    # Azure/MachineLearningNotebooks #1479, MicrosoftLearning/mslearn-dp100 #77
+    (
+        ["ServiceError"],
+        "AzureMLCompute job failed. FailedPullingImage: Unable to pull docker image: unauthorized: authentication required",
+        "access",
+    ),
+    # microsoft/physical-ai-toolchain, evaluation/azureml-validation-job-debugging
+    (["ScriptExecution.StreamAccess.Authentication"], "permission denied when access stream", "access"),
+    (["SystemError"], "AzureMLCompute job failed. InvalidContainerRegistryCredentials: not authorized", "access"),
+    (["UserError"], "This request is not authorized to perform this operation using this permission.", "access"),
+    (["TransientError"], "Submitting job x: Azure does not accept the app's identity", "access"),
+    (["UserError"], "PermissionError: [Errno 13] Permission denied: '/opt/x'", "user_script"),
+    (["UserError"], "OSError: [Errno 122] Disk quota exceeded", "user_script"),
     # the local cloud's words; Azure ML publishes none
     (["UserError"], "The job exceeded its time limit of PT1M", "timeout"),
     (["ServiceError"], "The operation timed out: RequestTimeout", "transient"),
