@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.cloud.ports import BlobStore
 from services.errors import BadRequest, NotFound, TooLarge
+from services.members import read_members
 from services.state import LoopState, Order
 
 Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -77,13 +78,10 @@ def read_asked(body: bytes) -> Asked:
     if len(body) > MOST_BYTES:
         raise TooLarge(f"The body has more than {MOST_BYTES} bytes", limit=MOST_BYTES)
     try:
-        return Asked.model_validate(json.loads(body) if body.strip() else {})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "The body"
-        raise BadRequest(f"{where}: {first['msg']}") from None
+        asked = json.loads(body) if body.strip() else {}
     except (ValueError, RecursionError):
         raise BadRequest('The body must be JSON, such as {"by": "Ada", "why": "new camera"}, or empty') from None
+    return read_members(Asked, asked)
 
 
 def command(action: Action, asked: Asked, now: datetime, run: int | None = None) -> Command:

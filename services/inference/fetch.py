@@ -52,7 +52,8 @@ class ImageFetcher:
         )  # fmt: skip
         try:
             if answer.status != 200:
-                raise BadRequest(f"url: {target.host[:100]} answered {answer.status}; redirects are not followed")
+                hint = "; redirects are not followed" if 300 <= answer.status < 400 else ""
+                raise BadRequest(f"url: {target.host[:100]} answered {answer.status}{hint}")
             return self._read(answer, ends)
         finally:
             answer.close()
