@@ -21,6 +21,10 @@ METRICS: Mapping[Task, tuple[str, ...]] = {
 ROUNDING = 1e-9
 """Differences smaller than this are of arithmetic, not of models."""
 
+FEWEST_IMAGES = 6
+"""Of fewer, not even one model being better on each is beyond chance at 95 % (sign test: 2 / 2**5 is 6 %), while draws
+with replacement of very few images agree with each other and would call any difference sure."""
+
 Scores = Mapping[str, float]
 ANY_CLASS = "*"
 """In `class_floors`: every class that could be measured and has no floor of its own."""
@@ -36,6 +40,8 @@ class Evidence:
     """The challenger's 95th percentile for one image."""
     interval: Interval | None = None
     """How sure the difference of the compared metric is."""
+    images: int | None = None
+    """On how many images both were measured."""
 
 
 def metric_of(policy: Promotion, task: Task) -> str:
@@ -66,7 +72,7 @@ def decide(
     if champion is None:
         compared = _first(policy, metric, score, unopposed)
     else:
-        compared = _against(policy, metric, score, champion.get(metric, math.nan), evidence.interval)
+        compared = _against(policy, metric, score, champion.get(metric, math.nan), evidence)
     against = [*_below_floors(policy, metric, evidence), *_too_slow(policy, evidence)]
     act = compared.act and not against
     return Decision(act, "; ".join([compared.reason, *against]))
@@ -79,22 +85,25 @@ def _first(policy: Promotion, metric: str, score: float, unopposed: str) -> Deci
     return Decision(enough, said)
 
 
-def _against(policy: Promotion, metric: str, score: float, best: float, interval: Interval | None) -> Decision:
+def _against(policy: Promotion, metric: str, score: float, best: float, evidence: Evidence) -> Decision:
     if not math.isfinite(best):
         return Decision(False, f"The champion's {metric} could not be measured on the holdout")
     gain = score - best
     said = f"{metric}: challenger {score:.4f}, champion {best:.4f}, {gain:+.4f}; needed more than 0"
     if policy.margin:
         said = f"{said} and at least {policy.margin:+g}"
-    is_sure, how_sure = _sureness(policy, interval)
+    is_sure, how_sure = _sureness(policy, evidence)
     enough = gain > ROUNDING and gain >= policy.margin - ROUNDING
     return Decision(enough and is_sure, said + how_sure)
 
 
-def _sureness(policy: Promotion, interval: Interval | None) -> tuple[bool, str]:
+def _sureness(policy: Promotion, evidence: Evidence) -> tuple[bool, str]:
     """Whether the difference is more than noise, or need not be, and what to say of it."""
+    interval, asked, few = evidence.interval, policy.require_significance, evidence.images
+    if interval is None and few is not None and few < FEWEST_IMAGES:
+        wanted = ", and promotion.require_significance asks for that" if asked else ""
+        return not asked, f"; {few} validation images are too few to tell it from noise{wanted}"
     if interval is None:
-        asked = policy.require_significance
         return not asked, "; how sure the difference is could not be measured" if asked else ""
     is_sure = interval.low > 0
     said = f"; {interval.level:.0%} interval {interval.low:+.4f} to {interval.high:+.4f}"

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from services.decisions.promote import FEWEST_IMAGES
 from services.state import Interval
 
 LEVEL = 0.95
@@ -22,10 +23,12 @@ Resampled = Callable[[Any], Any]
 
 
 def difference(challenger: Resampled, champion: Resampled, images: int, seed: int) -> Interval | None:
-    """The interval of challenger minus champion; None where too few draws can be measured.
+    """The interval of challenger minus champion; None where there are too few images, or draws that can be measured.
 
     The same seed and answers give the same interval. `images` is the number of images that both were measured on.
     """
+    if images < FEWEST_IMAGES:
+        return None
     import numpy as np
 
     count = resamples(max(getattr(challenger, "size", images), getattr(champion, "size", images)))

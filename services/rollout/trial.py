@@ -249,4 +249,4 @@ def _evidence(context: LoopContext, rollout: Rollout) -> promote.Evidence:
     """Metrics by class are read back from storage: a loop may have a thousand, too many for the state."""
     result = json.loads(context.cloud.system.read(result_blob(context.loop, rollout.run)).data)
     per_class = result["slots"][rollout.slot]["per_class"]
-    return promote.Evidence(per_class, rollout.latency_ms.get(rollout.slot), rollout.interval)
+    return promote.Evidence(per_class, rollout.latency_ms.get(rollout.slot), rollout.interval, result["images"])

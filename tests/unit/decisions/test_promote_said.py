@@ -42,6 +42,17 @@ ASKED = {"require_significance": True}
             f"{BETTER}; 95% interval -0.0100 to +0.2000: not more than noise, and promotion.require_significance asks for that",
         ),
         (ASKED, Evidence(), False, f"{BETTER}; how sure the difference is could not be measured"),
+        (ASKED, Evidence(images=6), False, f"{BETTER}; how sure the difference is could not be measured"),
+        ({}, Evidence(images=5), True, f"{BETTER}; 5 validation images are too few to tell it from noise"),
+        (
+            ASKED,
+            Evidence(images=1),
+            False,
+            (
+                f"{BETTER}; 1 validation images are too few to tell it from noise, "
+                "and promotion.require_significance asks for that"
+            ),
+        ),
         (
             {"max_latency_ms": 80, "class_floors": {"nut": 0.5, "bolt": 0.5}},
             Evidence(per_class={"nut": scored(0.4)}, latency_ms=90.4),

@@ -104,6 +104,13 @@ def test_a_model_does_not_differ_from_itself() -> None:
     assert interval.resamples > 900
 
 
+@pytest.mark.parametrize(("images", "known"), [(1, False), (5, False), (6, True)])
+def test_very_few_images_tell_nothing_from_noise(images: int, known: bool) -> None:
+    """Draws of one image are all that image: a gain on it would be called sure."""
+    interval = difference(lambda drawn: drawn.sum(axis=1) * 0 + 1.0, lambda drawn: drawn.sum(axis=1) * 0.0, images, 7)
+    assert (interval is not None) is known
+
+
 def test_much_better_is_sure_and_a_little_better_is_not() -> None:
     images, answers = boxes(60, 11, hit=0.5)
     perfect = [[Found(a.label, 0.9, a.box) for a in image.annotations if a.box] for image in images]
