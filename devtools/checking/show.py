@@ -8,6 +8,8 @@ from typing import Any
 
 MOST_SHOWN = 5
 MOST_CLASSES = 30
+UNTOLD = """not to be told from the labels; say it with --task.
+      Where folders are the classes, check the folder that holds them, without label files that are not understood"""
 HEADINGS = {
     "error": "Errors: these files or labels would be left out",
     "warning": "Warnings: look at these before you train",
@@ -31,7 +33,7 @@ def _counts(found: Mapping[str, Any]) -> Iterator[str]:
     kinds = {"negatives": "as showing nothing", "waiting_labels": "labels wait for their images"}
     more = [f"{found[name]} {words}" for name, words in kinds.items() if found[name]]
     yield ", ".join([f"{found['images']} images", f"{found['labelled']} labelled", *more])
-    yield f"task: {found['task'] or 'not to be told from the labels; say it with --task'}"
+    yield f"task: {found['task'] or UNTOLD}"
     classes, boxes = found["images_per_class"], found["annotations_per_class"]
     width = max((len(name) for name in classes), default=0)
     for name in list(classes)[:MOST_CLASSES]:

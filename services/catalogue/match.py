@@ -1,7 +1,8 @@
 """Which image a label is about.
 
 Images and labels that belong together share a stem. Of several images with that stem the one is meant whose name fits
-better (exactly, but for case, by stem alone), then whose folders do; two that fit alike are ambiguous.
+better (exactly, but for case, by stem alone), then whose folders do, then the one below the label file's own folder.
+Two that fit alike are ambiguous.
 """
 
 from __future__ import annotations
@@ -24,15 +25,25 @@ class Matcher:
         for path in paths:
             self._by_stem.setdefault(stem(path), []).append(path)
 
-    def find(self, reference: str, *, with_extension: bool) -> list[str]:
+    def find(self, reference: str, *, with_extension: bool, file: str = "") -> list[str]:
         """Every image that fits best: none, one, or several where the reference is ambiguous.
 
-        `reference` is a path or name with its extension, or without a meaningful one (a sidecar's own path).
+        Args:
+            reference: a path or name with its extension, or without a meaningful one (a sidecar's own path).
+            with_extension: whether it has one.
+            file: the label file, below the loop's folder: `train/_annotations.csv` means the images of `train`.
         """
         candidates = self._by_stem.get(stem(reference.replace("\\", "/")), [])
         found = [(_fit(reference, path, with_extension=with_extension), path) for path in candidates]
         best = max(found, default=None)
-        return [path for fit, path in found if best and fit == best[0]]
+        fitting = [path for fit, path in found if best and fit == best[0]]
+        near = [path for path in fitting if _folders(path)[: len(_folders(file))] == _folders(file)]
+        return near or fitting if file and len(fitting) > 1 else fitting
+
+
+def _folders(path: str) -> list[str]:
+    """The folders below images/ or labels/ that tell images apart, first first."""
+    return _parts(below(path), with_extension=True)[:0:-1]
 
 
 def _parts(path: str, *, with_extension: bool) -> list[str]:

@@ -82,7 +82,7 @@ def claims(bucket: Bucket, found: Resolved) -> dict[str, list[FiledRecord]]:
     matcher = Matcher(bucket.images)
     about: dict[str, list[FiledRecord]] = {}
     for filed in bucket.records:
-        images = matcher.find(_reference(filed), with_extension=not filed.per_image)
+        images = matcher.find(_reference(filed), with_extension=not filed.per_image, file=filed.file)
         if len(images) == 1:
             about.setdefault(images[0], []).append(filed)
         elif images:

@@ -23,6 +23,7 @@ from services.labels.json_stream import JsonError, members
 from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, RawLabel, Reading
+from services.labels.references import image_path
 from services.labels.unit import SETTLED, unit_of
 from services.labels.values import MOST_NAME, bounds, class_name, number, shown, side, usable_text
 from services.loop_config import Coordinates
@@ -99,7 +100,7 @@ class _Columns:
         return None
 
     def _take_image(self, index: int, value: Any) -> Problem | None:
-        key, name = _key(value, "id"), usable_text(_get(value, "file_name"), MOST_NAME)
+        key, name = _key(value, "id"), _name(_get(value, "file_name"))
         if key is None or name is None:
             found = f"id {shown(_get(value, 'id'))}, file_name {shown(_get(value, 'file_name'))}"
             return self._problem("coco-image-invalid", f"images[{index}]", "an id and a file_name", found)
@@ -249,6 +250,11 @@ class _Columns:
 
 def _get(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
+
+
+def _name(value: object) -> str | None:
+    """The file as it is named, or the path of an address."""
+    return image_path(value) if isinstance(value, str) and "://" in value else usable_text(value, MOST_NAME)
 
 
 def _key(value: Any, name: str) -> Key | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from pydantic_core import from_json
@@ -18,11 +18,16 @@ from pydantic_core import from_json
 STEP = 1 << 18
 MOST_ELEMENT = 1 << 24
 """Characters that one element may have; also what is read at most before a broken one is given up."""
+MOST_DEPTH = 200
+"""Levels of one value, as pydantic's parser has it; the standard library's limit is another one in every Python."""
 _TEXT_END = re.compile(r'["\\]')
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BETWEEN = re.compile(r"}[ \t\n\r]*,[ \t\n\r]*\Z")
 _BETWEEN_MOST = 64
 """Characters between two objects of a list, at most, where they are decoded at once."""
+
+
+SHALLOW = f"JSON of at most {MOST_DEPTH} levels"
 
 
 class JsonError(ValueError):
@@ -49,13 +54,31 @@ def decode(data: bytes) -> Any:
         JsonError: the bytes are no JSON in UTF-8, or nest too deeply.
     """
     try:
-        return _decoder.decode(data.decode("utf-8-sig"))
+        value = _decoder.decode(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise JsonError("", "UTF-8 text", "other bytes") from None
     except RecursionError:
-        raise JsonError("", "less deeply nested JSON", "a deeper one") from None
+        raise JsonError("", SHALLOW, "a deeper one") from None
     except ValueError as error:
         raise JsonError("", "JSON", str(error)[:100]) from None
+    if _too_deep(value):
+        raise JsonError("", SHALLOW, "a deeper one")
+    return value
+
+
+def _too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 class _Window:
@@ -130,12 +153,14 @@ class _Window:
             try:
                 value, end = _decode(self._text, self._at)
             except RecursionError:
-                self.fail("less deeply nested JSON")
+                self.fail(SHALLOW)
             except ValueError as error:
                 if len(self._text) - self._at > MOST_ELEMENT or not self._more():
                     raise JsonError(self.place, "JSON", str(error)[:100]) from None
                 continue
             if not self._may_go_on(end) or not self._more():
+                if _too_deep(value):
+                    self.fail(SHALLOW)
                 self._at = end
                 return value
 

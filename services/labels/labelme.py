@@ -158,6 +158,7 @@ _SHAPES = {
     "rectangle": _Read(4, _rectangle),
     "polygon": _Read(6, _polygon),
     "rotation": _Read(6, _polygon),
+    "oriented_rectangle": _Read(8, _polygon),
     "circle": _Read(4, _circle),
     "mask": _Read(4, _mask),
 }

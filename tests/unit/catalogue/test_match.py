@@ -100,6 +100,21 @@ def test_a_sidecar_is_matched_by_its_stem(reference: str, found: list[str]) -> N
     assert sorted(Matcher(IMAGES).find(reference, with_extension=False)) == found
 
 
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("images/train/_annotations.csv", ["images/train/a.jpg"]),
+        ("labels/test/images/x.json", ["images/test/a.jpg"]),
+        ("labels/x.json", ["images/test/a.jpg", "images/train/a.jpg"]),
+        ("labels/other/x.json", ["images/test/a.jpg", "images/train/a.jpg"]),
+    ],
+)
+def test_of_images_that_fit_alike_the_one_in_the_label_file_s_folder_is_meant(file: str, found: list[str]) -> None:
+    assert sorted(Matcher(IMAGES).find("a.jpg", with_extension=True, file=file)) == found
+    assert Matcher(IMAGES).find("test/a.jpg", with_extension=True, file=file) == ["images/test/a.jpg"]
+    assert Matcher(IMAGES).find("c.png", with_extension=True, file=file) == ["images/c.png"]
+
+
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 

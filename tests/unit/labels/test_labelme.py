@@ -63,6 +63,14 @@ def test_only_outlines_of_one_class_and_group_are_joined() -> None:
     assert len(labels(found)) == 7
 
 
+def test_an_oriented_rectangle_is_a_polygon_of_its_four_corners() -> None:
+    corners = [8, 2], [14, 8], [8, 14], [2, 8]
+    assert labels(file(shape("oriented_rectangle", *corners))) == [
+        RawLabel("nut", (2, 2, 14, 14), "shapes[0]", polygons=((8, 2, 14, 8, 8, 14, 2, 8),))
+    ]
+    assert problems(file(shape("oriented_rectangle", *corners[:3]))) == [("box-invalid", "shapes[0].points")]
+
+
 def test_old_files_without_shape_type_have_polygons() -> None:
     old = shape("", [1, 2], [3, 4], [5, 1])
     del old["shape_type"], old["group_id"]

@@ -76,6 +76,18 @@ def test_coco() -> None:
     assert coco() == [A, B]
 
 
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("https://x.blob.core.windows.net/c/a%20b.jpg?sv=2020&sig=%3D", "c/a b.jpg"),
+        ("s3://bucket/a%20b.jpg", "bucket/a%20b.jpg"),
+        ("/home/me/a?b.jpg", "/home/me/a?b.jpg"),
+    ],
+)
+def test_coco_images_may_be_named_by_addresses(said: str, name: str) -> None:
+    assert records(coco(images=[{"id": 7, "file_name": said}]))[0].image == name
+
+
 def test_coco_members_may_come_in_any_order() -> None:
     for order in (reversed(COCO), sorted(COCO), ["annotations", "categories", "images"]):
         found = read(json.dumps({name: COCO[name] for name in order}).encode())

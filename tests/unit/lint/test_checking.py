@@ -122,6 +122,19 @@ def test_a_list_of_images_beside_folders_of_classes(tmp_path: Path, capsys: pyte
     assert (code, found["count"], found["images_per_class"]) == (0, 0, {"bolt": 10, "nut": 10})
 
 
+def test_the_same_names_in_each_split_with_a_label_file_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(20):
+        split = ("train", "valid")[number % 2]
+        put(tmp_path, f"{split}/{number // 2}.png", picture(number))
+    for split, name in (("train", "nut"), ("valid", "bolt")):
+        labels = coco({f"{number}.png": [(name, BOX)] for number in range(10)})
+        put(tmp_path, f"{split}/_annotations.coco.json", labels)
+    code, found = checked(capsys, tmp_path)
+    assert (code, found["count"], found["images_per_class"]) == (0, 0, {"bolt": 10, "nut": 10})
+
+
 def test_the_app_says_the_same_once_it_is_uploaded(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(good, "photos/00.xml", voc(("nut", (0, 0, 900, 9)), ("Nut", BOX)))
     put(good, "photos/copy.png", picture(3))
