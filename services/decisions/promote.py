@@ -115,17 +115,23 @@ def _sureness(policy: Promotion, evidence: Evidence) -> tuple[bool, str]:
 def _below_floors(policy: Promotion, metric: str, evidence: Evidence) -> list[str]:
     """Every class that misses its floor; one with a floor of its own that could not be measured does."""
     every = policy.class_floors.get(ANY_CLASS, 0.0)
-    floors = dict.fromkeys(evidence.per_class, every) | dict(policy.class_floors)
+    seen = [name for name, scores in evidence.per_class.items() if _of_class(scores, metric) is not None]
+    floors = dict.fromkeys(seen, every) | dict(policy.class_floors)
     floors.pop(ANY_CLASS, None)
     said = []
     for name, floor in sorted(floors.items()):
-        scores = evidence.per_class.get(name, {})
-        measured = scores.get(metric, scores.get("f1"))
+        measured = _of_class(evidence.per_class.get(name, {}), metric)
         if measured is None:
             said.append(f"class `{name}` has no example to hold its floor of {floor:g} against")
         elif measured < floor - ROUNDING:
             said.append(f"class `{name}` reaches {measured:.4f} of its floor of {floor:g}")
     return said
+
+
+def _of_class(scores: Scores, metric: str) -> float | None:
+    """What a class reaches; None without an example of it: it has an F1 of 0 where it was only said wrongly."""
+    only_said = "precision" in scores and "recall" not in scores
+    return None if only_said else scores.get(metric, scores.get("f1"))
 
 
 def _too_slow(policy: Promotion, evidence: Evidence) -> list[str]:

@@ -63,6 +63,12 @@ ASKED = {"require_significance": True}
             ),
         ),
         (
+            {"class_floors": {"nut": 0.1, "*": 0.5}},
+            Evidence(per_class={n: {"f1": 0.0, "precision": 0.0} for n in ("nut", "bolt")}),
+            False,
+            f"{BETTER}; class `nut` has no example to hold its floor of 0.1 against",
+        ),
+        (
             {"max_latency_ms": 80},
             Evidence(),
             False,
