@@ -13,11 +13,12 @@ from typing import Any
 
 from services.context import LoopContext
 from services.decisions.promote import metric_of
-from services.errors import NotFound
+from services.errors import ConfigError, NotFound
 from services.rollout.card_text import markdown
 from services.rollout.pictures import picture
 from services.rollout.places import card_blob, result_blob
 from services.state import DatasetVersion, Rollout, RolloutStep, TrainingRun
+from services.training.job import config_hash
 
 TELLING: frozenset[RolloutStep] = frozenset({"approve", "keep", "abandon", "done"})
 """Steps that begin with something new to tell: a decision, or an outcome."""
@@ -81,17 +82,27 @@ def _lineage(run: TrainingRun, rollout: Rollout, champion: str | None) -> dict[s
 
 
 def _training(context: LoopContext, run: TrainingRun) -> dict[str, Any]:
-    """Settings as loop.yaml has them now, and what the run took."""
-    policy = context.config.training
-    settings = policy.model_dump(include={"primary_metric", "sampling", "parameters", "search_space", "limits"})
+    """The settings that it was trained with, while loop.yaml still has them, and what the run took."""
     started, ended = run.started or run.submitted, run.finished
     seconds = (ended - started).total_seconds() if started and ended else None
     return {
-        **settings,
+        **_settings(context, run),
         "config_hash": run.config_hash,
         "started": started.isoformat() if started else None,
         "seconds": seconds,
         "machines": run.machines,
         "gpu_hours": run.gpu_hours,
         "cost": run.cost,
+        "currency": run.currency if run.cost is not None else None,
     }
+
+
+def _settings(context: LoopContext, run: TrainingRun) -> dict[str, Any]:
+    """By the hash that the run was started with: settings that somebody wrote since made another model."""
+    training, version = context.config.training, context.state.version(run.dataset_version)
+    with suppress(ConfigError):
+        if config_hash(context.config, version, context.state.catalogue.code_digest) == run.config_hash:
+            names = {"primary_metric", "sampling", "parameters", "search_space", "limits", "command"}
+            names -= {"command"} if training.kind == "automl" else {"sampling", "parameters", "search_space"}
+            return {"kind": training.kind, **training.model_dump(include=names)}
+    return {"settings": "loop.yaml has others by now; those of this model are in its job"}

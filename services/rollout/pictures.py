@@ -28,7 +28,7 @@ def picture(by_model: Mapping[str, Mapping[str, Any]]) -> str:
 def precision_over_recall(curves: Mapping[str, Sequence[float]]) -> str:
     """Precision at evenly spaced recalls from 0 to 1, a line a model."""
     width, height = SIDE + 2 * MARGIN, SIDE + 2 * MARGIN
-    parts = [_HEAD.format(width=width, height=height, title="Precision over recall, IoU 0.50"), _axes()]
+    parts = [_head(width, height, "Precision over recall, IoU 0.50"), _axes()]
     for number, (name, values) in enumerate(curves.items()):
         if len(values) < 2:
             continue
@@ -37,6 +37,12 @@ def precision_over_recall(curves: Mapping[str, Sequence[float]]) -> str:
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts.append(f'<text x="{MARGIN + 8}" y="{_y(0) - 22 + 14 * number}" fill="{colour}">{escape(name)}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def _head(width: int, height: int, title: str) -> str:
+    """With its own ground, as a card may be read on a dark one, and its title where it is seen."""
+    ground = f'<rect width="{width}" height="{height}" fill="#fff"/>'
+    return f'{_HEAD.format(width=width, height=height, title=title)}{ground}<text x="8" y="18">{title}</text>'
 
 
 def _axes() -> str:
@@ -66,8 +72,8 @@ def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     """A row a class of the labels, a column a class of the answers; the classes with most images where many."""
     order = sorted(range(len(classes)), key=lambda at: -sum(counts[at]))[:MOST_DRAWN]
     cell, left = 36, 110
-    width, height = left + cell * len(order) + 10, 40 + cell * len(order) + 60
-    parts = [_HEAD.format(width=width, height=height, title="Rows: labels. Columns: answers.")]
+    width, height = left + cell * len(order) + 10, 40 + cell * len(order) + 80
+    parts = [_head(width, height, "Rows: labels. Columns: answers.")]
     for row, wanted in enumerate(order):
         y, most = 30 + row * cell, max(1, sum(counts[wanted]))
         parts.append(f'<text x="{left - 6}" y="{y + cell / 2 + 4}" text-anchor="end">{_short(classes[wanted])}</text>')

@@ -11,6 +11,7 @@ from services.errors import BadRequest, NotFound
 from services.rollout.card_text import markdown
 from services.rollout.pictures import MOST_DRAWN, confusion, picture, precision_over_recall
 from services.status.cards import Cards
+from services.training.job import config_hash
 from tests.support.rollouts import ENDPOINT, add, live, quality, settle
 from tests.support.stages import LOOP, World
 
@@ -59,6 +60,19 @@ def test_the_page_says_the_same() -> None:
     assert "- compared with: `vl-nuts:1`" in page
     assert "- cost: `1.25`" in page
     fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
+
+
+def test_only_the_settings_that_the_model_was_trained_with_are_on_its_card() -> None:
+    """loop.yaml may have been changed between the training and the decision."""
+    w = promoted()
+    assert card(w)["training"]["settings"].startswith("loop.yaml has others by now")
+    assert "limits" not in card(w)["training"]
+    same = config_hash(w.state.config.config, w.state.version(1))
+    add(w, 3, config_hash=same, cost=1.25)
+    settle(w)
+    found = card(w, "3")["training"]
+    assert (found["kind"], found["limits"]["max_trials"], found["currency"]) == ("automl", 4, "USD")
+    assert "command" not in found
 
 
 def test_a_first_model_has_a_card_without_a_champion() -> None:
@@ -113,7 +127,7 @@ def test_a_table_of_confusions_draws_the_largest_classes_and_no_markup() -> None
     counts = [[n * (n == m) for m in range(30)] for n in range(30)]
     drawn = confusion(classes, counts)
     fromstring(drawn)
-    assert drawn.count("<rect") == MOST_DRAWN**2
+    assert drawn.count("<rect") == MOST_DRAWN**2 + 1  # and the ground
     assert "&lt;29&gt;" in drawn
     assert "&lt;3&gt;" not in drawn
 
