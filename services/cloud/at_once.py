@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Coroutine, Generator
-from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientRequest
@@ -37,22 +36,32 @@ def begun(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
         waits_for = work.send(None)
     except StopIteration:
         return _nothing()
-    return _rest(work, waits_for)
+    return _waited(_Rest(work, waits_for))
 
 
 async def _nothing() -> None:
     return None
 
 
-@coroutine
-def _rest(work: Coroutine[Any, Any, None], waits_for: object) -> Generator[object, Any, None]:
-    try:
-        while True:
-            try:
-                came = yield waits_for
-            except BaseException as error:  # noqa: BLE001  # it is the coroutine's, whatever it is
-                waits_for = work.throw(error)
-            else:
-                waits_for = work.send(came)
-    except StopIteration:
-        return
+async def _waited(rest: _Rest) -> None:
+    await rest
+
+
+class _Rest:
+    """A coroutine that waits, with what it waits for."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], waits_for: object) -> None:
+        self._work, self._waits_for = work, waits_for
+
+    def __await__(self) -> Generator[object, Any, None]:
+        waits_for = self._waits_for
+        try:
+            while True:
+                try:
+                    came = yield waits_for
+                except BaseException as error:  # noqa: BLE001  # it is the coroutine's, whatever it is
+                    waits_for = self._work.throw(error)
+                else:
+                    waits_for = self._work.send(came)
+        except StopIteration:
+            return

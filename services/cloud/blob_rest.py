@@ -95,7 +95,7 @@ def _page(data: bytes) -> Element:
 
 
 def _info(blob: Element) -> BlobInfo:
-    values = {each.tag: each.text or "" for each in blob.find("Properties") or ()}
+    values = {each.tag: each.text or "" for each in blob.iterfind("Properties/*")}
     name = blob.find("Name")
     text = (name.text or "") if name is not None else ""
     encoded = name is not None and name.get("Encoded") == "true"
@@ -112,7 +112,7 @@ def _info(blob: Element) -> BlobInfo:
 
 def _claim(blob: Element) -> str:
     """The MD5 of other kinds of blobs may be older than their bytes."""
-    metadata = blob.find("Metadata") or ()
+    metadata = blob.iterfind("Metadata/*")
     return next((each.text or "" for each in metadata if each.tag.lower() == CLAIM), "")
 
 
