@@ -89,7 +89,7 @@ class Approvals:
         if not self._commands.put_once(loop, asked.model_copy(update={"question": rollout.approval.id})):
             raise BadLink("This link was used already")
         self._waker.wake(loop, f"{word} was answered")
-        done = "goes live now" if word == "approve" else "is rejected"
+        done = "is approved, and its traffic begins" if word == "approve" else "is rejected"
         return _page(f"Run {rollout.run} of {loop} {done}", "<p>Thank you. This page can be closed.</p>")
 
     def _open(self, loop: str, token: str) -> tuple[link.Question, Rollout]:

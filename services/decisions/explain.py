@@ -6,12 +6,14 @@ Every answer is made of the rules that decide, all of them instead of the first 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from services.decisions import register, train
 from services.decisions.decision import Decision, held
 from services.decisions.explain_rollout import promotion, traffic
 from services.decisions.explanation import Explanation, Missing
 from services.decisions.train_facts import Facts
+from services.state import Order
 
 
 def explain(registration: register.Facts, training: Facts) -> tuple[Explanation, ...]:
@@ -19,7 +21,7 @@ def explain(registration: register.Facts, training: Facts) -> tuple[Explanation,
     state = training.state
     return (
         _of_rules("registration", register.decide(registration), held(register.RULES, registration)),
-        _of_rules("training", train.decide(training), held(train.RULES, training)),
+        _wanted(_of_rules("training", train.decide(training), held(train.RULES, training)), state.train_now),
         promotion(state),
         traffic(state),
     )
@@ -33,6 +35,16 @@ def _of_rules(part: str, decision: Decision, holding: Iterator[Decision]) -> Exp
     if decision.act:
         return Explanation(part, decision.reason)
     return Explanation(part, _NOT_NOW[part], missing, decision.again_in)
+
+
+def _wanted(found: Explanation, order: Order | None) -> Explanation:
+    """A request that a cap holds is not forgotten: it is paid for once nothing holds it, perhaps weeks later."""
+    if order is None or found.acts:
+        return found
+    since = f"{order.at:%Y-%m-%d %H:%M} UTC"
+    return replace(
+        found, says=f"{found.says}; one was asked for{order.signed} at {since}, and starts once nothing holds it"
+    )
 
 
 def _missing(one: Decision) -> Missing:

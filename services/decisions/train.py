@@ -204,12 +204,15 @@ def _sum(used: float, estimated: float, cap: float, unit: str) -> str:
 
 
 def _preflight(facts: Facts) -> Decision | None:
-    """Looked at again after a while, or at once where a person asks or what would be trained has changed."""
+    """Looked at again after a while, or at once where a person asks or what would be trained has changed.
+
+    And where the clock went back: it would hold the run for as long as it went.
+    """
     found, order = facts.state.preflight, facts.state.train_now
     if found is None or found.key != facts.key or (order is not None and order.at > found.at):
         return None
     over = found.at + PREFLIGHT_AGAIN
-    return _wait("; ".join(found.problems), over, facts.now) if facts.now < over else None
+    return _wait("; ".join(found.problems), over, facts.now) if found.at <= facts.now < over else None
 
 
 def _dry_run(facts: Facts) -> Decision | None:

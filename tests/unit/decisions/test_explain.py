@@ -211,3 +211,14 @@ def test_a_decision_acts_if_and_only_if_the_explanation_lacks_nothing(
         if not decision.act:
             assert explained.missing[0].reason == decision.reason
             assert explained.missing[0].rule == decision.facts["rule"]
+
+
+def test_a_run_that_was_asked_for_and_is_held_is_not_forgotten() -> None:
+    made = state(config={"training": {"budget": {"gpu_hours_per_month": 0}}}, datasets=[version()])
+    made.train_now = Order(by="Ada", why="lunch", at=NOW)
+    found = parts(made)["training"]
+    assert not found.acts
+    assert found.says == (
+        "No training run would start now; one was asked for by Ada: lunch at 2026-01-01 12:00 UTC, "
+        "and starts once nothing holds it"
+    )

@@ -207,6 +207,13 @@ def test_the_cooldown_names_its_end_and_asks_again_then() -> None:
     assert decide(facts(made, later=timedelta(minutes=10))).act
 
 
+def test_a_preflight_of_the_future_is_made_again() -> None:
+    """The clock went back a day: what was found then holds for no day."""
+    made = state(datasets=[version()])
+    made.preflight = Preflight(key=facts(made).key, at=NOW + timedelta(days=1), problems=["no quota"])
+    assert decide(facts(made)).act
+
+
 def test_a_preflight_is_made_again_after_five_minutes_or_when_a_person_asks() -> None:
     made = state(datasets=[version()])
     made.preflight = Preflight(key=facts(made).key, at=NOW, problems=["no quota", "no data"])

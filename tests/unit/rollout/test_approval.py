@@ -62,7 +62,7 @@ def test_a_better_challenger_waits_and_a_yes_lets_it_go_live() -> None:
     assert traffic(w) == {"blue": 100}
     assert w.kinds.count("rollout.approval_requested") == 1
     assert "challenger 0.9010, champion 0.8020" in asked(w)["reason"]
-    assert "goes live now" in approvals(w).answer(LOOP, form(token(w)))
+    assert "is approved, and its traffic begins" in approvals(w).answer(LOOP, form(token(w)))
     settle(w)
     assert champion(w).run == 2
     assert any("was approved by the link by Ada" in e.data["reason"] for e in w.events)
