@@ -181,6 +181,8 @@ class Summary:
     """Images by the class that their folder names."""
     class_lists: dict[str, ClassList] = field(default_factory=dict)
     """Lists of class names by file."""
+    superseded: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """By label file, images that it names and other files tell the labels of, and one of these files."""
     contents: str = ""
     """The readable images' contents, as `twins.pack` makes them."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from services.catalogue.documents import Index
+from services.catalogue.documents import Index, Summary
 from services.catalogue.twins import count
 from services.datasets.splits import NEGATIVE
 from services.decisions.register import FEWEST_IMAGES
@@ -20,7 +20,7 @@ ADVISED_OF_CLASS = 10
 """Azure ML, "Prepare data for computer vision tasks with automated ML": 10 to 15 images of each class."""
 MOST_RATIO = 10
 """Images of the most common class to those of the rarest: a rule of thumb, hence a note."""
-MOST_ALIKE = 20
+MOST_ALIKE = MOST_SUPERSEDED = 20
 TOLD = frozenset({"class-names-alike"})
 """What is told to webhooks: it needs a person; the others go away with more labels."""
 
@@ -36,6 +36,8 @@ class Whole:
     """Some of the images that have the same content."""
     twin_count: int = 0
     """Images that have the content of another one, each pair once."""
+    superseded: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """By label file, images whose labels are those of other files, and one of these."""
 
 
 def whole(index: Index, classes: Sequence[str] | None) -> Whole:
@@ -45,7 +47,15 @@ def whole(index: Index, classes: Sequence[str] | None) -> Whole:
     for name, sides in ((n, s) for summary in summaries for n, s in summary.sides.items() if n != NEGATIVE):
         counts[name] += sum(sides.values())
     images, labelled = sum(s.images for s in summaries), sum(s.labelled for s in summaries)
-    return Whole(images, labelled, counts, tuple(index.twins.values()), count(summaries))
+    return Whole(images, labelled, counts, tuple(index.twins.values()), count(summaries), _superseded_of(summaries))
+
+
+def _superseded_of(summaries: Sequence[Summary]) -> dict[str, tuple[int, str]]:
+    found: dict[str, tuple[int, str]] = {}
+    for file, (images, other) in (item for summary in summaries for item in summary.superseded.items()):
+        before, first = found.get(file, (0, other))
+        found[file] = before + images, min(first, other)
+    return found
 
 
 def lint(found: Whole) -> list[Problem]:
@@ -102,6 +112,13 @@ def _twins(found: Whole) -> Iterator[Problem]:
         yield problem("image-duplicate", "images/", expected=expected, found=f"{rest} more images that are there twice")
 
 
+def _superseded(found: Whole) -> Iterator[Problem]:
+    files = sorted(found.superseded.items(), key=lambda item: (-item[1][0], item[0]))
+    for file, (images, other) in files[:MOST_SUPERSEDED]:
+        told = f"{images} images whose labels are those of other files, such as {other}"
+        yield problem("label-superseded", file, expected="one label file about an image", found=told)
+
+
 def _class(name: str) -> str:
     return f"class {name}"
 
@@ -113,4 +130,5 @@ CHECKS: Sequence[Callable[[Whole], Iterator[Problem]]] = (
     _alike,
     _unlabelled,
     _twins,
+    _superseded,
 )

@@ -60,6 +60,8 @@ class Resolved:
     members: list[Member] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     waiting: int = 0
+    superseded: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """As in the summary."""
 
 
 def resolve(bucket: Bucket, view: View) -> Resolved:
@@ -71,7 +73,9 @@ def resolve(bucket: Bucket, view: View) -> Resolved:
         return found
     for path in sorted(bucket.images):
         entry = bucket.images[path]
-        annotations = _annotations(entry, about.get(path, []), view, found.problems)
+        filed = about.get(path, [])
+        _note_superseded(filed, found.superseded)
+        annotations = _annotations(entry, filed, view, found.problems)
         if annotations is not None and entry.facts is not None:
             found.members.append(Member(path, entry.content, entry.facts, annotations))
     return found
@@ -112,8 +116,7 @@ def _annotations(
     if not claims:
         name = class_folder(entry.path) if view.by_folder else ""
         return (Annotation(name),) if name and _welcome(name, entry, view.rules, problems) else None
-    best = max((c.modified, c.per_image, c.file) for c in claims)
-    chosen = [c for c in claims if (c.modified, c.per_image, c.file) == best]
+    chosen = _chosen(claims)
     checked = [(c.file, each) for c in chosen for each in _checked(c, entry.facts, view.rules, view.class_lists)]
     found = list(without_duplicates(checked))
     problems += (f for f in found if isinstance(f, Problem))
@@ -124,6 +127,24 @@ def _annotations(
         f.severity == "error" for f in found if isinstance(f, Problem)
     )
     return None if said or view.rules.task not in _WITH_OBJECTS else ()
+
+
+def _chosen(claims: list[FiledRecord]) -> list[FiledRecord]:
+    """The records that count: those of the newest file."""
+    best = max((c.modified, c.per_image, c.file) for c in claims)
+    return [c for c in claims if (c.modified, c.per_image, c.file) == best]
+
+
+def _note_superseded(claims: list[FiledRecord], found: dict[str, tuple[int, str]]) -> None:
+    """Count the files that do not count for an image; of those about one image, which may be many, their folders."""
+    if len(claims) < 2:
+        return
+    winner = _chosen(claims)[0].file
+    for file, per_image in {(c.file, c.per_image) for c in claims if c.file != winner}:
+        folder, _, base = file.rpartition("/")
+        name = f"{folder}/*.{base.rpartition('.')[2]}" if per_image else file
+        count, first = found.get(name, (0, winner))
+        found[name] = count + 1, min(first, winner)
 
 
 def _checked(
@@ -175,7 +196,7 @@ def summarise(bucket: Bucket, resolved: Resolved) -> Summary:
     found.negatives = sum(not m.annotations for m in members)
     found.annotations = dict(Counter(a.label for m in members for a in m.annotations))
     found.content = f"{sum(m.hash for m in members) % (1 << 128):x}"
-    found.waiting = resolved.waiting
+    found.waiting, found.superseded = resolved.waiting, resolved.superseded
     _add_problems(found, bucket, resolved)
     return found
 

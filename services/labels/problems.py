@@ -36,6 +36,7 @@ CODES: dict[str, Code] = {
     "label-waiting": Code("note", "Upload the image; the label is kept until it comes."),
     "label-kind": Code("error", "Label the images in the way of the loop's task, or change task in loop.yaml."),
     "label-beside": Code("note", "Nothing, unless the loop should learn these instead: then change task in loop.yaml."),
+    "label-superseded": Code("note", "Nothing, if the later file is right; else delete it, or upload this one again."),
     "label-several": Code("error", "Leave one class, or set task: image_classification_multilabel in loop.yaml."),
     "json-invalid": Code("error", "Export the labels again; the file is cut off or is no JSON."),
     "xml-invalid": Code("error", "Export the labels again; the file is cut off, is no XML, or declares entities."),

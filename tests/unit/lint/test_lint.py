@@ -11,7 +11,7 @@ from services.catalogue.lint import Whole, lint, whole
 from services.labels.alike import plain, unknown_class
 from services.labels.problems import CODES
 from services.state import CatalogueState
-from tests.support.dataset_house import BOX, House, picture, voc
+from tests.support.dataset_house import BOX, House, coco, picture, voc
 
 
 def codes(labelled: int, *, images: int | None = None, **classes: int) -> Counter[str]:
@@ -84,11 +84,19 @@ def test_whatever_is_counted_only_known_codes_come_out(images: int, labelled: in
     assert all(p.severity != "error" for p in found), "nothing is left out because of the others"
 
 
+def test_label_files_that_do_not_count_are_told_the_greatest_first() -> None:
+    superseded = {f"labels/{n:02}.json": (n, "labels/x.json") for n in range(1, 30)}
+    found = lint(Whole(50, 50, {"nut": 50}, superseded=superseded))
+    assert [p.file for p in found] == [f"labels/{n:02}.json" for n in range(29, 9, -1)]
+    assert found[0].found == "29 images whose labels are those of other files, such as labels/x.json"
+
+
 def test_the_whole_is_the_sum_of_its_buckets() -> None:
     one = Summary(images=3, labelled=2, sides={"nut": {"train": 1, "validation": 1}, "": {"train": 5}})
     two = Summary(images=4, labelled=4, sides={"nut": {"train": 3}})
+    one.superseded, two.superseded = {"a.json": (1, "c.json")}, {"a.json": (2, "b.json")}
     index = Index(buckets=[BucketRef(summary=one), BucketRef(summary=two)])
-    assert whole(index, ["bolt"]) == Whole(7, 6, {"nut": 5, "bolt": 0})
+    assert whole(index, ["bolt"]) == Whole(7, 6, {"nut": 5, "bolt": 0}, superseded={"a.json": (3, "b.json")})
 
 
 def looked(house: House) -> CatalogueState:
@@ -106,6 +114,25 @@ def test_the_state_has_it_beside_the_problems_of_files() -> None:
     ]  # fmt: skip
     assert (found.problems, found.problem_count) == ([], 0)
     assert house.kinds() == [], "more labels mend it: nobody is called for that"
+
+
+def test_of_several_files_about_an_image_those_that_do_not_count_are_told() -> None:
+    house = House()
+    for number in range(12):
+        house.put(f"images/{number}.png", picture(number))
+        house.put(f"labels/old/{number}.xml", voc(("nut", BOX)))
+    house.fakes.clock.advance(1)
+    house.put("labels/a.json", coco({f"{number}.png": [("nut", BOX)] for number in range(10)}))
+    house.put("labels/b.json", coco({f"{number}.png": [("bolt", BOX)] for number in range(3)}))
+    found = {p.file: p.found for p in looked(house).dataset_problems if p.code == "label-superseded"}
+    others = "images whose labels are those of other files, such as"
+    assert {file: text.partition(f" {others} ")[::2] for file, text in found.items()} == {
+        "labels/old/*.xml": ("10", "labels/a.json"),
+        "labels/a.json": ("3", "labels/b.json"),
+    }
+    house.remove("labels/a.json")
+    house.remove("labels/b.json")
+    assert "label-superseded" not in {p.code for p in looked(house).dataset_problems}
 
 
 def test_names_alike_are_told_to_webhooks_once() -> None:
