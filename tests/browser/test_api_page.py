@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +110,29 @@ def test_what_is_needed_is_asked_for_before_anything_is_sent(site: Site, tmp_pat
     site.does("loop_status", "")
     assert "loop: needed, and empty" in dom(f"{site.address}?code={KEY}", tmp_path / "profile")
     assert [path for _, path, _ in site.asked if "/loops/" in path] == []
+
+
+def test_bodies_begin_with_what_they_may_hold(site: Site, tmp_path: Path) -> None:
+    site.hands = """<script>setTimeout(() => {
+      const found = {};
+      for (const box of document.querySelectorAll("details[id]")) { box.open = true; }
+      setTimeout(() => {
+        for (const text of document.querySelectorAll("textarea")) found[text.closest("details").id] = text.value;
+        document.body.dataset.bodies = JSON.stringify(found);
+      }, 500);
+    }, 1500)</script>"""
+    [shown] = re.findall(r'data-bodies="([^"]*)"', dom(site.address, tmp_path / "profile"))
+    bodies = {
+        name: json.loads(text)
+        for name, text in json.loads(html.unescape(shown)).items()
+        if text.startswith(("{", '"', "null"))
+    }
+    assert bodies["webhooks_register"] == {
+        "url": "", "events": [], "loops": [], "description": "", "handshake": False,
+    }  # fmt: skip
+    assert bodies["client_items"] == {"items": [{"name": "", "image": None, "label": None}]}
+    assert bodies["keys_add"] == {"name": "", "scopes": ["predict"], "per_minute": None, "per_day": None}
+    assert all(isinstance(body, dict) for body in bodies.values())
 
 
 def test_nothing_is_cut_off_on_a_telephone(site: Site, tmp_path: Path) -> None:
