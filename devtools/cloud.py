@@ -132,6 +132,7 @@ def describe(client: Client, folder: Path) -> str:
     """Addresses, keys and files worth looking at."""
     rows = {
         "dashboard": f"{client.urls['host']}/api/dashboard  (asks for the function key)",
+        "API": f"{client.urls['host']}/api/docs  (what there is, to read and to try)",
         "status": f"{client.urls['host']}/api/status?code={client.key}",
         "storage": f"{client.urls['blob']}  (queues: {client.urls['queue']})",
         "Azure ML": f"{client.urls['azure_ml']}/emulator/overview",

@@ -124,6 +124,7 @@ def test_nothing_is_left_after_the_block(
 def test_addresses_and_keys_are_shown(tmp_path: Path) -> None:
     folder = _described(tmp_path, "http://h")
     shown = describe(Client(folder), folder)
+    assert "/api/docs " in shown
     assert "http://h/api/status?code=secret" in shown
     assert "https://a/emulator/overview" in shown
 
