@@ -114,6 +114,8 @@ class Rollout(Part):
     overdue_since: datetime | None = None
     """When the step was first looked at after its time was over, where it was still not done then."""
     attempts: int = 0
+    trouble: str = ""
+    """What Azure ML answered, behind a colon, the last time that it did not take what was to be made."""
     evaluated: dict[str, int] = Field(default_factory=dict)
     """Holdout images answered so far by slot."""
     holdout_images: int = 0

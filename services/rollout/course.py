@@ -27,7 +27,7 @@ def go(context: LoopContext, rollout: Rollout, outcome: Outcome, said: str = "")
 
 def enter(context: LoopContext, rollout: Rollout, step: RolloutStep) -> None:
     """Begin a step; the clock and the count of attempts begin anew."""
-    rollout.step, rollout.attempts = step, 0
+    rollout.step, rollout.attempts, rollout.trouble = step, 0, ""
     restart_clock(context, rollout)
     context.state.reasons[STAGE] = (
         f"Rollout of run {rollout.run} into slot {rollout.slot} of {rollout.endpoint}: step {step}"

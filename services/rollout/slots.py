@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from services.cloud.ports import DeploymentView
 from services.context import LoopContext
 from services.decisions.promote import metric_of
 from services.decisions.rollout import free_slot, may_try, not_ours, overdue
+from services.errors import VisionloopError
 from services.rollout.canary import sick_slot
 from services.rollout.course import HEALTH, give_up, go, poll, try_again
 from services.rollout.specs import make_deployment, make_endpoint
@@ -36,12 +40,23 @@ def endpoint(context: LoopContext, rollout: Rollout) -> float:
 
 def _make_endpoint(context: LoopContext, rollout: Rollout) -> float:
     if not may_try(rollout):
-        return give_up(
-            context, rollout, f"Endpoint {rollout.endpoint} did not come to be in {rollout.attempts} attempts"
-        )
+        said = f"Endpoint {rollout.endpoint} did not come to be in {rollout.attempts} attempts"
+        return give_up(context, rollout, f"{said}{rollout.trouble}")
     try_again(context, rollout)
-    make_endpoint(context, rollout.endpoint)
+    with _remembered(context, rollout):
+        make_endpoint(context, rollout.endpoint)
     return poll(context)
+
+
+@contextmanager
+def _remembered(context: LoopContext, rollout: Rollout) -> Iterator[None]:
+    """Keep why a call was not taken: it is the reason of a rollout that is given up after the last attempt."""
+    try:
+        yield
+    except VisionloopError as error:
+        rollout.trouble = f": {error.detail}"
+        context.save()
+        raise
 
 
 def deploy(context: LoopContext, rollout: Rollout) -> float:
@@ -58,9 +73,11 @@ def deploy(context: LoopContext, rollout: Rollout) -> float:
 
 def _make_deployment(context: LoopContext, rollout: Rollout) -> float:
     if not may_try(rollout):
-        return give_up(context, rollout, f"Slot {rollout.slot} did not come to be in {rollout.attempts} attempts")
+        said = f"Slot {rollout.slot} did not come to be in {rollout.attempts} attempts"
+        return give_up(context, rollout, f"{said}{rollout.trouble}")
     try_again(context, rollout)
-    make_deployment(context, rollout.endpoint, rollout.slot, rollout.model, rollout.run)
+    with _remembered(context, rollout):
+        make_deployment(context, rollout.endpoint, rollout.slot, rollout.model, rollout.run)
     return poll(context)
 
 

@@ -223,6 +223,23 @@ def test_an_endpoint_that_never_comes_fails_the_rollout() -> None:
     assert champion(w).run == 2
 
 
+@pytest.mark.parametrize(("call", "what"), [("begin_endpoint", "Endpoint"), ("begin_deployment", "Slot blue")])
+def test_what_azure_ml_does_not_take_is_the_reason_of_the_end(call: str, what: str) -> None:
+    """Such as a name that another resource of the region has."""
+    w = world()
+
+    def hook(made: str) -> None:
+        if made == f"before:workspace.{call}":
+            raise UpstreamBusy("Azure answered 409: the name is taken")
+
+    w.fake.on_call = hook
+    settle(w)
+    assert w.state.run(1).rollout == "failed"
+    said = str(w.events[-1].data["reason"])
+    assert said.startswith(what)
+    assert said.endswith(" attempts: Azure answered 409: the name is taken")
+
+
 def test_traffic_that_does_not_move_is_no_promotion() -> None:
     w = live()
     refuse_traffic(w)
