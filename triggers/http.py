@@ -75,5 +75,6 @@ def _check_large(req: func.HttpRequest) -> None:
 
 
 def json_answer(value: object, status: int = 200) -> func.HttpResponse:
-    """A JSON answer."""
-    return func.HttpResponse(json.dumps(value, default=str), status_code=status, mimetype="application/json")
+    """A JSON answer, in which people read names as they are written."""
+    content = json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace")
+    return func.HttpResponse(content, status_code=status, mimetype="application/json")

@@ -95,7 +95,7 @@ class Later:
 
         Raises:
             BadRequest, NotFound, NoChampion: the request makes no sense now.
-            Conflict: the key was used for another request.
+            Conflict: the key was used for another request, or the webhook to notify is disabled.
         """
         await self._predictor.check(request)
         return _waiting(await in_thread(partial(self._keep, request)), below)
@@ -156,7 +156,7 @@ class Later:
     def _asked(self, request: Request) -> Asked:
         key, notify = request.headers.get("idempotency-key", ""), request.query.get("notify", "")
         if notify:
-            self._registry.get(notify)
+            self._registry.receiving(notify)
         number = digest(request.loop, key, length=32) if key else uuid.uuid4().hex
         content = hashlib.sha256(request.body).hexdigest()[:32]
         return Asked(

@@ -170,6 +170,10 @@ def test_a_webhook_is_told_once_it_is_made() -> None:
     assert wrong(Event.model_validate(event)) == []
     with pytest.raises(NotFound):
         w.accept(notify="ep_0000000000000000")
+    endpoint = w.registry.add({"url": "https://receiver.example/"})
+    w.registry.disable(endpoint.id, "it answered 410 Gone")
+    with pytest.raises(Conflict, match="is disabled: it answered 410 Gone"):
+        w.accept(notify=endpoint.id)
 
 
 def test_they_are_forgotten_in_time() -> None:
