@@ -23,6 +23,7 @@ from services.labels.record import ImageRecord
 from services.settings import Settings
 from services.state import Problem
 
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 Read = ImageEntry | tuple[LabelEntry, list[FiledRecord]]
 
 
@@ -142,7 +143,10 @@ class FileReader:
         elif kind == "misplaced":
             trouble = problem("file-misplaced", path, expected="images/ or labels/", found=path)
         else:
-            trouble = problem("label-file-unknown", path, expected="an image or a label file", found=path)
+            expected = (
+                "the archive's files, unpacked" if path.lower().endswith(_ARCHIVES) else "an image or a label file"
+            )
+            trouble = problem("label-file-unknown", path, expected=expected, found=path)
         modified = blob.modified.timestamp()
         return LabelEntry(path, blob.etag, modified, problems=(trouble,), codes={trouble.code: 1}), []
 

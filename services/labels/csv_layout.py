@@ -88,6 +88,7 @@ def _told(found: Sequence[str], second: Sequence[str], delimiter: str) -> Layout
         or _flagged(found, second, delimiter)
         or _google(found, delimiter)
         or _retinanet(found, delimiter)
+        or _makesense(found, delimiter)
     )
 
 
@@ -123,6 +124,13 @@ def _retinanet(found: Sequence[str], delimiter: str) -> Layout | None:
     if len(found) != 6 or not _IMAGE.search(found[0]) or not all(cell[:1].isdecimal() for cell in found[1:5]):
         return None
     return Layout(delimiter, 0, slice(5, 6), (1, 2, 3, 4), header=False)
+
+
+def _makesense(found: Sequence[str], delimiter: str) -> Layout | None:
+    """makesense.ai's `class,x,y,width,height,path,image width,image height`, in its older versions without a header."""
+    if len(found) != 8 or not _IMAGE.search(found[5]) or not all(cell[:1].isdecimal() for cell in found[1:5]):
+        return None
+    return Layout(delimiter, 5, slice(0, 1), (1, 2, 3, 4), 6, 7, header=False, sized=True)
 
 
 def _google(found: Sequence[str], delimiter: str) -> Layout | None:

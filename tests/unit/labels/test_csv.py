@@ -114,6 +114,9 @@ def test_boxes_with_a_width_and_a_height() -> None:
         ImageRecord("a.jpg", "line 2", (box("nut", (10, 20, 210, 170), 2),), 640, 480)
     ]
     assert problems(read(text + "nut,10,20,,150,a.jpg,640,480\n")) == [("box-invalid", "line 2")]
+    assert read("nut,10,20,200,150,a.jpg,640,480\n") == [
+        ImageRecord("a.jpg", "line 1", (box("nut", (10, 20, 210, 170), 1),), 640, 480)
+    ]
 
 
 @pytest.mark.parametrize("columns", ["x,y,w,h", "bbox", "x_center,y_center,width,height", "Polygon", "x,y"])

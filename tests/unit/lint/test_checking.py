@@ -114,6 +114,14 @@ def test_darknet_s_lists_and_what_label_studio_adds_to_its_yolo_export_do_no_har
     assert (code, found["by_code"], found["labelled"]) == (0, {"coco-no-annotations": 1}, 20)
 
 
+def test_an_archive_is_to_be_unpacked(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(good, "labels.ZIP", b"PK")
+    found = checked(capsys, good)[1]
+    assert [(p["file"], p["code"], p["expected"]) for p in found["problems"]] == [
+        ("labels.ZIP", "label-file-unknown", "the archive's files, unpacked")
+    ]
+
+
 def test_a_list_of_images_beside_folders_of_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(20):
         put(tmp_path, f"train/{('nut', 'bolt')[number % 2]}/{number}.png", picture(number))
