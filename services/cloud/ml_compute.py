@@ -36,7 +36,15 @@ def compute_problem(client: MLClient, spec: ComputeSpec) -> str:
         return f"Compute {spec.name} is a {found.type}, not a cluster: name another in training.compute.name"
     if str(found.provisioning_state).lower() == "failed":
         return f"Compute {spec.name} is in the state Failed: delete it, and it is created anew"
-    return ""
+    return _other_size(spec, str(found.size or ""))
+
+
+def _other_size(spec: ComputeSpec, size: str) -> str:
+    """A cluster keeps the size it was made with; what a run costs is counted by the size of the settings."""
+    if not size or size.lower() == spec.size.lower():
+        return ""
+    told = f"Compute {spec.name} has machines of size {size}, and the budget would count {spec.size}"
+    return f"{told}: set training.compute.size to {size}, or training.compute.name to another cluster"
 
 
 def compute_errors(client: MLClient, name: str) -> list[str]:

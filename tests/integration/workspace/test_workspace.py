@@ -261,7 +261,11 @@ def test_a_cluster_that_is_not_there_is_judged_by_what_the_region_offers(
 
 
 def test_a_cluster_that_is_there_is_good_whatever_the_quota(ready: AzureWorkspace) -> None:
-    assert ready.compute_problem(ComputeSpec("gpu-cluster", "Standard_Toaster", 2, 600)) == ""
+    assert ready.compute_problem(ComputeSpec("gpu-cluster", "STANDARD_NC4AS_T4_V3", 2, 600)) == ""
+    found = ready.compute_problem(ComputeSpec("gpu-cluster", "Standard_DS2_v2", 2, 600))
+    assert found.lower().startswith(
+        "compute gpu-cluster has machines of size standard_nc4as_t4_v3, and the budget would"
+    )
 
 
 def test_a_registered_table_is_found(ready: AzureWorkspace) -> None:
