@@ -1,17 +1,19 @@
 """Which image a label is about.
 
 Images and labels that belong together share a stem. Of several images with that stem the one is meant whose name fits
-better (exactly, but for case, by stem alone), then whose folders do, then the one below the label file's own folder.
-Two that fit alike are ambiguous.
+better (exactly, but for case, by stem alone), then whose folders do, then the one below the label file's own folder,
+or below one that it is named by. Two that fit alike are ambiguous.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from services.catalogue.paths import below, stem
 
+_WORD = re.compile(r"[_.\s-]+")
 _SHELVES = {"images", "labels", "jpegimages", "annotations"}
 """Folders that say nothing of which image is meant: `train/images/1.jpg` and `train/labels/1.txt` are a pair."""
 
@@ -31,14 +33,21 @@ class Matcher:
         Args:
             reference: a path or name with its extension, or without a meaningful one (a sidecar's own path).
             with_extension: whether it has one.
-            file: the label file, below the loop's folder: `train/_annotations.csv` means the images of `train`.
+            file: a label file about many: `train/_annotations.csv` and `instances_train.json` mean images of `train`.
         """
         candidates = self._by_stem.get(stem(reference.replace("\\", "/")), [])
         found = [(_fit(reference, path, with_extension=with_extension), path) for path in candidates]
         best = max(found, default=None)
         fitting = [path for fit, path in found if best and fit == best[0]]
-        near = [path for path in fitting if _folders(path)[: len(_folders(file))] == _folders(file)]
-        return near or fitting if file and len(fitting) > 1 else fitting
+        return (_near(fitting, file) or fitting) if file and len(fitting) > 1 else fitting
+
+
+def _near(paths: Sequence[str], file: str) -> list[str]:
+    """The images that lie where the label file does, else in a folder that it is named by: `instances_train.json`."""
+    own = _folders(file)
+    words = {word.casefold() for word in _WORD.split(_without_extension(file.rpartition("/")[2]))}
+    below_it = [path for path in paths if own and _folders(path)[: len(own)] == own]
+    return below_it or [path for path in paths if any(folder.casefold() in words for folder in _folders(path))]
 
 
 def _folders(path: str) -> list[str]:

@@ -105,7 +105,12 @@ def test_a_sidecar_is_matched_by_its_stem(reference: str, found: list[str]) -> N
     [
         ("images/train/_annotations.csv", ["images/train/a.jpg"]),
         ("labels/test/images/x.json", ["images/test/a.jpg"]),
+        ("labels/annotations/instances_Train.json", ["images/train/a.jpg"]),
+        ("labels/coco/test.json", ["images/test/a.jpg"]),
+        ("labels/train/test.json", ["images/train/a.jpg"]),
+        ("labels/train-test.json", ["images/test/a.jpg", "images/train/a.jpg"]),
         ("labels/x.json", ["images/test/a.jpg", "images/train/a.jpg"]),
+        ("labels/trains.json", ["images/test/a.jpg", "images/train/a.jpg"]),
         ("labels/other/x.json", ["images/test/a.jpg", "images/train/a.jpg"]),
     ],
 )
