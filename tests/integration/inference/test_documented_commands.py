@@ -75,9 +75,15 @@ def test_a_command_as_it_stands_is_answered_with_what_was_asked_for(block: str, 
     assert "title" not in json.loads(done.stdout)
 
 
-def test_the_program_that_signs_is_taken(site: dict[str, str]) -> None:
-    [program] = [block for kind, block in FENCED.findall((DOCS / "api.md").read_text()) if kind == "python"]
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=site["FOLDER"], env={**os.environ, **site}, capture_output=True, timeout=90
-    )
-    assert json.loads(done.stdout) == {"taken": True, "files": ["images/shelf/1.jpg"], "says": ""}, done.stderr.decode()
+def test_programs_as_they_stand_print_what_was_found_and_are_taken_by_their_signature(site: dict[str, str]) -> None:
+    programs = [block for kind, block in FENCED.findall((DOCS / "api.md").read_text()) if kind == "python"]
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=site["FOLDER"], env={**os.environ, **site}, capture_output=True,
+            check=True, timeout=90,
+        ).stdout
+        for program in programs
+    ]  # fmt: skip
+    asked, signed = printed
+    assert re.fullmatch(rb"ace 0\.9 \{'x1': .*\}\n", asked)
+    assert json.loads(signed) == {"taken": True, "files": ["images/shelf/1.jpg"], "says": ""}
