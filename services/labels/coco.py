@@ -123,6 +123,8 @@ class _Columns:
 
     def _take_annotation(self, index: int, value: Any) -> Problem | None:
         key, category = _key(value, "image_id"), _key(value, "category_id")
+        if category is None and _get(value, "caption") is not None:
+            return None  # of a file of sentences, which has no categories and is refused for that, once
         if key is None or category is None:
             found = f"image_id {shown(_get(value, 'image_id'))}, category_id {shown(_get(value, 'category_id'))}"
             self._note_broken(key)

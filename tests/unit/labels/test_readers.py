@@ -76,6 +76,14 @@ def test_coco() -> None:
     assert coco() == [A, B]
 
 
+def test_coco_s_captions_are_refused_once() -> None:
+    document = {
+        "images": COCO["images"],
+        "annotations": [{"id": n, "image_id": 7, "caption": "A nut"} for n in range(9)],
+    }
+    assert codes(read(json.dumps(document).encode())) == ["coco-structure"]
+
+
 @pytest.mark.parametrize(
     ("said", "name"),
     [
