@@ -194,7 +194,9 @@ class TrainingRun(Part):
     finished: datetime | None = None
     reason: str = ""
     waiting: str = ""
-    """Why the job waits for a machine for long, where it does and that was told."""
+    """Why the job waits for long, for a machine or to be taken, where it does."""
+    silent_since: datetime | None = None
+    """When it was submitted for the last time, where no answer came: the job may still show."""
     failure: FailureKind | None = None
     """Why it has no model, where it has none."""
     help: str = ""

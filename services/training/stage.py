@@ -9,7 +9,7 @@ A run stays active until its model is registered, so a crash between the two onl
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.context import LoopContext
 from services.decisions import budget, train
@@ -105,6 +105,8 @@ class TrainingStage:
     def _submit(self, context: LoopContext, run: TrainingRun) -> float:
         workspace = context.cloud.workspace
         version = context.state.version(run.dataset_version)
+        if run.silent_since is not None:
+            return self._look_once_more(context, run, run.silent_since)
         try:
             if not context.state.paused and _hash_now(context, version) == run.config_hash:
                 workspace.ensure_compute(compute_spec(context.config.training))
@@ -113,7 +115,10 @@ class TrainingStage:
                 return self._withdraw(context, run)
         except VisionloopError as error:
             return self._refused(context, run, error)
-        run.status, run.submitted = "submitted", context.now
+        return self._submitted(context, run, version)
+
+    def _submitted(self, context: LoopContext, run: TrainingRun, version: DatasetVersion) -> float:
+        run.status, run.submitted, run.waiting, run.silent_since = "submitted", context.now, "", None
         context.state.reasons[self.name] = f"Training run {run.number} is under way: {run.reason}"
         context.tell("training.started", run.reason, dataset_version=version.number, **outcome.about(run))
         context.save()
@@ -147,8 +152,20 @@ class TrainingStage:
         passing = not isinstance(error, ConfigError) and context.now - run.intended < patience
         if passing or context.cloud.workspace.job(run.job) is not None:
             raise error
-        found = classify(Evidence(("TransientError",) if error.retryable else (), error.detail))
-        return outcome.fail(context, run, f"Azure ML did not take the job: {error.detail}", found)
+        said = f"Azure ML did not take the job: {error.detail}"
+        if error.retryable:
+            run.waiting, run.silent_since = said, context.now
+            context.save()
+            return context.cloud.settings.poll_seconds
+        return outcome.fail(context, run, said, classify(Evidence((), error.detail)))
+
+    def _look_once_more(self, context: LoopContext, run: TrainingRun, since: datetime) -> float:
+        """Its answer may be lost and the job show late: given up at once, its repetition would be a second paid job."""
+        if context.cloud.workspace.job(run.job) is not None:
+            return self._submitted(context, run, context.state.version(run.dataset_version))
+        if context.now - since < READ_LAG:
+            return context.cloud.settings.poll_seconds
+        return outcome.fail(context, run, run.waiting, classify(Evidence(("TransientError",), run.waiting)))
 
 
 def _hash_now(context: LoopContext, version: DatasetVersion) -> str:

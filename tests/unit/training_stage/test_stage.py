@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.cloud.ports import JobView
 from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
 from services.state import LoopState
 from services.status.progress import doing
@@ -277,7 +278,7 @@ def test_a_submission_that_fails_is_tried_again(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("error", "minutes", "kind"),
     [
-        (Upstream("500"), 60, "transient"),
+        (Upstream("500"), 65, "transient"),
         (UpstreamRefused("exceeds the quota"), 10, "quota"),
         (NotFound("nothing"), 10, "unknown"),
     ],
@@ -296,6 +297,19 @@ def test_a_submission_that_keeps_failing_is_given_up(error: Exception, minutes: 
     assert failed.failure == kind
     w.wakes(3, every=4000)
     assert len(w.fake.workspace.submissions) == (1 if kind == "transient" else 0)
+
+
+def test_a_job_that_shows_after_its_submission_was_given_up_is_no_reason_for_a_second_one() -> None:
+    w = world()
+    w.fake.on_call = Refusing("ensure_compute", Upstream("no answer in time"))
+    w.wakes(62, every=60)
+    assert w.state.runs[0].waiting == "Azure ML did not take the job: no answer in time"
+    w.fake.on_call = lambda _: None
+    job = w.state.runs[0].job
+    w.fake.workspace.jobs[job] = JobView(job, "Running", "running")
+    w.wakes(3, every=4000)
+    assert [(r.job, r.status, r.waiting) for r in w.state.runs] == [(job, "submitted", "")]
+    assert w.fake.workspace.submissions == []
 
 
 def test_a_run_whose_job_exists_is_not_given_up_for_a_failing_call() -> None:
