@@ -43,13 +43,15 @@ def _told(kind: type[Asked], read: Callable[[], Asked]) -> Asked:
 
 def _sentence(kind: type[BaseModel], place: tuple[Any, ...], wrong: str, said: str) -> str:
     """In words of whoever sent it: pydantic's own name classes of ours, and tell no names that there are."""
-    where = ".".join(map(str, place))
+    where = ".".join(map(str, place)) or "The body"
+    if wrong == "json_invalid":
+        return f"{where}: it is not JSON"
+    if wrong in ("model_type", "dict_type", "model_attributes_type"):
+        return f"{where}: a JSON object is expected"
     if wrong == "missing":
         return f"{where}: it is missing"
     if wrong == "extra_forbidden":
         known = f"; there are {', '.join(kind.model_fields)}" if len(place) == 1 else ""
         return f"{where}: there is no such member{known}"
-    if not place:
-        return "The body: it is not JSON" if wrong == "json_invalid" else "The body: a JSON object is expected"
     said = said.removeprefix("Value error, ").replace("Input should", "it should").replace(" after validation", "")
     return f"{where}: {said}"

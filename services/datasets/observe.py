@@ -136,7 +136,8 @@ def _tell_problems(context: LoopContext, old: CatalogueState, new: CatalogueStat
     fresh = [p for p in worth if _identity(p) not in before]
     if fresh:
         first = fresh[0]
-        reason = f"{first.code} in {first.file} {first.place}: expected {first.expected}, found {first.found}"
+        where = f"{first.file} {first.place}".strip()
+        reason = f"{first.code} in {where}: expected {first.expected}, found {first.found}"
         if kept := what_is_kept(first):
             reason = f"{reason}. {kept}"
         listed: list[Mapping[str, object]] = [p.model_dump() for p in fresh[:MOST_TOLD]]

@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from services.cloud.ports import BlobStore, Queue
 from services.errors import BadRequest, NotFound
@@ -32,6 +32,12 @@ class Span(BaseModel):
     until: AwareDatetime | None = None
     failed_only: Annotated[bool, Field(strict=True)] = False
     """Leave out what was delivered, and what is so old that this is no longer known."""
+
+    @model_validator(mode="after")
+    def _is_a_time(self) -> Self:
+        if self.until is not None and self.until <= self.since:
+            raise ValueError("until must be later than since")
+        return self
 
 
 class Replay:

@@ -112,6 +112,15 @@ def test_a_coco_image_without_annotations_is_a_negative_and_one_with_only_bad_on
     assert codes(found) == {"box-outside": 1}
     assert house.kinds() == ["catalogue.problems"]
     assert house.told[0].data["problems"][0]["place"] == "annotations[1]"
+    assert house.told[0].data["reason"].startswith("box-outside in labels/l.json annotations[1]: expected ")
+
+
+def test_what_is_wrong_with_a_whole_file_is_told_without_a_place() -> None:
+    house = House()
+    house.put("images/a.jpg", b"hello")
+    house.step()
+    assert house.told[0].data["reason"].startswith("image-unreadable in images/a.jpg: expected ")
+    assert house.told[0].data["reason"].endswith("found a file that begins with 'hello'")
 
 
 def test_a_problem_is_told_once_and_forgotten_when_mended() -> None:

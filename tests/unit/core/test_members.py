@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.errors import BadRequest
 from services.members import read_body, read_members
@@ -23,6 +23,12 @@ class Whole(BaseModel):
     name: str
     parts: Annotated[list[Part], Field(min_length=1)] = [Part(size=1)]
 
+    @model_validator(mode="after")
+    def _has_one_name(self) -> Self:
+        if self.name == "nobody":
+            raise ValueError("nobody is no name")
+        return self
+
 
 @pytest.mark.parametrize(
     ("asked", "said"),
@@ -33,6 +39,8 @@ class Whole(BaseModel):
         ({"name": 7}, "name: it should be a valid string"),
         ({"name": "a", "parts": [{"size": 0}]}, "parts.0.size: it should be greater than or equal to 1"),
         ({"name": "a", "parts": []}, "parts: List should have at least 1 item, not 0"),
+        ({"name": "nobody"}, "The body: nobody is no name"),
+        ({"name": "a", "parts": [7]}, "parts.0: a JSON object is expected"),
         ([], "The body: a JSON object is expected"),
         (None, "The body: a JSON object is expected"),
     ],

@@ -226,7 +226,15 @@ class TestReplay:
         assert now.queue.sent == []
 
     @pytest.mark.parametrize(
-        "body", [b"", b"[]", b'{"since": "yesterday"}', b'{"since": "2026-01-01T00:00:00"}', b'{"from": 1}']
+        "body",
+        [
+            b'{"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}',
+            b"",
+            b"[]",
+            b'{"since": "yesterday"}',
+            b'{"since": "2026-01-01T00:00:00"}',
+            b'{"from": 1}',
+        ],
     )
     def test_a_body_that_is_no_time(self, now: World, again: Replay, body: bytes) -> None:
         with pytest.raises(BadRequest, match="such as"):
