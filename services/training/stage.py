@@ -127,7 +127,7 @@ class TrainingStage:
     def _cancel_unsent(self, context: LoopContext, run: TrainingRun) -> float:
         """Cancelled between intent and submission: the job may have been made by a process that died after it."""
         if context.cloud.workspace.job(run.job) is None:
-            visible = context.now - run.intended >= READ_LAG
+            visible = context.now - (run.silent_since or run.intended) >= READ_LAG
             return outcome.cancel(context, run) if visible else context.cloud.settings.poll_seconds
         run.status, run.submitted = "submitted", context.now
         context.save()

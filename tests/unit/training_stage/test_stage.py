@@ -9,7 +9,7 @@ import pytest
 
 from services.cloud.ports import JobView
 from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
-from services.state import LoopState
+from services.state import LoopState, Order
 from services.status.progress import doing
 from services.training.stage import TrainingStage
 from tests.support.stages import LOOP, NOW, World, killed_everywhere, run, state, version
@@ -310,6 +310,20 @@ def test_a_job_that_shows_after_its_submission_was_given_up_is_no_reason_for_a_s
     w.wakes(3, every=4000)
     assert [(r.job, r.status, r.waiting) for r in w.state.runs] == [(job, "submitted", "")]
     assert w.fake.workspace.submissions == []
+
+
+def test_a_cancellation_waits_too_for_a_job_that_may_still_show() -> None:
+    w = world()
+    w.fake.on_call = Refusing("ensure_compute", Upstream("no answer in time"))
+    w.wakes(62, every=60)
+    w.fake.on_call = lambda _: None
+    w.edit(lambda s: setattr(s.runs[0], "cancel", Order(by="Ada", at=w.fake.clock())))
+    w.wake()
+    job = w.state.runs[0].job
+    w.fake.workspace.jobs[job] = JobView(job, "Running", "running")
+    w.wakes(2)
+    assert w.fake.workspace.jobs[job].phase == "canceled"
+    assert w.state.runs[0].status == "canceled"
 
 
 def test_a_run_whose_job_exists_is_not_given_up_for_a_failing_call() -> None:
