@@ -200,7 +200,7 @@ def test_an_endpoint_from_nothing_to_an_empty_one(ready: AzureWorkspace, job: st
     ready.begin_endpoint("nuts-slots", {})  # repeated after a crash: the traffic stays
     again = ready.endpoint("nuts-slots")
     assert again is not None
-    assert again.traffic == {"blue": 100}
+    assert (again.traffic, again.owner) == ({"blue": 100}, "nuts")
     with pytest.raises(Conflict, match="is refused"):
         ready.begin_traffic("nuts-slots", {"green": 100})
     ready.begin_traffic("nuts-slots", {})
