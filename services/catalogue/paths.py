@@ -13,7 +13,7 @@ Kind = Literal["image", "label", "class list", "unknown", "misplaced", "unusable
 IMAGES, LABELS, CODE = "images/", "labels/", "code/"
 _IMAGE = {"jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"}
 _LABEL = {"json", "jsonl", "xml", "txt", "csv", "tsv"}
-_LISTS, _LIST_NAMES = {"yaml", "yml", "names"}, {"classes.txt", "_darknet.labels"}
+_LISTS, _LIST_NAMES = {"yaml", "yml", "names"}, {"classes.txt", "labels.txt", "_darknet.labels"}
 _IGNORED = {
     "thumbs.db",
     "desktop.ini",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ ClassList = dict[int, str]
 MOST_CLASSES = 10_000
 POSE = "kpt_shape"
 """What a data.yaml says whose labels are key points."""
+_IMAGE = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?)\b", re.IGNORECASE)
 _YAML = (".yaml", ".yml")
 _Said = Iterator[tuple[str, str, object]]
 """Place, number as a text, and name."""
@@ -49,6 +51,8 @@ def _is_number(text: str) -> bool:
 
 def _lines(text: bytes) -> _Said:
     names = text.decode("utf-8-sig").rstrip().splitlines()
+    if any(_IMAGE.search(name) for name in names):
+        raise _Refused("names of images")
     yield from ((f"line {n + 1}", str(n), name) for n, name in enumerate(names) if name.strip())
 
 

@@ -15,6 +15,7 @@ from services.labels.annotation import Annotation
 from services.labels.check import Rules, check
 from services.labels.formats import READERS, open_labels
 from services.labels.frame import Frame
+from services.labels.image_lists import FORMAT
 from services.labels.options import Options
 from services.labels.problems import CODES
 from services.labels.record import ImageRecord, OptionReader, Reader, Reading
@@ -105,7 +106,7 @@ def test_only_records_and_documented_problems(reader: Reader, kind: str) -> None
 def test_which_reader_takes_a_file_is_told_of_any_bytes() -> None:
     def open_any(data: bytes) -> None:
         opened = open_labels("labels/x", len(data), 1 << 20, pieces(data))
-        assert opened.format in {"", *(reader.name for reader in READERS)}
+        assert opened.format in {"", FORMAT, *(reader.name for reader in READERS)}
         hold("labels/x", opened.readings)
 
     every = [sample.read_bytes() for sample in sorted(SAMPLES.iterdir())]

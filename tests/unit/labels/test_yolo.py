@@ -118,6 +118,8 @@ def test_class_lists(file: str, text: str) -> None:
 def test_names_are_texts_whatever_yaml_makes_of_them() -> None:
     assert read_class_list("d.yaml", b"names: [no, 007, 1.0, ~]")[0] == {0: "no", 1: "007", 2: "1.0", 3: "~"}
     assert read_class_list("classes.txt", b"nut\n\nbolt") == ({0: "nut", 2: "bolt"}, [])
+    names, problems = read_class_list("labels.txt", b"train/0001.jpg 0\n")
+    assert (names, [p.code for p in problems]) == ({}, ["class-list-invalid"])
 
 
 @pytest.mark.parametrize(
