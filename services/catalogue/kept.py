@@ -12,6 +12,7 @@ from services.catalogue.documents import LabelEntry, Reading
 from services.labels.class_lists import POSE
 from services.labels.problems import CODES
 from services.state import Problem
+from services.words import numbered
 
 KEEPING = "Until it can be read, the reading before counts"
 _LIST = "class list"
@@ -42,7 +43,7 @@ def keep(before: LabelEntry, label: LabelEntry, images: int) -> LabelEntry | Non
 
 def _what(before: LabelEntry, images: int) -> str:
     if images:
-        return f"labels of {images:,} image{'s' if images > 1 else ''}"
+        return f"labels of {numbered(images, 'image')}"
     return f"{len(before.class_list):,} names of classes"
 
 

@@ -14,6 +14,7 @@ from services.cloud.ml_online import online_deployment, online_endpoint
 from services.cloud.ports import DeploymentSpec, DeploymentView, EndpointView, Provisioning
 from services.cloud.upstream import clean
 from services.errors import Conflict, NotFound, UpstreamBusy, VisionloopError
+from services.words import numbered
 
 OWNER_TAG = "visionloop_loop"
 
@@ -98,7 +99,7 @@ class Endpoints(WorkspaceBase):
 
     def begin_scale(self, endpoint: str, slot: str, instances: int) -> None:
         """See `Workspace`."""
-        what = f"Giving slot {slot} of {endpoint} {instances} machines"
+        what = f"Giving slot {slot} of {endpoint} {numbered(instances, 'machine')}"
         with translated(what):
             found = self._client.online_deployments.get(slot, endpoint)
         if found.instance_count == instances:

@@ -18,6 +18,7 @@ from statistics import median
 
 from services.loop_config import Training
 from services.state import TrainingRun
+from services.words import numbered
 
 MONTH = timedelta(days=30)
 RECENT_RUNS = 3
@@ -110,10 +111,10 @@ def estimate(runs: Sequence[TrainingRun], training: Training, machine: Machine) 
     longest, at_once = training.limits.timeout_minutes / 60, machines(training)
     took = [hours for run in runs if run.status == "completed" and (hours := _duration(run))][-RECENT_RUNS:]
     hours = min(median(took), longest) if took else longest
-    of_what = f"median of the last {len(took)} completed runs" if took else "the job's time-out"
+    of_what = f"median of the last {numbered(len(took), 'completed run')}" if took else "the job's time-out"
     total = hours * at_once * machine.gpus
     price = price_per_gpu_hour(training, machine)
-    basis = f"{hours:.2f} h, {of_what}, times {at_once} machines of {machine.gpus} GPU"
+    basis = f"{hours:.2f} h, {of_what}, times {numbered(at_once, 'machine')} of {machine.gpus} GPU"
     return Estimate(total, None if price is None else total * price, basis)
 
 

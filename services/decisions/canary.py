@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.loop_config import Health
 from services.state import Watched
+from services.words import numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def _rate(seen: Watched) -> float:
 
 
 def _requests(seen: Watched) -> str:
-    return f"{seen.requests} request{'' if seen.requests == 1 else 's'}"
+    return numbered(seen.requests, "request")
 
 
 def _seen(seen: Watched) -> str:

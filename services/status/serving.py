@@ -7,6 +7,7 @@ from typing import Any
 
 from services.decisions.budget import machine_of
 from services.state import LoopState
+from services.words import numbered
 
 
 def serving(state: LoopState, now: datetime, prices: str = "") -> dict[str, Any]:
@@ -56,4 +57,4 @@ def _says(state: LoopState, machines: int, hours: float | None, cost: float | No
     billed = f", about {cost:.2f} US dollars by list price" if cost is not None else ""
     off = state.config.config.endpoint.idle_after_hours is None
     hint = "; endpoint.idle_after_hours lets it rest" if off and hours > 1 else ""
-    return f"{machines} machine{'' if machines == 1 else 's'}, {hours:.1f} hours without a prediction{billed}{hint}"
+    return f"{numbered(machines, 'machine')}, {hours:.1f} hours without a prediction{billed}{hint}"
