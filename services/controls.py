@@ -37,7 +37,8 @@ class Controls:
         asked = self._read("train", body)
         said = want_training(state, asked.order, self._clock())
         decision = train.decide(facts_of(state, self._clock(), self._prices))
-        return self._keep(loop, asked, f"{said}. {decision.reason}", would_start=decision.act)
+        reason = decision.reason if decision.act else f"{said}. {decision.reason}"  # which says so itself where it acts
+        return self._keep(loop, asked, reason, would_start=decision.act)
 
     def pause(self, loop: str, body: bytes) -> dict[str, Any]:
         """Start nothing new; what runs is followed to its end.

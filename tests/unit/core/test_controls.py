@@ -40,7 +40,7 @@ def test_train_now_skips_the_threshold_and_says_who_asked() -> None:
     assert w.fake.workspace.submissions == []
     answer = controls(w).train(LOOP, ADA)
     assert answer["would_start"] is True
-    assert answer["says"].startswith("A training run is asked for by Ada: new camera. ")
+    assert answer["says"] == "A training run was asked for by Ada: new camera: dataset version 1 is trained"
     w.wake()
     assert len(w.fake.workspace.submissions) == 1
     assert w.state.train_now is None
