@@ -101,7 +101,9 @@ def main() -> None:
     keys = json.loads(arguments.keys.read_text())
     with workers.further(0 if arguments.further else count - 1):
         application = build(arguments.app.resolve(), keys, state, http_only=arguments.further)
-        config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=10)
+        config = uvicorn.Config(
+            application, log_level="warning", access_log=False, proxy_headers=False, timeout_graceful_shutdown=10
+        )
         uvicorn.Server(config).run([workers.bound(arguments.port, shared=count > 1)])
 
 
