@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -25,10 +24,6 @@ from devtools.processes import Command, run, run_logged
 PROCESSES = str(min(4, (os.cpu_count() or 1) + 1))
 SIDE_BY_SIDE = ["-n", PROCESSES, "--dist", "loadfile", "--no-loadscope-reorder"]
 """The whole suite waits a part of its time, its longest files come first; a selection runs in one process."""
-
-ONCE_MORE = ["--last-failed", "--last-failed-no-failures", "none"]
-MOST_ONCE_MORE = 4
-LAST_FAILED = ROOT / ".pytest_cache" / "v" / "cache" / "lastfailed"
 
 DEEP = [
     "tests/safety",
@@ -86,27 +81,8 @@ def test(arguments: argparse.Namespace) -> int:
     failed = [] if arguments.no_lint else _failed_checks()
     if failed:
         say(f"no  {', '.join(failed)} failed, see above; the tests are run all the same")
-    code = run([venv_python(), "-m", "pytest", *arguments.arguments]) if arguments.arguments else _whole_suite()
+    code = run([venv_python(), "-m", "pytest", *(arguments.arguments or SIDE_BY_SIDE)])
     return code or int(bool(failed))
-
-
-def _whole_suite() -> int:
-    """A few tests that failed beside all others are run once more, alone, where a defect fails again."""
-    code = run([venv_python(), "-m", "pytest", *SIDE_BY_SIDE])
-    if code != 1 or not 0 < len(failed := _last_failed()) <= MOST_ONCE_MORE:
-        return code
-    say(f"\nno  {len(failed)} failed; once more, alone")
-    code = run([venv_python(), "-m", "pytest", *ONCE_MORE])
-    said = "failed again" if code else "passed alone, and are unsteady: find out why"
-    say("\n".join([f"no  these failed beside the others and {said}:", *failed]))
-    return code
-
-
-def _last_failed() -> list[str]:
-    try:
-        return sorted(json.loads(LAST_FAILED.read_bytes()))
-    except (OSError, ValueError):
-        return []
 
 
 def lint(_: argparse.Namespace) -> int:

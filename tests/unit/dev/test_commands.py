@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import threading
 from pathlib import Path
@@ -83,49 +82,6 @@ def test_failed_checks_fail_the_test_run_whose_words_come_last(
 def _checked(command: list[object], log: Path) -> int:
     log.write_text("what is wrong")
     return int("mypy" in command)
-
-
-class TestOnceMore:
-    """Tests that fail beside all others, on a machine that may be busy."""
-
-    @pytest.fixture
-    def codes(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
-        """What pytest ends with, one run after the other; it leaves `lastfailed` as it does."""
-        monkeypatch.setattr(commands, "ensure_installed", lambda _: None)
-        monkeypatch.setattr(commands, "LAST_FAILED", tmp_path / "lastfailed")
-        codes: list[int] = []
-        self.runs: list[list[str]] = []
-
-        def run(command: list[object]) -> int:
-            self.runs.append([str(c) for c in command])
-            return codes.pop(0)
-
-        monkeypatch.setattr(commands, "run", run)
-        return codes
-
-    @pytest.mark.parametrize(("second", "said"), [(0, "passed alone, and are unsteady"), (1, "failed again")])
-    def test_a_few_are_run_again_and_named(
-        self, second: int, said: str, codes: list[int], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        commands.LAST_FAILED.write_text('{"tests/a.py::test_b[1]": true}')
-        codes += [1, second]
-        assert cli.main(["test", "--no-lint"]) == second
-        assert self.runs[1][3:] == commands.ONCE_MORE
-        out = capsys.readouterr().out
-        assert said in out
-        assert "tests/a.py::test_b[1]" in out
-
-    @pytest.mark.parametrize(("code", "failed"), [(0, 1), (1, commands.MOST_ONCE_MORE + 1), (2, 1), (1, 0)])
-    def test_many_none_or_something_else_are_not(self, code: int, failed: int, codes: list[int]) -> None:
-        commands.LAST_FAILED.write_text(json.dumps({f"tests/a.py::test_{n}": True for n in range(failed)}))
-        codes.append(code)
-        assert cli.main(["test", "--no-lint"]) == code
-        assert len(self.runs) == 1
-
-    def test_a_selection_is_run_once(self, codes: list[int]) -> None:
-        commands.LAST_FAILED.write_text('{"tests/a.py::test_b": true}')
-        codes.append(1)
-        assert cli.main(["test", "--no-lint", "tests/a.py"]) == 1
 
 
 def test_a_benchmark_is_listed_by_its_first_line_and_run_by_its_name(

@@ -126,4 +126,4 @@ def test_a_mask_of_many_parts_takes_time_by_their_number() -> None:
         return quickest(lambda: outlines(mask), enough)
 
     few = max(seconds(67, 0), 0.01)
-    assert seconds(201, 20 * few) < 40 * few
+    assert seconds(201, 12 * few) < 24 * few
