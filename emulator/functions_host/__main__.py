@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+import uvicorn.protocols.http.httptools_impl
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,6 +26,8 @@ from emulator.functions_host.timers import Timer
 from emulator.lifetime import end_with_parent
 
 DEFAULT_TIMEOUT = "00:30:00"
+READ_AHEAD_BYTES = 1 << 20
+"""Of a body, before uvicorn stops reading until it is taken: functions get bodies whole, so 64 KiB only cost turns."""
 
 
 def build(app: Path, keys: dict[str, str], state: Path, *, http_only: bool = False) -> Starlette:
@@ -93,6 +96,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
     end_with_parent()
+    uvicorn.protocols.http.httptools_impl.HIGH_WATER_LIMIT = READ_AHEAD_BYTES  # type: ignore[attr-defined]
     state = arguments.state or arguments.keys.parent / "timers"
     try:
         count = workers.wanted()

@@ -15,7 +15,7 @@ from starlette.types import Receive
 
 T = TypeVar("T")
 Watcher = asyncio.Task[None]
-UNWATCHED_SECONDS = 0.005
+UNWATCHED_SECONDS = 0.1
 """Before a client is watched: quick work is over by then, and requests that come together do not wait for watchers."""
 
 

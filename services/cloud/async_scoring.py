@@ -38,9 +38,10 @@ def load() -> None:
     """Import the client, which takes longer than all of a prediction, and keep memory for its requests."""
     import services.cloud.at_once
     import services.cloud.pieces  # noqa: F401  # both import aiohttp
-    from services.cloud.memory import keep_freed_buffers
+    from services.cloud.memory import collect_less_often, keep_freed_buffers
 
     keep_freed_buffers()
+    collect_less_often()
 
 
 class AsyncEndpointScorer:

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import platform
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -154,30 +150,3 @@ def test_a_caller_that_goes_away_while_its_image_is_sent_leaves_no_connection(mo
 async def _to_its_end(connection: socket.socket) -> None:
     while await asyncio.get_running_loop().sock_recv(connection, 1 << 20):
         continue
-
-
-FAULTS = """
-import json, resource
-from services.cloud.memory import keep_freed_buffers
-
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(50):
-        held = [b"x" * 300_000 for _ in range(8)]
-        del held
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-faults()
-before = faults()
-keep_freed_buffers()
-faults()
-print(json.dumps([before, faults()]))
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library is left as it is")
-def test_memory_of_a_request_is_kept_for_the_next() -> None:
-    done = subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True, text=True)
-    before, after = json.loads(done.stdout)
-    assert before > 1000
-    assert after < before / 10
