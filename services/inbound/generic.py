@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Self
 
+import pybase64
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import from_json
 
 from services.catalogue.claims import claim_of_bytes
 from services.catalogue.paths import IMAGES
@@ -20,7 +20,7 @@ from services.labels.label_file import LabelFile
 from services.members import read_members
 from services.settings import Settings
 
-THREADS = 8
+THREADS = 16
 File = tuple[str, bytes]
 """Path below the loop's folder, and content."""
 
@@ -60,8 +60,8 @@ def files_of(body: bytes, settings: Settings) -> list[File]:
         TooLarge: over a limit of the settings.
     """
     try:
-        message = read_members(Message, json.loads(body))
-    except (ValueError, RecursionError):
+        message = read_members(Message, from_json(body))
+    except ValueError:
         raise BadRequest('The body must be JSON, such as {"items": [{"name": "1.jpg", "label": …}]}') from None
     limit = settings.max_request_images
     if len(message.items) > limit:
@@ -99,7 +99,7 @@ def _decoded(place: str, text: str, limit: int) -> bytes:
     if len(text) // 4 * 3 - text[-2:].count("=") > limit:
         raise TooLarge(f"{place}.image is over VISIONLOOP_MAX_IMAGE_BYTES = {limit}", limit=limit)
     try:
-        data = base64.b64decode(text, validate=True)
+        data = pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise BadRequest(f"{place}.image: it is not base64") from None
     if not data:
