@@ -14,10 +14,9 @@ from typing import Any
 
 import uvicorn
 import uvicorn.protocols.http.httptools_impl
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Router
 
 from emulator.functions_host import event_grid, http, workers
 from emulator.functions_host.bindings import Function, Invoker, index
@@ -30,7 +29,7 @@ READ_AHEAD_BYTES = 1 << 20
 """Of a body, before uvicorn stops reading until it is taken: functions get bodies whole, so 64 KiB only cost turns."""
 
 
-def build(app: Path, keys: dict[str, str], state: Path, *, http_only: bool = False) -> Starlette:
+def build(app: Path, keys: dict[str, str], state: Path, *, http_only: bool = False) -> Router:
     """The host of one app as an ASGI application; with `http_only`, without queues and timers.
 
     Raises:
@@ -42,7 +41,7 @@ def build(app: Path, keys: dict[str, str], state: Path, *, http_only: bool = Fal
     opened = http.Keys(keys)
 
     @asynccontextmanager
-    async def running(_: Starlette) -> AsyncIterator[None]:
+    async def running(_: Router) -> AsyncIterator[None]:
         stopping = asyncio.Event()
         options = QueueOptions.read(host)
         own = [] if http_only else functions
@@ -60,16 +59,11 @@ def build(app: Path, keys: dict[str, str], state: Path, *, http_only: bool = Fal
         event_grid.route(functions, invoker, opened),
         *_admin(functions, opened),
     ]
-    return Starlette(routes=everything, lifespan=running, exception_handlers={405: _not_found})
+    return http.application(everything, running)
 
 
 def _prefix(host: dict[str, Any]) -> str:
     return str(host.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
-
-
-async def _not_found(_: Request, __: Exception) -> Response:
-    """The real host knows no 405: a method that no route takes is a route that is not there."""
-    return Response(status_code=404)
 
 
 def _admin(functions: list[Function], keys: http.Keys) -> list[BaseRoute]:
@@ -81,7 +75,10 @@ def _admin(functions: list[Function], keys: http.Keys) -> list[BaseRoute]:
             return Response(status_code=401)
         return JSONResponse([{"name": f.name, "trigger": dict(f.trigger)} for f in functions])
 
-    return [Route("/admin/host/status", status), Route("/admin/functions", listing)]
+    return [
+        http.HostRoute("/admin/host/status", status),
+        http.HostRoute("/admin/functions", listing),
+    ]
 
 
 def main() -> None:

@@ -11,16 +11,15 @@ from typing import Any
 from azure.functions.meta import Datum
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from emulator.functions_host.bindings import Function, Invoker
-from emulator.functions_host.http import Keys
+from emulator.functions_host.http import HostRoute, Keys
 
 SYSTEM_KEY = "eventgrid_extension"
 log = logging.getLogger("host")
 
 
-def route(functions: Iterable[Function], invoker: Invoker, keys: Keys) -> Route:
+def route(functions: Iterable[Function], invoker: Invoker, keys: Keys) -> HostRoute:
     """`/runtime/webhooks/eventgrid?functionName=NAME&code=KEY`."""
     named = {f.name.lower(): f for f in functions if f.kind == "eventGridTrigger"}
 
@@ -34,7 +33,7 @@ def route(functions: Iterable[Function], invoker: Invoker, keys: Keys) -> Route:
             return _cloud_events_handshake(request)
         return await _take(request, function, invoker)
 
-    return Route("/runtime/webhooks/eventgrid", endpoint, methods=["POST", "OPTIONS"])
+    return HostRoute("/runtime/webhooks/eventgrid", endpoint, methods=["POST", "OPTIONS"])
 
 
 def _cloud_events_handshake(request: Request) -> Response:

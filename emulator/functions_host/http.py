@@ -5,14 +5,15 @@ from __future__ import annotations
 import hmac
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http.cookies import SimpleCookie
 
 import azure.functions as func
 from azure.functions.meta import Datum
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from emulator.functions_host.bindings import Function, Invoker
 from emulator.functions_host.disconnect import while_connected
@@ -48,22 +49,44 @@ def routes(functions: Iterable[Function], invoker: Invoker, keys: Keys, prefix: 
     return [_route(f, invoker, keys, prefix) for f in found]
 
 
+class HostRoute(Route):
+    """The real host knows no 405: a method that no route takes is a route that is not there."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, if the method is one of the route's."""
+        taken = scope["method"] in (self.methods or ())
+        await (self.app if taken else Response(status_code=404))(scope, receive, send)
+
+
+def application(routes: Sequence[BaseRoute], lifespan: Lifespan[Router] | None = None) -> Router:
+    """The routes as an ASGI application, without the layers that Starlette puts around each request."""
+    return Router(routes, redirect_slashes=False, lifespan=lifespan)
+
+
+class _Endpoint:
+    """A function's HTTP trigger as an ASGI application."""
+
+    def __init__(self, function: Function, invoker: Invoker, keys: Keys) -> None:
+        self._function, self._invoker, self._keys = function, invoker, keys
+        self._level = _LEVELS[str(function.trigger.get("authLevel") or "FUNCTION").upper()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        refused = self._level is not None and not self._keys.open(request, self._level)
+        answer = Response(status_code=401) if refused else await _serve(self._function, self._invoker, request)
+        await answer(scope, receive, send)
+
+
 def _route(function: Function, invoker: Invoker, keys: Keys, prefix: str) -> Route:
     path = "/".join(
         ["", *filter(None, [prefix.strip("/"), str(function.trigger.get("route") or function.name).strip("/")])]
     )
     path = re.sub(r"\{(\*?)(\w+)[^}]*\}", lambda m: f"{{{m[2]}{':path' if m[1] else ''}}}", path)
-    level = _LEVELS[str(function.trigger.get("authLevel") or "FUNCTION").upper()]
     methods = [str(m).upper() for m in function.trigger.get("methods") or METHODS]
-
-    async def endpoint(request: Request) -> Response:
-        if level is not None and not keys.open(request, level):
-            return Response(status_code=401)
-        return await _serve(function, invoker, request)
-
-    route = Route(path, endpoint, methods=methods)
+    route = HostRoute(path, _Endpoint(function, invoker, keys), methods=methods, name=function.name)
     route.methods = set(methods)  # without the HEAD that Starlette adds to GET
-    route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)  # as ASP.NET's routing takes it
+    # as ASP.NET's routing takes it: in any case, and with a slash at its end
+    route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + "/?$", re.IGNORECASE)
     return route
 
 

@@ -12,10 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from emulator.functions_host import http
-from emulator.functions_host.__main__ import _not_found
 from emulator.functions_host.bindings import Function, Invoker
 from services import wiring
 from services.cloud.fakes import FakeCloud
@@ -31,7 +29,7 @@ class Host:
         """`app` is a FunctionApp."""
         found = [self._function(f) for f in app.get_functions()]
         routes = http.routes(found, Invoker(20), http.Keys({"default": KEY, "master": "a-master-key"}))
-        self.application = Starlette(routes=routes, exception_handlers={405: _not_found})
+        self.application = http.application(routes)
 
     def ask(self, method: str, path: str, *, key: str = KEY, **given: Any) -> httpx.Response:
         """One request; `given` goes to httpx, a content always has its length."""

@@ -6,10 +6,8 @@ from typing import Any
 
 import azure.functions as func
 import httpx
-from starlette.applications import Starlette
 
 from emulator.functions_host import event_grid, http
-from emulator.functions_host.__main__ import _not_found
 from emulator.functions_host.bindings import Function, Invoker
 
 KEYS = {"master": "m", "default": "d", "eventgrid_extension": "s"}
@@ -54,7 +52,7 @@ def ask(method: str, path: str, **given: Any) -> httpx.Response:
     async def asked() -> httpx.Response:
         invoker, keys = Invoker(5), http.Keys(KEYS)
         routes = [*http.routes(FUNCTIONS, invoker, keys), event_grid.route(FUNCTIONS, invoker, keys)]
-        app = Starlette(routes=routes, exception_handlers={405: _not_found})
+        app = http.application(routes)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://host") as client:
             return await client.request(method, path, **given)
 
@@ -70,6 +68,11 @@ def test_a_route_gives_its_parameters_joined_headers_and_the_functions_own_answe
 def test_routes_are_not_case_sensitive_and_a_fixed_one_is_tried_first() -> None:
     assert ask("GET", "/API/Loops/Cards").status_code == 201
     assert ask("DELETE", "/api/loops/fixed").status_code == 201
+
+
+def test_a_slash_at_the_end_is_the_same_route() -> None:
+    assert ask("POST", "/api/loops/cards/", content=b"xyz").text.endswith("{'loop': 'cards'}")
+    assert ask("GET", "/api/loops/cards//").status_code == 404
 
 
 def test_a_wrong_method_is_a_route_that_is_not_there() -> None:
@@ -193,7 +196,7 @@ def test_a_coroutine_whose_client_went_away_is_cancelled() -> None:
             sent.append(message)
 
         function = http_function("linger", linger, authLevel="ANONYMOUS")
-        app = Starlette(routes=http.routes([function], Invoker(5), http.Keys(KEYS)))
+        app = http.application(http.routes([function], Invoker(5), http.Keys(KEYS)))
         await asyncio.wait_for(app(scope, receive, send), 5)
         assert cancelled.is_set()
 
