@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
@@ -95,10 +96,10 @@ def predictions(
     try:
         if task in {"object_detection", "instance_segmentation"}:
             certain = [one for one in _BOXES.validate_python(scored).boxes if one.score >= threshold]
-            return [_box(one, size) for one in sorted(certain, key=lambda one: -one.score)[:top]]
+            return [_box(one, size) for one in sorted(certain, key=attrgetter("score"), reverse=True)[:top]]
         classes = _CLASSES.validate_python(scored)
         pairs = [pair for pair in zip(classes.probs, classes.labels, strict=True) if pair[0] >= threshold]
-        return [Prediction(label, score) for score, label in sorted(pairs, key=lambda pair: -pair[0])[:top]]
+        return [Prediction(label, score) for score, label in sorted(pairs, key=itemgetter(0), reverse=True)[:top]]
     except (ValidationError, ValueError):
         raise Upstream("The slot answered in a shape that is not Azure ML's") from None
 

@@ -156,10 +156,10 @@ class Champions:
         return answering(await self._state(loop), champion)
 
     async def _state(self, loop: str) -> LoopState:
-        known = self._known.get(check_loop_name(loop))
+        known = self._known.get(loop)
         if known is not None and known.state is not None and (self._clock() < known.due or known.lock.locked()):
             return known.state
-        return await in_thread(partial(self._look, loop))
+        return await in_thread(partial(self._look, check_loop_name(loop)))
 
     def _look(self, loop: str) -> LoopState:
         with self._lock:
