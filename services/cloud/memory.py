@@ -9,8 +9,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES = 64 * 2**20
 MAPPED_BYTES = 32 * 2**20
 """The most that glibc takes."""
-COLLECTED_AFTER = 5_000, 20, 100
-"""New objects before Python looks through the young ones, and how often it then looks further."""
+COLLECTED_AFTER = 5_000
+"""New objects before Python looks through the young ones; how often it then looks further is left as it is."""
 
 
 def keep_freed_buffers() -> None:
@@ -36,5 +36,5 @@ def collect_less_often() -> None:
     ones again, and a whole one, of all that was ever imported, held them all up for 40 ms.
     """
     gc.freeze()
-    if 0 < gc.get_threshold()[0] < COLLECTED_AFTER[0]:
-        gc.set_threshold(*COLLECTED_AFTER)
+    if 0 < gc.get_threshold()[0] < COLLECTED_AFTER:
+        gc.set_threshold(COLLECTED_AFTER)
