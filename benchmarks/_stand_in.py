@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from benchmarks._coco_file import bytes_of, chunks, jpeg, name_of
 from services.cloud.fakes import FakeBlobStore, FakeQueue, FakeWorkspace, fake_settings
-from services.cloud.ports import Blob, BlobInfo
+from services.cloud.ports.storage import Blob, BlobInfo
 from services.config_stage import ConfigStage
 from services.context import Cloud
 from services.controller import Controller

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from demo.source import Upload
 from services.catalogue.claims import claim_of_bytes
-from services.cloud.ports import CLAIM
+from services.cloud.ports.storage import CLAIM
 
 AT_ONCE = 8
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from html import escape
 from urllib.parse import parse_qs
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.commands import Asked, Commands, command
 from services.errors import BadLink, BadRequest, NotFound, TooLarge
 from services.names import check_loop_name

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, NotFound, TooLarge
 from services.members import read_members
 from services.state import LoopState, Order

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from services.cloud.ports import BlobStore, Scorer, Workspace
+from services.cloud.ports.scoring import Scorer
+from services.cloud.ports.storage import BlobStore
+from services.cloud.ports.workspace import Workspace
 from services.loop_config import LoopConfig
 from services.settings import Settings
 from services.state import Event, LoopState

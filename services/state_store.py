@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from services.cloud.ports import BlobStore, Lease
+from services.cloud.ports.storage import BlobStore, Lease
 from services.errors import ChangedMeanwhile, NotFound
 from services.names import state_blob, unknown_loop
 from services.state import LoopState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.names import is_loop_name
 from services.state_store import StateStore
 from services.wake import Waker

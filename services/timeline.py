@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.state import Event
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.cloud.ports import Queue
+from services.cloud.ports.storage import Queue
 from services.errors import BadRequest
 from services.names import is_loop_name
 

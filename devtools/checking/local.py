@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.cloud.ports import Blob, BlobInfo
+from services.cloud.ports.storage import Blob, BlobInfo
 from services.errors import ChangedMeanwhile, NotFound
 
 CHUNK = 1 << 18

@@ -19,7 +19,7 @@ from services.catalogue.reading import FileReader, Read
 from services.catalogue.refresh import Catalogue
 from services.catalogue.store import CatalogueStore
 from services.cloud.fakes import FakeBlobStore
-from services.cloud.ports import BlobInfo
+from services.cloud.ports.storage import BlobInfo
 from services.config_file import read_config
 from services.datasets.observe import summary_state
 from services.labels.options import DEFAULT, Options

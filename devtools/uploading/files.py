@@ -10,7 +10,7 @@ from pathlib import Path
 
 from services.catalogue.claims import claim_of
 from services.catalogue.paths import kind_of
-from services.cloud.ports import CLAIM
+from services.cloud.ports.storage import CLAIM
 
 WIDTH = 24
 _STEP = 1 << 20

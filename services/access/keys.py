@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.access import secret
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import ChangedMeanwhile, Conflict, NotFound
 
 MOST_KEYS = 100

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.catalogue.documents import listing_digest
 from services.catalogue.paths import CODE, bucket_of, is_ignored
-from services.cloud.ports import BlobInfo
+from services.cloud.ports.storage import BlobInfo
 
 
 @dataclass(frozen=True, slots=True)

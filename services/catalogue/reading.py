@@ -12,7 +12,7 @@ from services.catalogue.cut_off import TAIL, cut_off, ends_well
 from services.catalogue.documents import MOST_PROBLEMS, FiledRecord, ImageEntry, LabelEntry
 from services.catalogue.images import ImageFacts, Unreadable, read_facts
 from services.catalogue.paths import kind_of
-from services.cloud.ports import BlobInfo, BlobReader
+from services.cloud.ports.storage import BlobInfo, BlobReader
 from services.config_file import MOST_BYTES
 from services.errors import ChangedMeanwhile, NotFound
 from services.labels.class_lists import read_class_list

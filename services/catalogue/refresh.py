@@ -17,7 +17,7 @@ from services.catalogue.sides import Sides
 from services.catalogue.store import THREADS, CatalogueStore, Splits
 from services.catalogue.twins import named
 from services.catalogue.working import Changes, Working
-from services.cloud.ports import BlobInfo
+from services.cloud.ports.storage import BlobInfo
 from services.datasets.splits import NEGATIVE, assign
 from services.labels.options import Options, options_of
 from services.loop_config import LoopConfig

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from services.catalogue.documents import FORMAT, Bucket, BucketRef, Index
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.datasets.splits import Side
 from services.errors import NotFound
 

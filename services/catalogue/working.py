@@ -22,7 +22,7 @@ from services.catalogue.paths import bucket_of
 from services.catalogue.reading import Read
 from services.catalogue.sides import Sides
 from services.catalogue.store import THREADS, CatalogueStore
-from services.cloud.ports import BlobInfo
+from services.cloud.ports.storage import BlobInfo
 from services.labels.options import Options
 
 BUCKET_FILES = 2048

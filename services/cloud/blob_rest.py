@@ -17,7 +17,7 @@ import urllib3
 
 from services.cloud import identity
 from services.cloud.http import pool
-from services.cloud.ports import CLAIM, Blob, BlobInfo
+from services.cloud.ports.storage import CLAIM, Blob, BlobInfo
 from services.errors import ChangedMeanwhile, NotFound, Upstream, UpstreamBusy
 
 if TYPE_CHECKING:

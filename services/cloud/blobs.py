@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.cloud.blob_rest import BlobRest
 from services.cloud.identity import credential
-from services.cloud.ports import CLAIM, Blob, BlobInfo
+from services.cloud.ports.storage import CLAIM, Blob, BlobInfo
 from services.errors import ChangedMeanwhile, LoopBusy, NotFound, Upstream, UpstreamBusy
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.cloud.fake_calls import FakeClock, Hook, Hooked, no_hook
-from services.cloud.ports import Blob, BlobInfo
+from services.cloud.ports.storage import Blob, BlobInfo
 from services.errors import ChangedMeanwhile, LoopBusy, NotFound
 
 

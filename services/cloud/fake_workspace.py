@@ -7,14 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from services.cloud.fake_calls import Hook, Hooked, no_hook
-from services.cloud.ports import (
+from services.cloud.ports.serving import DeploymentSpec, DeploymentView, EndpointView
+from services.cloud.ports.training import (
     AutoMLJobSpec,
     BestChild,
     CommandJobSpec,
     ComputeSpec,
-    DeploymentSpec,
-    DeploymentView,
-    EndpointView,
     JobPhase,
     JobView,
     TableAsset,

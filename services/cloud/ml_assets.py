@@ -9,7 +9,7 @@ from typing import Any
 
 from services.cloud.ml_base import WorkspaceBase
 from services.cloud.ml_client import translated
-from services.cloud.ports import TableAsset
+from services.cloud.ports.training import TableAsset
 from services.errors import Conflict, NotFound
 
 TRIAL_TAG = "visionloop_trial"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from services.cloud.ml_client import translated
-from services.cloud.ports import ComputeSpec
+from services.cloud.ports.training import ComputeSpec
 from services.cloud.upstream import clean
 from services.errors import NotFound, VisionloopError
 

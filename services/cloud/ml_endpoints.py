@@ -11,7 +11,7 @@ from services.cloud.endpoint_token import with_tokens
 from services.cloud.ml_base import WorkspaceBase, word
 from services.cloud.ml_client import translated
 from services.cloud.ml_online import online_deployment, online_endpoint
-from services.cloud.ports import DeploymentSpec, DeploymentView, EndpointView, Provisioning
+from services.cloud.ports.serving import DeploymentSpec, DeploymentView, EndpointView, Provisioning
 from services.cloud.upstream import clean
 from services.errors import Conflict, NotFound, UpstreamBusy, VisionloopError
 from services.words import numbered

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from services.cloud.ml_client import translated
-from services.cloud.ports import TrialError
+from services.cloud.ports.training import TrialError
 from services.cloud.upstream import clean
 from services.errors import VisionloopError
 

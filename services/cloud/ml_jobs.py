@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from services.cloud.ml_client import load_sdk
-from services.cloud.ports import AutoMLJobSpec, CommandJobSpec, EarlyTerminationSpec
+from services.cloud.ports.training import AutoMLJobSpec, CommandJobSpec, EarlyTerminationSpec
 from services.distributions import Distribution
 
 LABEL_COLUMN = "label"

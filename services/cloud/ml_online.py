@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.cloud.ports import DeploymentSpec
+from services.cloud.ports.serving import DeploymentSpec
 
 
 def online_endpoint(name: str, tags: Mapping[str, str], compute_id: str = "") -> Any:

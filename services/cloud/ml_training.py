@@ -15,7 +15,7 @@ from services.cloud.ml_client import translated
 from services.cloud.ml_compute import compute_errors, compute_problem
 from services.cloud.ml_errors import job_error, trial_errors
 from services.cloud.ml_jobs import KIND_TAG, automl_job, command_job
-from services.cloud.ports import (
+from services.cloud.ports.training import (
     AutoMLJobSpec,
     BestChild,
     CommandJobSpec,

@@ -15,7 +15,7 @@ import urllib3
 from services.cloud.http import pool
 from services.cloud.identity import MANAGEMENT, token
 from services.cloud.ml_jobs import KIND_TAG
-from services.cloud.ports import Trial
+from services.cloud.ports.training import Trial
 from services.cloud.upstream import upstream_error
 from services.errors import Upstream
 

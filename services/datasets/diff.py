@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.context import LoopContext
 from services.datasets.parts import Part, Remembered, read_facts, read_parts
 from services.errors import NotFound

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.datasets.diff import Changes, counts, read_changes
 from services.datasets.parts import label_files, read_facts, read_parts
 from services.errors import BadRequest, NotFound

@@ -12,7 +12,7 @@ from services.catalogue.documents import Bucket, View
 from services.catalogue.resolve import Member, resolve
 from services.catalogue.sides import Sides
 from services.catalogue.store import Splits
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.datasets.parts import Facts, LabelFile, Part, Remembered, members, read_facts, read_parts
 from services.datasets.splits import Side
 from services.errors import NotFound

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.datasets.jsonl import annotations_of, blob_of
 from services.datasets.parts import files_of
 from services.labels.annotation import Annotation

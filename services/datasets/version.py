@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from services.catalogue.store import CatalogueStore
-from services.cloud.ports import TableAsset
+from services.cloud.ports.training import TableAsset
 from services.context import LoopContext
 from services.datasets.diff import describe
 from services.datasets.files import Writer, write_tables

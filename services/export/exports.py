@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.datasets.documents import version_of
 from services.errors import BadRequest, RangeNotSatisfiable, TooLarge
 from services.export.coco import coco

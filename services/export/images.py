@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.datasets.jsonl import annotations_of, blob_of
 from services.datasets.parts import SIDES, files_of
 from services.datasets.splits import Side

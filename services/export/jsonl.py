@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.datasets.files import mltable
 from services.datasets.parts import SIDES, files_of
 from services.export.zipped import Entry, zipped

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import TypeAdapter
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import NotFound
 
 BLOCK = 8 << 20

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import ChangedMeanwhile, NotFound
 
 Document = TypeVar("Document", bound=BaseModel)

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from services.catalogue.claims import claim_of_bytes
 from services.catalogue.paths import IMAGES
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, TooLarge
 from services.inbound.paths import image_file, label_file
 from services.labels.label_file import LabelFile

@@ -6,7 +6,7 @@ import hashlib
 
 from pydantic import BaseModel, Field
 
-from services.cloud.ports import BlobStore, Queue
+from services.cloud.ports.storage import BlobStore, Queue
 
 
 class Message(BaseModel):

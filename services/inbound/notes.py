@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from services.cloud.ports import BlobInfo, BlobStore
+from services.cloud.ports.storage import BlobInfo, BlobStore
 from services.state import Problem
 
 FOLDER = "inbound-problems/"

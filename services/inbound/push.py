@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.inbound.generic import files_of, write_files
 from services.names import check_loop_name
 from services.settings import Settings

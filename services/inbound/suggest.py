@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, Forged, NotFound, TooLarge
 from services.inbound.label_studio import image_of_task
 from services.inbound.paths import below_images, image_file

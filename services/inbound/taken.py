@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.inbound.documents import change, read
 from services.names import digest
 

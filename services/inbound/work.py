@@ -15,7 +15,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field, ValidationError
 
-from services.cloud.ports import BlobStore, Queue
+from services.cloud.ports.storage import BlobStore, Queue
 from services.errors import BadRequest, ChangedMeanwhile, NotFound, Upstream, UpstreamRefused, VisionloopError
 from services.inbound.cvat import Announced, announced
 from services.inbound.cvat_api import CvatApi, Server

@@ -20,7 +20,7 @@ from datetime import datetime
 from pydantic_core import to_jsonable_python
 
 from services.catalogue.claims import claim_of_bytes
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.decisions.capture import doubt
 from services.errors import ChangedMeanwhile, VisionloopError
 from services.inference.answer import Prediction

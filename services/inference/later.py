@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
-from services.cloud.ports import BlobStore, Queue
+from services.cloud.ports.storage import BlobStore, Queue
 from services.errors import BadRequest, ChangedMeanwhile, Conflict, NotFound, Upstream, UpstreamRefused, VisionloopError
 from services.inference.predict import Predictor, Reply, Request
 from services.names import LOOP, check_loop_name, digest

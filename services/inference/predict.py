@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from services.cloud.ports import AsyncScorer
+from services.cloud.ports.scoring import AsyncScorer
 from services.errors import BadRequest, UpstreamRefused, UpstreamTimeout
 from services.inference.answer import Answer, Prediction, answer, predictions, to_json
 from services.inference.body import Images, check_body, check_count, read_images, scoring_images, takes_long

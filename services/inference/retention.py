@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from services.catalogue.paths import bucket_of, stem
 from services.catalogue.store import CatalogueStore
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.names import CAPTURED
 from services.state import LoopState
 from services.state_store import StateStore

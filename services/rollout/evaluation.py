@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.context import LoopContext
 from services.datasets.reading import HoldoutImage
 from services.errors import NotFound, UpstreamRefused

@@ -15,7 +15,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import BadLink, ChangedMeanwhile, NotFound
 
 KEY_FILE = "keys/approval.key"

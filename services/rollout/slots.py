@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.cloud.ports import DeploymentView
+from services.cloud.ports.serving import DeploymentView
 from services.context import LoopContext
 from services.decisions.promote import metric_of
 from services.decisions.rollout import free_slot, may_try, not_ours, overdue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.cloud.ports import DeploymentSpec
+from services.cloud.ports.serving import DeploymentSpec
 from services.context import LoopContext
 from services.state import ModelRef
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.context import LoopContext
 from services.datasets.reading import HoldoutImage
 from services.decisions import promote

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from itertools import accumulate
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.state import Watched
 
 FIRST_MS, GROWTH, CLASSES = 1.0, 1.2, 64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, NotFound
 from services.names import check_loop_name
 from services.rollout.places import card_blob

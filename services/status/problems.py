@@ -8,7 +8,7 @@ from typing import Any
 
 from services.catalogue.documents import Index
 from services.catalogue.store import CatalogueStore
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest
 from services.labels.problems import CODES, worst_first
 from services.names import check_loop_name

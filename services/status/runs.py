@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, NotFound
 from services.names import check_loop_name
 from services.state import LoopState, TrainingRun

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from services.catalogue.listing import code_digest
 from services.catalogue.paths import CODE
-from services.cloud.ports import BlobInfo, BlobReader, CommandJobSpec
+from services.cloud.ports.storage import BlobInfo, BlobReader
+from services.cloud.ports.training import CommandJobSpec
 from services.errors import ChangedMeanwhile, ConfigError
 from services.loop_config import LoopConfig, Training
 from services.state import DatasetVersion, TrainingRun

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.cloud.ports import BestChild, JobView
+from services.cloud.ports.training import BestChild, JobView
 from services.context import LoopContext
 from services.decisions.failures import Evidence, classify, failure, ran_out
 from services.errors import VisionloopError

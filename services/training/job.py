@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from services.cloud.ports import AutoMLJobSpec, ComputeSpec, EarlyTerminationSpec
+from services.cloud.ports.training import AutoMLJobSpec, ComputeSpec, EarlyTerminationSpec
 from services.distributions import Distribution
 from services.loop_config import LoopConfig, Task, Training
 from services.names import digest

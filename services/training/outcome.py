@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.cloud.ports import BestChild, JobView
+from services.cloud.ports.training import BestChild, JobView
 from services.context import LoopContext
 from services.decisions import budget
 from services.decisions.failures import Evidence, Failure, classify, failure

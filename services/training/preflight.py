@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.context import LoopContext
 from services.datasets.jsonl import blob_of
 from services.datasets.parts import files_of

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, Field
 
-from services.cloud.ports import BlobStore, Trial
+from services.cloud.ports.storage import BlobStore
+from services.cloud.ports.training import Trial
 from services.context import LoopContext
 from services.errors import NotFound, VisionloopError
 from services.state import TrainingRun

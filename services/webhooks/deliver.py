@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field, ValidationError
 
-from services.cloud.ports import BlobStore, Queue
+from services.cloud.ports.storage import BlobStore, Queue
 from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
 from services.webhooks.dispatch import Dispatcher

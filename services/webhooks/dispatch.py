@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from services.cloud.ports import Queue
+from services.cloud.ports.storage import Queue
 from services.names import digest
 from services.state import Event
 from services.webhooks.registry import Registry

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.state import Event
 
 FOLDER = "deliveries/log/"

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, ChangedMeanwhile, Conflict, NotFound
 from services.members import read_members
 from services.names import check_loop_name

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from services.cloud.ports import BlobStore, Queue
+from services.cloud.ports.storage import BlobStore, Queue
 from services.errors import BadRequest, NotFound
 from services.members import read_body
 from services.state import Event

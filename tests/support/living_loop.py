@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.cloud.fakes import FakeCloud
-from services.cloud.ports import AutoMLJobSpec, JobPhase
+from services.cloud.ports.training import AutoMLJobSpec, JobPhase
 from services.config_stage import ConfigStage
 from services.context import Stage
 from services.controller import Controller

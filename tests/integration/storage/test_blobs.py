@@ -12,7 +12,7 @@ import pytest
 from services.cloud import identity
 from services.cloud.blobs import LEASE_SECONDS, AzureBlobStore
 from services.cloud.fakes import FakeBlobStore
-from services.cloud.ports import BlobStore
+from services.cloud.ports.storage import BlobStore
 from services.cloud.queues import AzureQueue
 from services.commands import Commands, command, read_asked
 from services.errors import ChangedMeanwhile, LoopBusy, NotFound

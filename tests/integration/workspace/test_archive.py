@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.cloud.ml import AzureWorkspace
-from services.cloud.ports import TableAsset
+from services.cloud.ports.training import TableAsset
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # azure-ai-ml's own deprecations
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from services.cloud.ml import AzureWorkspace
-from services.cloud.ports import CommandJobSpec, DeploymentSpec, JobView
+from services.cloud.ports.serving import DeploymentSpec
+from services.cloud.ports.training import CommandJobSpec, JobView
 from services.cloud.scoring import EndpointScorer
 from services.decisions.failures import ran_out
 from tests.integration.workspace.conftest import image

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from services.cloud.ml import AzureWorkspace
-from services.cloud.ports import TableAsset
+from services.cloud.ports.training import TableAsset
 from services.cloud.scoring import EndpointScorer
 from services.commands import Asked, Commands, command
 from services.context import Cloud

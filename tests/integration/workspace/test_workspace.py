@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import pytest
 
 from services.cloud.ml import AzureWorkspace
-from services.cloud.ports import AutoMLJobSpec, ComputeSpec, DeploymentSpec, EarlyTerminationSpec, TableAsset
+from services.cloud.ports.serving import DeploymentSpec
+from services.cloud.ports.training import AutoMLJobSpec, ComputeSpec, EarlyTerminationSpec, TableAsset
 from services.cloud.scoring import EndpointScorer
 from services.errors import Conflict, NotFound, Upstream, UpstreamBusy, UpstreamRefused
 from services.settings import Settings

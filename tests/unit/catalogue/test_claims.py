@@ -15,7 +15,7 @@ from services.catalogue.documents import ImageEntry
 from services.catalogue.images import ImageFacts, read_facts
 from services.catalogue.reading import FileReader
 from services.cloud.fakes import FakeBlobStore, fake_settings
-from services.cloud.ports import BlobInfo
+from services.cloud.ports.storage import BlobInfo
 from tests.support.dataset_house import BOX, LOOP, House, picture, voc
 
 MD5 = "0123456789abcdef0123456789abcdef"

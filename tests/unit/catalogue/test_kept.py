@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from services.catalogue import refresh, store, working
-from services.cloud.ports import Blob
+from services.cloud.ports.storage import Blob
 from services.datasets import observe
 from services.datasets.parts import LabelFile, label_files, read_facts, read_parts
 from services.errors import NotFound

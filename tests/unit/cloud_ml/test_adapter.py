@@ -13,7 +13,7 @@ from services.cloud.ml_client import translated
 from services.cloud.ml_endpoints import _name_and_version, _state
 from services.cloud.ml_jobs import automl_job
 from services.cloud.ml_training import _time
-from services.cloud.ports import AutoMLJobSpec, EarlyTerminationSpec
+from services.cloud.ports.training import AutoMLJobSpec, EarlyTerminationSpec
 from services.distributions import Distribution
 from services.errors import (
     Conflict,

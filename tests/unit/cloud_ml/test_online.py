@@ -13,7 +13,7 @@ import pytest
 from services.cloud import endpoint_token
 from services.cloud.endpoint_token import bearer, with_tokens
 from services.cloud.ml_online import online_deployment, online_endpoint
-from services.cloud.ports import DeploymentSpec
+from services.cloud.ports.serving import DeploymentSpec
 from services.cloud.scoring import EndpointScorer
 from services.errors import Upstream
 from tests.support.small_server import Handler, serving

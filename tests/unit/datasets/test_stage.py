@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.cloud.ports import TableAsset
+from services.cloud.ports.training import TableAsset
 from services.datasets.parts import PARTS_FILE, SIDES, files_of, members, read_parts
 from services.datasets.reading import holdout
 from services.errors import UpstreamBusy

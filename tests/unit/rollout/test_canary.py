@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.cloud.ports import DeploymentView
+from services.cloud.ports.serving import DeploymentView
 from services.errors import Upstream
 from services.rollout.watch import CLASSES, bounds_ms, look, percentile
 from services.state import LoopState, Watched

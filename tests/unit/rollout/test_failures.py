@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.cloud.ports import DeploymentView, EndpointView
+from services.cloud.ports.serving import DeploymentView, EndpointView
 from services.decisions.rollout import GRACE, LIMITS
 from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
 from services.state import Order, RolloutOrder, RolloutStep, Slot

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.cloud.fakes import FakeBlobStore
-from services.cloud.ports import DeploymentView
+from services.cloud.ports.serving import DeploymentView
 from services.control_stage import ControlStage
 from services.decisions.idle import fall_asleep, wake_up
 from services.errors import Upstream, Waking

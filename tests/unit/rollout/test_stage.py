@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.cloud.ports import DeploymentView
+from services.cloud.ports.serving import DeploymentView
 from services.rollout import evaluation
 from services.state import ModelRef
 from tests.support.rollouts import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from defusedxml import ElementTree
 
-from services.cloud.ports import Trial
+from services.cloud.ports.training import Trial
 from services.context import LoopContext
 from services.errors import BadRequest, NotFound, UpstreamBusy
 from services.status.charts import line_chart

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.cloud.ports import TrialError
+from services.cloud.ports.training import TrialError
 from services.state import Order
 from services.training.stage import TrainingStage
 from tests.support.stages import World, killed_everywhere, state, version

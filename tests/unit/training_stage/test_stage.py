@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.cloud.ports import JobView
+from services.cloud.ports.training import JobView
 from services.errors import NotFound, Upstream, UpstreamBusy, UpstreamRefused
 from services.state import LoopState, Order
 from services.status.progress import doing

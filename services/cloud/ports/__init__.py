@@ -1,0 +1,1 @@
+"""What the product needs of a cloud, as protocols: Azure's adapters and the in-memory fakes both fit them."""
