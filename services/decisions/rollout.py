@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.state import LoopState, Rollout, RolloutStep, Slot, TrainingRun
+from services.words import shares
 
 Outcome = Literal[
     "ready",
@@ -151,7 +152,7 @@ def not_ours(loop: str, live: bool, owner: str, traffic: Mapping[str, int]) -> s
     if owner and owner != loop:
         return f"belongs to the loop {owner}: {other}"
     if not owner and not live and traffic:
-        return f"was not made by Visionloop and serves {dict(traffic)}: {other}"
+        return f"was not made by Visionloop, and its traffic goes to {shares(traffic)}: {other}"
     return ""
 
 

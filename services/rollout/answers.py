@@ -5,6 +5,7 @@ Contract: https://learn.microsoft.com/azure/machine-learning/reference-automl-im
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def _number(value: object, whole: object) -> float:
 
 
 def _wrong(expected: str, found: object) -> UpstreamRefused:
-    return UpstreamRefused(f"The slot's answer has another shape: expected {expected}, found {repr(found)[:120]}")
+    return UpstreamRefused(f"The slot's answer has another shape: expected {expected}, found {json.dumps(found)[:120]}")
 
 
 def pack(found: list[Found]) -> list[list[Any]]:

@@ -13,6 +13,7 @@ from services.decisions.rollout import may_try, overdue
 from services.rollout.course import give_up, go, poll, restart_clock, try_again, unwatch, watch
 from services.rollout.watch import look
 from services.state import Champion, Rollout, Watched
+from services.words import numbered, shares
 
 KEEP_SECONDS = 60.0
 """Between two looks at the users of a model that is live already."""
@@ -56,7 +57,8 @@ def _set_traffic(context: LoopContext, rollout: Rollout, share: dict[str, int], 
     if rollout.held is not None:
         return poll(context)
     if not may_try(rollout):
-        said = f"Traffic of {rollout.endpoint} is {found} after {rollout.attempts} attempts to make it {share}"
+        tried = f"after {numbered(rollout.attempts, 'attempt')} to make it {shares(share)}"
+        said = f"Traffic of {rollout.endpoint} goes to {shares(found)} {tried}"
         return give_up(context, rollout, said)
     try_again(context, rollout)
     context.cloud.workspace.begin_traffic(rollout.endpoint, share)

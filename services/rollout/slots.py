@@ -14,6 +14,7 @@ from services.rollout.canary import sick_slot
 from services.rollout.course import HEALTH, give_up, go, poll, try_again
 from services.rollout.specs import make_deployment, make_endpoint
 from services.state import Champion, Rollout
+from services.words import numbered, shares
 
 
 def endpoint(context: LoopContext, rollout: Rollout) -> float:
@@ -32,7 +33,7 @@ def endpoint(context: LoopContext, rollout: Rollout) -> float:
         return give_up(context, rollout, f"Endpoint {rollout.endpoint} {taken}")
     slot = free_slot(champion.slot if champion else None, view.traffic)
     if slot is None:
-        said = f"Endpoint {rollout.endpoint} has no slot without traffic for a challenger: {dict(view.traffic)}"
+        said = f"Endpoint {rollout.endpoint} has no slot without traffic for a challenger: {shares(view.traffic)}"
         return give_up(context, rollout, said)
     rollout.slot, rollout.scoring_uri = slot, view.scoring_uri
     return go(context, rollout, "ready")
@@ -109,7 +110,8 @@ def shift(context: LoopContext, rollout: Rollout) -> float:
     if rollout.held is not None:
         return poll(context)
     if not may_try(rollout):
-        said = f"Traffic of {rollout.endpoint} is {dict(view.traffic)} after {rollout.attempts} attempts to shift it"
+        found = f"Traffic of {rollout.endpoint} goes to {shares(view.traffic)}"
+        said = f"{found} after {numbered(rollout.attempts, 'attempt')} to shift it"
         return give_up(context, rollout, said)
     try_again(context, rollout)
     context.cloud.workspace.begin_traffic(rollout.endpoint, {rollout.slot: 100})

@@ -6,7 +6,7 @@ import pytest
 
 from services.decisions.rollout import not_ours
 
-BY_HAND = "was not made by Visionloop and serves {'blue': 100}: give this loop another endpoint.name"
+BY_HAND = "was not made by Visionloop, and its traffic goes to blue 100 %: give this loop another endpoint.name"
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def test_traffic_that_does_not_follow_ends_the_rollout() -> None:
     w = begun()
     refuse_traffic(w)
     settle(w)
-    assert "after 3 attempts to make it {'green': 10, 'blue': 90}" in w.events[-1].data["reason"]
+    assert "goes to blue 100 % after 3 attempts to make it blue 90 %, green 10 %" in w.events[-1].data["reason"]
     assert traffic(w) == {"blue": 100}
 
 
