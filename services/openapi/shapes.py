@@ -35,7 +35,8 @@ def record(description: str = "", *, needed: int | None = None, **members: Shape
 
 def shapes() -> dict[str, Shape]:
     """Every shape by name."""
-    return {**_models(), **_events(), **_documents(), **_protocol(), **_requests()}
+    told = {**_predictions(), **_loops(), **_datasets(), **_integrations(), **_service()}
+    return {**_models(), **_events(), **told, **_protocol(), **_requests()}
 
 
 def event_shape(kind: str) -> str:
@@ -95,16 +96,20 @@ def _without(shape: Shape, left_out: set[str]) -> Shape:
     return {**shape, "properties": properties, "required": [n for n in shape["required"] if n not in left_out]}
 
 
-def _documents() -> dict[str, Shape]:
-    """What operations answer beside models: their members, as docs/api.md describes them."""
-    loop = record(loop=TEXT, doing=TEXT, images=COUNT, labelled=COUNT, addresses=FREE)
-    stands = record(problems=many(ref("FileProblem")), progress=FREE, serving={}, timeline=many(ref("Event")))
-    version = record(number=COUNT, images=COUNT, current={"type": "boolean"}, runs=many(COUNT), addresses=FREE)
-    used = record(last_used={"type": ["string", "null"]}, used=FREE)
+def _predictions() -> dict[str, Shape]:
+    """What predictions answer beside models."""
     return {
         "ProblemDetails": record("RFC 9457", type=TEXT, title=TEXT, status=COUNT, detail=TEXT),
         "Predictions": {"anyOf": [ref("Prediction"), many(ref("Prediction")), {"description": "Azure ML's own"}]},
         "WaitingPrediction": record(id=TEXT, loop=TEXT, status={"const": "waiting"}, path=TEXT),
+    }
+
+
+def _loops() -> dict[str, Shape]:
+    """What is told of a loop, of its runs and its model: the members, as docs/api.md describes them."""
+    loop = record(loop=TEXT, doing=TEXT, images=COUNT, labelled=COUNT, addresses=FREE)
+    stands = record(problems=many(ref("FileProblem")), progress=FREE, serving={}, timeline=many(ref("Event")))
+    return {
         "Loops": record(loops=many(loop)),
         "LoopStatus": {"allOf": [loop, ref("LoopState"), stands]},
         "Problems": record(
@@ -117,12 +122,27 @@ def _documents() -> dict[str, Shape]:
         "Card": FREE,
         "Leaderboard": record(loop=TEXT, metric=TEXT, champion_run=PAGE, runs=many(record(number=COUNT, status=TEXT))),
         "Run": record(number=COUNT, status=TEXT, metric=TEXT, trials=many(record(name=TEXT)), plots=FREE),
+        "Ordered": record(loop=TEXT, command=TEXT, says=TEXT),
+    }
+
+
+def _datasets() -> dict[str, Shape]:
+    """What is told of a loop's dataset versions."""
+    return {
         "DatasetVersions": record(loop=TEXT, versions=many(ref("DatasetDocument"))),
-        "DatasetDocument": version,
+        "DatasetDocument": record(
+            number=COUNT, images=COUNT, current={"type": "boolean"}, runs=many(COUNT), addresses=FREE
+        ),
         "DatasetChanges": record(kind=TEXT, counts=FREE, images=many(TEXT), next=PAGE),
         "DatasetLabels": record(count=COUNT, by_format=FREE, files=many(record(file=TEXT, format=TEXT)), next=PAGE),
         "Export": {"description": "COCO's JSON, or a range of its bytes"},
-        "Ordered": record(loop=TEXT, command=TEXT, says=TEXT),
+    }
+
+
+def _integrations() -> dict[str, Shape]:
+    """What webhooks, labelling tools and client keys are answered."""
+    used = record(last_used={"type": ["string", "null"]}, used=FREE)
+    return {
         "Webhooks": record(webhooks=many(ref("Webhook"))),
         "NewWebhook": {"allOf": [ref("Webhook"), record(secret=TEXT)]},
         "NewSource": record(id=TEXT, kind=TEXT, loop=TEXT, path=TEXT, secret=TEXT),
@@ -138,13 +158,19 @@ def _documents() -> dict[str, Shape]:
         "ClientKeys": record(
             loop=TEXT, keys=many({"allOf": [ref("ClientKey"), used]}), others=many({"allOf": [record(id=TEXT), used]})
         ),
-        "Schemas": record(schemas=many(record(type=TEXT, summary=TEXT, schema=TEXT))),
-        "Schema": FREE,
         "Queued": record(delivery=TEXT, event=TEXT),
         "Deliveries": record(deliveries=many(ref("Delivery"))),
         "ReplayedDeliveries": record(
             needed=1, deliveries=many(TEXT), forgotten=record(events=COUNT, before=TEXT, says=TEXT)
         ),
+    }
+
+
+def _service() -> dict[str, Shape]:
+    """What the service says of itself."""
+    return {
+        "Schemas": record(schemas=many(record(type=TEXT, summary=TEXT, schema=TEXT))),
+        "Schema": FREE,
         "Health": record(needed=2, status={"const": "ok"}, version=TEXT, storage={"const": "ok"}),
         "OpenAPI": record(openapi=TEXT, info=FREE, paths=FREE, webhooks=FREE),
     }
