@@ -83,9 +83,7 @@ class BlobSource:
 
     def _wanted(self, change: BlobChange) -> bool:
         """Whether anybody subscribes to that place: a look costs a request."""
-        return any(
-            s.topic == TOPIC and change.subject.startswith(s.subject_begins_with) for s in self._relay.subscriptions
-        )
+        return any(s.covers(TOPIC, change.subject) for s in self._relay.subscriptions)
 
     async def _events(self, changes: list[BlobChange], sequence: int) -> list[Event]:
         loop = asyncio.get_running_loop()

@@ -12,19 +12,13 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
+from emulator.event_grid.dead_letters import bury
 from emulator.event_grid.events import Event, event_grid_schema
-from emulator.event_grid.settings import (
-    MOST_AGE_SECONDS,
-    MOST_ATTEMPTS,
-    NEVER_RETRIED,
-    RETRY_SECONDS,
-    Chaos,
-    Subscription,
-)
+from emulator.event_grid.retries import TAKEN, dead_reason, pause_seconds
+from emulator.event_grid.settings import Chaos, Subscription
 from emulator.event_grid.store import Pending, Store
 
 RESPONSE_SECONDS = 30
@@ -103,27 +97,22 @@ class Relay:
         return good
 
     async def _deliver(self, subscription: Subscription, batch: list[Pending], client: httpx.AsyncClient) -> None:
-        status = await _post(subscription, [p.event for p in batch], client)
-        if 200 <= status < 300:
+        status = await _post(subscription, batch, client)
+        if status in TAKEN:
             self.store.settle(subscription.name, batch, "delivered")
             return
         oldest, attempts = min(p.created for p in batch), max(p.attempts for p in batch) + 1
-        if status in NEVER_RETRIED or attempts >= MOST_ATTEMPTS or time.time() - oldest > MOST_AGE_SECONDS:
-            self._give_up(subscription, batch, status)
+        if reason := dead_reason(status, attempts, time.time() - oldest):
+            self._give_up(subscription, batch, status, reason)
             return
-        wait = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1] * self.retry_scale
+        wait = pause_seconds(status, attempts, random.random()) * self.retry_scale
         log.warning("%s answered %s; again in %.0f s", subscription.name, status or "nothing", wait)
         self.store.retry(batch, time.time() + wait)
 
-    def _give_up(self, subscription: Subscription, batch: list[Pending], status: int) -> None:
-        self._dead_letters.mkdir(parents=True, exist_ok=True)
+    def _give_up(self, subscription: Subscription, batch: list[Pending], status: int, reason: str) -> None:
         for pending in batch:
-            reason = "MaxDeliveryAttemptsExceeded" if pending.attempts + 1 >= MOST_ATTEMPTS else f"status {status}"
-            told = {"deadLetterReason": reason, "deliveryAttempts": pending.attempts + 1, "lastHttpStatusCode": status}
-            text = json.dumps([{**pending.event, **told}])
-            name = quote(str(pending.event["id"]), safe="")[:120]  # a publisher chooses ids: no paths from them
-            (self._dead_letters / f"{subscription.name}-{name}.json").write_text(text)
-        log.error("%s: %d events are dead letters (status %s)", subscription.name, len(batch), status)
+            bury(self._dead_letters, subscription, pending, status, reason)
+        log.error("%s: %d events are dead letters (%s, status %s)", subscription.name, len(batch), reason, status)
         self.store.settle(subscription.name, batch, f"dead letter after status {status}")
 
 
@@ -131,9 +120,15 @@ def _land(held: set[int], ids: set[int], _: asyncio.Task[None]) -> None:
     held -= ids
 
 
-async def _post(subscription: Subscription, events: list[Event], client: httpx.AsyncClient) -> int:
+async def _post(subscription: Subscription, batch: list[Pending], client: httpx.AsyncClient) -> int:
     """The status of one delivery; 0 where there was no answer."""
-    headers = {"aeg-event-type": "Notification", "aeg-subscription-name": subscription.name.upper()}
+    events = [pending.event for pending in batch]
+    headers = {
+        "aeg-event-type": "Notification",
+        "aeg-subscription-name": subscription.name.upper(),
+        "aeg-delivery-count": str(max(pending.attempts for pending in batch)),
+        "aeg-metadata-version": "1.0" if subscription.schema == "cloudevents" else "1",
+    }
     if subscription.schema == "cloudevents":
         single = subscription.events_per_batch == 1
         kind = "application/cloudevents+json" if single else "application/cloudevents-batch+json"

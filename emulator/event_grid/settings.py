@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-RETRY_SECONDS = (10, 30, 60, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
-"""https://learn.microsoft.com/azure/event-grid/delivery-and-retry#retry-schedule"""
-MOST_ATTEMPTS = 30
-MOST_AGE_SECONDS = 24 * 3600
-NEVER_RETRIED = frozenset({400, 401, 403, 413})
-
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Who is told of what, and how. Empty filters let everything through."""
+    """Who is told of what, and how. Empty filters let everything through; case is no difference in subjects.
+
+    https://learn.microsoft.com/azure/event-grid/event-filtering#subject-filtering
+    """
 
     name: str
     topic: str
@@ -25,14 +22,18 @@ class Subscription:
     apis: tuple[str, ...] = ()
     events_per_batch: int = 1
 
+    def covers(self, topic: str, subject: str) -> bool:
+        """Whether events of that place may pass the filters."""
+        return topic == self.topic and subject.lower().startswith(self.subject_begins_with.lower())
+
     def wants(self, topic: str, event: dict[str, Any]) -> bool:
         """Whether the event passes the filters."""
-        data = event.get("data") or {}
+        data = event.get("data")
+        api = data.get("api") if isinstance(data, dict) else None
         return (
-            topic == self.topic
-            and str(event.get("subject", "")).startswith(self.subject_begins_with)
+            self.covers(topic, str(event.get("subject", "")))
             and (not self.event_types or event["type"] in self.event_types)
-            and (not self.apis or data.get("api") in self.apis)
+            and (not self.apis or api in self.apis)
         )
 
 

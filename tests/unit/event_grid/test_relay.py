@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from emulator.event_grid.relay import Relay
-from emulator.event_grid.settings import RETRY_SECONDS, Chaos, Subscription
+from emulator.event_grid.retries import RETRY_SECONDS
+from emulator.event_grid.settings import Chaos, Subscription
 from emulator.event_grid.store import Store
 
 
@@ -24,6 +25,7 @@ class Endpoint:
 
     def __init__(self, *statuses: int) -> None:
         self.statuses, self.bodies, self.methods = list(statuses), list[Any](), list[str]()
+        self.headers: list[httpx.Headers] = []
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         self.methods.append(request.method)
@@ -33,6 +35,7 @@ class Endpoint:
         if request.headers["aeg-event-type"] == "SubscriptionValidation":
             return httpx.Response(200, json={"validationResponse": body[0]["data"]["validationCode"]})
         self.bodies.append(body)
+        self.headers.append(request.headers)
         return httpx.Response(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
 
 
@@ -102,7 +105,24 @@ def test_what_is_refused_for_good_is_a_dead_letter(
     deliver(relay, endpoint, monkeypatch)
     assert len(endpoint.bodies) == 1
     (letter,) = (tmp_path / "dead").iterdir()
-    assert json.loads(letter.read_text())[0]["lastHttpStatusCode"] == status
+    [found] = json.loads(letter.read_text())
+    assert (found["lasthttpstatuscode"], found["deliveryattempts"]) == (status, 1)
+    assert found["deadletterreason"].startswith("UndeliverableDueToHttp")
+
+
+def test_a_status_of_success_beyond_204_is_none(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    relay, endpoint = made(store, tmp_path), Endpoint(207, 206, 204)
+    relay.take("t", [event(1)])
+    deliver(relay, endpoint, monkeypatch)
+    assert len(endpoint.bodies) == 3
+
+
+def test_each_attempt_says_how_many_there_were(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    relay, endpoint = made(store, tmp_path), Endpoint(500, 404, 202)
+    relay.take("t", [event(1)])
+    deliver(relay, endpoint, monkeypatch)
+    assert [h["aeg-delivery-count"] for h in endpoint.headers] == ["0", "1", "2"]
+    assert {h["aeg-subscription-name"] for h in endpoint.headers} == {"S"}
 
 
 def test_the_schedule_ends_with_a_dead_letter(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +204,7 @@ def test_chaos_that_makes_no_sense_is_refused(text: str) -> None:
     [
         ({}, True),
         ({"subject_begins_with": "/a/"}, True),
+        ({"subject_begins_with": "/A/"}, True),
         ({"subject_begins_with": "/b/"}, False),
         ({"event_types": ("other",)}, False),
         ({"apis": ("PutBlob",)}, True),
@@ -194,3 +215,4 @@ def test_filters(filters: dict[str, Any], wanted: bool) -> None:
     subscription = Subscription("s", "t", "http://hook", **filters)
     assert subscription.wants("t", event(1, api="PutBlob")) is wanted
     assert not subscription.wants("another topic", event(1, api="PutBlob"))
+    assert subscription.wants("t", {**event(1), "data": ["no object"]}) is (wanted and not filters.get("apis"))
