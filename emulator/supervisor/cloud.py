@@ -70,7 +70,11 @@ class LocalCloud:
         self._take_lock()
         self._end_stale()
         self._description.unlink(missing_ok=True)
-        self._layout.ports.check()
+        with self._layout.ports.held():
+            self._start(ends)
+        self._describe()
+
+    def _start(self, ends: threading.Event) -> None:
         install(self._options.azurite, lambda line: print(line, file=sys.stderr, flush=True))
         certificates(self._layout.certificates)
         storage = self._azurite()
@@ -83,7 +87,6 @@ class LocalCloud:
         for child in self._children[3:]:
             child.start()
         self._wait(self._children, ends)
-        self._describe()
 
     def supervise(self, ends: threading.Event) -> None:
         """Start again what dies, until told to end."""

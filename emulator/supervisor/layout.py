@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,27 +36,35 @@ class Ports:
     event_grid: int = 10020
     host: int = 7071
 
-    def check(self) -> None:
-        """See that all are free.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """See that all are free, and on Linux that nobody else is given one before our services listen.
+
+        That takes seconds, in which any program that asks for some free port could get ours. Linux gives away no port
+        that a socket is bound to, and lets whoever names the port listen beside one that does not (both with
+        SO_REUSEADDR, which our services set); other systems refuse them.
 
         Raises:
-            PortTaken: naming the first that is not.
+            PortTaken: naming the first that is not free.
         """
-        for name, port in asdict(self).items():
-            if not _is_free(port):
-                raise PortTaken(
-                    f"Port {port} ({name}) is taken by another program: stop it, or start with --ports auto"
-                )
+        with ExitStack() as kept:
+            for name, port in asdict(self).items():
+                probe = _bound(name, port)
+                kept.enter_context(probe) if sys.platform == "linux" else probe.close()
+            yield
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+def _bound(name: str, port: int) -> socket.socket:
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        probe.close()
+        raise PortTaken(
+            f"Port {port} ({name}) is taken by another program: stop it, or start with --ports auto"
+        ) from None
+    return probe
 
 
 def _free_ports(count: int) -> list[int]:

@@ -236,7 +236,12 @@ def test_our_host_gives_the_same(judged: dict[str, Any], tmp_path: Path) -> None
     expected = [r["answer"] for r in judged["results"][: len(REQUESTS)]]
     for request, answer, other in zip(REQUESTS, answers, expected, strict=True):
         told = comparable(other["status"], other["headers"], base64.b64decode(other["body"]))
-        assert answer == told, request.function
+        assert answer == told, f"{request.function}: {answer} instead of {told}\n{last_words(tmp_path / 'cloud')}"
+
+
+def last_words(folder: Path) -> str:
+    """The end of the host's log, which says why an answer is 500."""
+    return (folder / "logs" / "host.log").read_text(errors="replace")[-3000:]
 
 
 def ask(client: httpx.Client, key: str, request: Request) -> tuple[int, str, bytes]:
