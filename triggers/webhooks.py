@@ -92,6 +92,28 @@ def remove(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(status_code=204)
 
 
+@blueprint.function_name("webhooks_agree")
+@blueprint.route("webhooks/{id}/agreement", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers
+def agree(req: func.HttpRequest) -> func.HttpResponse:
+    """A receiver agrees later, or a person for it with a browser: the address is the key."""
+    from services import wiring
+
+    token = req.params.get("token", "")
+    return json_answer(wiring.webhook_console().agree(req.route_params["id"], token, req.headers))
+
+
+@blueprint.function_name("webhooks_agree_by_post")
+@blueprint.route("webhooks/{id}/agreement", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers
+def agree_by_post(req: func.HttpRequest) -> func.HttpResponse:
+    """The same."""
+    from services import wiring
+
+    token = req.params.get("token", "")
+    return json_answer(wiring.webhook_console().agree(req.route_params["id"], token, req.headers))
+
+
 @blueprint.function_name("webhooks_test")
 @blueprint.route("webhooks/{id}/test", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @answers

@@ -44,6 +44,8 @@ NAMED: dict[str, Parameter] = {
     "metric": _query("metric", "A metric's name"),
     "kind": _query("kind", "Which change"),
     "token": _query("token", "The signed token of the link"),
+    "agreement": _query("token", "The secret of the address that a receiver was given"),
+    "allowed_rate": _one("header", "WebHook-Allowed-Rate", "Requests a minute that are permitted, or `*`"),
     "deep": _query("deep", "Also read from storage", enum=["true", "false"]),
     "card_format": _query("format", "The card as", enum=["json", "md"]),
     "runs_format": _query("format", "A picture instead of JSON", enum=["svg"]),

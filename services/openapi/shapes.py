@@ -61,8 +61,8 @@ def _models() -> dict[str, Shape]:
     from services.inbound.sources import NewSource
     from services.inference.answer import Answer
     from services.state import Event, LoopState, Problem
+    from services.webhooks.endpoint import Changes, Endpoint, NewEndpoint
     from services.webhooks.log import Delivery
-    from services.webhooks.registry import Changes, Endpoint, NewEndpoint
     from services.webhooks.replay import Span
 
     reads: Mapping[str, type[BaseModel]] = {
@@ -82,7 +82,7 @@ def _models() -> dict[str, Shape]:
     found = {f"Model{name}": shape for name, shape in top["$defs"].items()}
     named: dict[str, Shape] = {name: pairs[model, mode] for name, model, mode in modes}
     for name, secret in {
-        "Webhook": {"secret", "old_secrets"},
+        "Webhook": {"secret", "old_secrets", "asked_hash"},
         "LoopState": {"outbox"},
         "ClientKey": {"hash", "old"},
     }.items():
@@ -158,6 +158,7 @@ def _integrations() -> dict[str, Shape]:
         "ClientKeys": record(
             loop=TEXT, keys=many({"allOf": [ref("ClientKey"), used]}), others=many({"allOf": [record(id=TEXT), used]})
         ),
+        "Agreement": record(agreed=TEXT, per_minute={"type": ["integer", "null"]}, says=TEXT),
         "Queued": record(delivery=TEXT, event=TEXT),
         "Deliveries": record(deliveries=many(ref("Delivery"))),
         "ReplayedDeliveries": record(

@@ -143,6 +143,12 @@ _WEBHOOKS = (
     _webhook("webhooks_remove", "DELETE", HOOK, "Forgets it", {204: {}}),
     _webhook("webhooks_rotate", "POST", f"{HOOK}/rotate", "Makes it a new secret; the old one signs too for a day",
              {200: {JSON: "NewWebhook"}}),
+    *(
+        Operation(name, method, f"{HOOK}/agreement", "webhooks", "A receiver agrees later, by the address that the "
+                  "handshake gave it", {200: {JSON: "Agreement"}}, (*CHANGES, 403), ("agreement", "allowed_rate"),
+                  is_open=True)
+        for name, method in (("webhooks_agree", "GET"), ("webhooks_agree_by_post", "POST"))
+    ),
     _webhook("webhooks_test", "POST", f"{HOOK}/test", "Sends it a test event", {202: {JSON: "Queued"}}),
     _webhook("webhooks_deliveries", "GET", f"{HOOK}/deliveries", "Its delivery log", {200: {JSON: "Deliveries"}}),
     _webhook("webhooks_replay", "POST", f"{HOOK}/replay", "Sends the events of a time again",

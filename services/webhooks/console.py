@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest
 from services.state import Event
+from services.webhooks.consent import Consent
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.handshake import Handshake
 from services.webhooks.log import deliveries
-from services.webhooks.registry import PENDING, Endpoint, Registry
+from services.webhooks.registry import Registry
 
 
 class Console:
@@ -30,7 +31,7 @@ class Console:
     ) -> None:
         """All can be replaced."""
         self._system, self._registry, self._dispatcher, self._clock = system, registry, dispatcher, clock
-        self._handshake = handshake
+        self._consent = Consent(registry, handshake, clock)
 
     def register(self, body: bytes) -> dict[str, Any]:
         """Register a receiver; the answer is the only place where its secret is shown.
@@ -38,7 +39,7 @@ class Console:
         Raises:
             BadRequest: saying what is wrong.
         """
-        endpoint = self._agreed(self._registry.add(_read(body)))
+        endpoint = self._consent.sought(self._registry.add(_read(body)))
         return {**endpoint.shown(), "secret": endpoint.secret}
 
     def get(self, endpoint_id: str) -> dict[str, Any]:
@@ -56,17 +57,16 @@ class Console:
             BadRequest: saying what is wrong.
             NotFound: there is none.
         """
-        return self._agreed(self._registry.update(endpoint_id, _read(body))).shown()
+        return self._consent.sought(self._registry.update(endpoint_id, _read(body))).shown()
 
-    def _agreed(self, endpoint: Endpoint) -> Endpoint:
-        """One that has a handshake before it is asked; what it answers enables it, or says why not."""
-        if endpoint.enabled or endpoint.disabled_reason != PENDING:
-            return endpoint
-        found = self._handshake(endpoint.url)
-        if not found.refusal:
-            return self._registry.agree(endpoint, found.per_minute)
-        self._registry.disable(endpoint.id, f"it has not agreed by CloudEvents' handshake: {found.refusal}")
-        return self._registry.get(endpoint.id)
+    def agree(self, endpoint_id: str, token: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        """A receiver agrees later, by the address that it was given.
+
+        Raises:
+            BadLink: the address is forged, too old, or no longer asked about.
+            BadRequest: the headers hold no permission for the app.
+        """
+        return self._consent.given(endpoint_id, token, headers)
 
     def rotate(self, endpoint_id: str) -> dict[str, Any]:
         """Give a receiver a new secret, which is shown here only; the old one signs too for a day.

@@ -13,17 +13,17 @@ from services.cloud.ports.storage import BlobStore, Queue
 from services.errors import BadRequest, NotFound, Upstream
 from services.state import Event
 from services.webhooks.dispatch import Dispatcher
+from services.webhooks.endpoint import Endpoint
 from services.webhooks.envelope import cloud_event, payload, sign
 from services.webhooks.handshake import ORIGIN, origin_of
 from services.webhooks.lanes import Lanes
 from services.webhooks.log import Attempt, Delivery, file_of, first
 from services.webhooks.pace import Pace
-from services.webhooks.receiver import ANSWER_CHARACTERS, Answer, Sender
-from services.webhooks.registry import Endpoint, Registry
+from services.webhooks.receiver import ANSWER_CHARACTERS, GONE, Answer, Sender
+from services.webhooks.registry import Registry
 from services.webhooks.schedule import LONGEST_SECONDS, pause
 from services.webhooks.topic import NEVER, Topic, publish
 
-GONE = 410
 STORAGE_SECONDS = 60.0
 PATIENCE = timedelta(days=5)
 log = logging.getLogger(__name__)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 ANSWER_CHARACTERS = 300
+GONE = 410
+"""Of one that wants nothing more: https://www.rfc-editor.org/rfc/rfc9110#section-15.5.11."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,15 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field
 
 from services.cloud.ports.storage import BlobStore
-from services.errors import BadRequest, ChangedMeanwhile, Conflict, NotFound
+from services.errors import ChangedMeanwhile, Conflict, NotFound
 from services.members import read_members
-from services.names import check_loop_name
-from services.state import Event
+from services.webhooks.endpoint import Changes, Endpoint, NewEndpoint, OldSecret
 from services.webhooks.guard import Guard
-from services.webhooks.kinds import KINDS, is_pattern, matches
 
 FILE = "deliveries/endpoints.json"
 SECRET_BYTES = 32
@@ -26,92 +24,8 @@ MOST_OLD_SECRETS = 3
 OVERLAP = timedelta(hours=24)
 _TRIES = 8
 PENDING = "it has not agreed by CloudEvents' handshake yet"
-ASKING: Mapping[str, Any] = {"enabled": False, "disabled_reason": PENDING, "agreed": None, "per_minute": None}
-Text = Annotated[str, Field(max_length=200)]
-
-
-class NewEndpoint(BaseModel):
-    """What is asked for; empty lists mean everything."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    url: Annotated[str, Field(max_length=2000)]
-    events: list[Text] = Field(default_factory=list, max_length=50)
-    """Patterns of event types without their prefix, such as `training.*`."""
-    loops: list[Text] = Field(default_factory=list, max_length=100)
-    description: Text = ""
-    handshake: Annotated[bool, Field(strict=True)] = False
-    """Whether it is told anything only after it agreed by CloudEvents' handshake."""
-
-    @field_validator("events")
-    @classmethod
-    def _fire(cls, patterns: list[str]) -> list[str]:
-        for pattern in patterns:
-            if not is_pattern(pattern):
-                raise ValueError(f"{pattern!r} is about no event; there are {', '.join(KINDS)}")
-        return patterns
-
-    @field_validator("loops")
-    @classmethod
-    def _are_loops(cls, names: list[str]) -> list[str]:
-        try:
-            return [check_loop_name(name) for name in names]
-        except BadRequest as error:
-            raise ValueError(error.detail) from None
-
-
-class Changes(BaseModel):
-    """What may be changed of a receiver; what is left out stays."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    url: Annotated[str, Field(max_length=2000)] | None = None
-    events: list[Text] | None = None
-    loops: list[Text] | None = None
-    description: Text | None = None
-    handshake: Annotated[bool, Field(strict=True)] | None = None
-    enabled: bool | None = None
-
-
-class OldSecret(BaseModel):
-    """A secret that was replaced, and signs beside the new one until receivers have had time to take that over."""
-
-    secret: str
-    until: datetime
-
-
-class Endpoint(NewEndpoint):
-    """A registered receiver. Secrets leave the system container only in the answer that makes them."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: str
-    kind: Literal["webhook", "event_grid"] = "webhook"
-    """A receiver that was registered, or the topic that the app's settings name."""
-    secret: str
-    old_secrets: list[OldSecret] = Field(default_factory=list)
-    created: datetime
-    enabled: bool = True
-    disabled_reason: str = ""
-    failing_since: datetime | None = None
-    """Since when nothing but failures: cleared by a success."""
-    agreed: datetime | None = None
-    """When it agreed, where it was asked."""
-    per_minute: int | None = None
-    """Requests a minute that it agreed to; null is any number."""
-
-    def wants(self, event: Event) -> bool:
-        """Whether the event is for this receiver."""
-        in_loop = not self.loops or event.data.get("loop") in self.loops
-        return self.enabled and in_loop and (not self.events or any(matches(p, event.type) for p in self.events))
-
-    def shown(self) -> dict[str, object]:
-        """Without the secret."""
-        return self.model_dump(mode="json", exclude={"secret", "old_secrets"})
-
-    def signing(self, now: datetime) -> list[str]:
-        """The secrets that sign now, the newest first."""
-        return [self.secret, *(old.secret for old in self.old_secrets if now < old.until)]
+UNASKED: Mapping[str, Any] = {"agreed": None, "per_minute": None, "waiting_until": None, "asked_hash": ""}
+ASKING: Mapping[str, Any] = {**UNASKED, "enabled": False, "disabled_reason": PENDING}
 
 
 class _Document(BaseModel):
@@ -221,11 +135,7 @@ class Registry:
             self._guard.check(kept["url"])
         if changes.get("enabled"):
             changes |= {"disabled_reason": "", "failing_since": None}
-        if kept.get("handshake", old.handshake):
-            changes |= ASKING if {"url", "handshake", "enabled"} & {n for n, v in changes.items() if v} else {}
-        elif old.handshake:
-            changes |= {"agreed": None, "per_minute": None}
-        return self._set(endpoint_id, changes)
+        return self._set(endpoint_id, {**changes, **_asking(old, changes)})
 
     def rotate(self, endpoint_id: str) -> Endpoint:
         """Give a receiver a new secret; the old one signs beside it for a day.
@@ -245,15 +155,23 @@ class Registry:
         with suppress(NotFound):
             self._set(endpoint_id, {"enabled": False, "disabled_reason": reason})
 
-    def agree(self, asked: Endpoint, per_minute: int | None) -> Endpoint:
-        """Enable a receiver that has agreed, unless it was moved since it was asked.
+    def settle(self, endpoint_id: str, change: Callable[[Endpoint], None]) -> Endpoint:
+        """Change a receiver in one step with what it is by then.
 
         Raises:
             NotFound: there is no such receiver any more.
         """
-        agreed = {"agreed": self._clock(), "per_minute": per_minute}
-        moved = self.get(asked.id).url != asked.url
-        return self.get(asked.id) if moved else self._set(asked.id, {**agreed, "enabled": True, "disabled_reason": ""})
+        changed: list[Endpoint] = []
+
+        def settled(document: _Document) -> None:
+            changed[:] = [e for e in document.endpoints if e.id == endpoint_id]
+            for endpoint in changed:
+                change(endpoint)
+
+        self._change(settled)
+        if not changed:
+            raise NotFound(f"There is no webhook {endpoint_id[:60]}")
+        return changed[0]
 
     def failing(self, endpoint_id: str, since: datetime | None) -> None:
         """Note since when a receiver has failed, or that it does no longer."""
@@ -261,18 +179,11 @@ class Registry:
             self._set(endpoint_id, {"failing_since": since})
 
     def _set(self, endpoint_id: str, values: Mapping[str, object]) -> Endpoint:
-        changed: list[Endpoint] = []
+        def change(endpoint: Endpoint) -> None:
+            for name, value in values.items():
+                setattr(endpoint, name, value)
 
-        def change(document: _Document) -> None:
-            changed[:] = [e for e in document.endpoints if e.id == endpoint_id]
-            for endpoint in changed:
-                for name, value in values.items():
-                    setattr(endpoint, name, value)
-
-        self._change(change)
-        if not changed:
-            raise NotFound(f"There is no webhook {endpoint_id[:60]}")
-        return changed[0]
+        return self.settle(endpoint_id, change)
 
     def _read(self) -> tuple[_Document, str]:
         try:
@@ -292,6 +203,20 @@ class Registry:
                 continue
             return
         raise ChangedMeanwhile("The list of webhooks is being changed by others; try again")
+
+
+def _asking(old: Endpoint, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a change means for an agreement: whether there has to be another, or none any more."""
+    if not old.handshake and not changes.get("handshake"):
+        return {}
+    if changes.get("enabled") is False:  # whatever it may still answer
+        return {"waiting_until": None, "asked_hash": "", "disabled_reason": ""}
+    if not changes.get("handshake", old.handshake):
+        return UNASKED
+    if not any(changes.get(name) for name in ("url", "handshake", "enabled", "rate")):
+        return {}
+    is_off = not (old.enabled or old.disabled_reason or changes.get("enabled"))
+    return UNASKED if is_off else ASKING
 
 
 def new_secret() -> str:

@@ -16,8 +16,9 @@ from services.members import read_body
 from services.state import Event
 from services.timeline import Timeline
 from services.webhooks.dispatch import delivery_id
+from services.webhooks.endpoint import Endpoint
 from services.webhooks.log import Delivery, LogRetention, file_of, first
-from services.webhooks.registry import Endpoint, Registry
+from services.webhooks.registry import Registry
 
 MOST_EVENTS = 1000
 _ID = re.compile(r"msg_[0-9a-f]{24}")

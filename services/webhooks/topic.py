@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from services.names import digest
+from services.webhooks.endpoint import Endpoint
 from services.webhooks.receiver import ANSWER_CHARACTERS, Answer
-from services.webhooks.registry import Endpoint
 
 NEVER = frozenset({400, 413})
 """Of an event that the topic will not take the next time either: wrong, or too large."""

@@ -73,7 +73,8 @@ def webhook_console() -> Console:
 
     parts = (wiring.system_store(), wiring.webhooks(), wiring.dispatcher(), wiring.clock)
     ask = HttpSender(wiring.webhook_guard(), HANDSHAKE_SECONDS).ask
-    return Console(*parts, Handshake(ask, origin_of(wiring.settings().public_url)))
+    public_url = wiring.settings().public_url
+    return Console(*parts, Handshake(ask, origin_of(public_url), public_url))
 
 
 @cache

@@ -91,5 +91,6 @@ def test_one_that_drips_its_answer_is_not_waited_for() -> None:
 def test_an_address_inside_is_not_even_asked() -> None:
     handshake = Handshake(HttpSender(Guard(allow_local=False), 1).ask, ORIGIN)
     with agreeing({"WebHook-Allowed-Origin": "*"}) as (url, seen):
-        assert "not sent" in handshake(url.replace("http:", "https:")).refusal
+        endpoint = World().registry.add({"url": url}).model_copy(update={"url": url.replace("http:", "https:")})
+        assert "not sent" in handshake(endpoint, "").refusal
     assert seen == []

@@ -17,6 +17,7 @@ from services.settings import read_settings
 from services.state import Event
 from services.webhooks.envelope import cloud_event
 from services.webhooks.log import FOLDER, LogRetention
+from tests.integration.webhooks.test_handshake_http import agreeing
 from tests.support.cloud_process import CloudProcess, running_cloud
 from tests.support.predictions import jpeg
 from tests.support.receiver import receiving
@@ -80,6 +81,27 @@ def test_a_receiver_is_registered_tested_seen_in_the_log_and_removed(client: htt
     key = receiver.secret.removeprefix("whsec_")
     assert key not in listed
     assert not [f for f in (cloud.folder / "logs").iterdir() if key in f.read_text(errors="replace")]
+
+
+@pytest.mark.parametrize(("method", "headers", "rate"), [("GET", {}, 60), ("POST", {"WebHook-Allowed-Rate": "5"}, 5)])
+def test_a_receiver_may_agree_later_without_any_key(
+    client: httpx.Client, method: str, headers: dict[str, str], rate: int
+) -> None:
+    """As its administrator does who finds the address in the log."""
+    with agreeing({"Allow": "POST"}) as (url, seen):
+        made = client.post("/webhooks", json={"url": url, "handshake": True, "rate": 60}).json()
+        assert (made["enabled"], made["agreed"]) == (False, None)
+        asked = seen[0][2]
+        assert asked["webhook-request-rate"] == "60"
+        address = asked["webhook-request-callback"]
+        forged = httpx.request(method, address + "x", headers=headers)
+        assert (forged.status_code, forged.json()["type"]) == (403, "urn:visionloop:problem:bad-link")
+        assert client.post(f"/webhooks/{made['id']}/test").status_code == 409
+        given = httpx.request(method, address, headers=headers)
+        assert (given.status_code, given.json()["per_minute"]) == (200, rate)
+        assert client.post(f"/webhooks/{made['id']}/test").status_code == 202
+        eventually(lambda: [m for m, _, _ in seen] == ["OPTIONS", "POST"])
+    assert client.delete(f"/webhooks/{made['id']}").status_code == 204
 
 
 @pytest.mark.parametrize("url", ["https://169.254.169.254/metadata", "http://10.0.0.1/", "https://user@example.com/"])

@@ -34,7 +34,7 @@ EXPECTED = {
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "runs", "run", "run_plot", "dashboard", "predict", "train", "pause",
          "resume", "datasets", "dataset", "dataset_changes", "dataset_labels", "dataset_export", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one",
-         "webhooks_remove", "webhooks_test", "webhooks_deliveries", "inbound_register", "inbound_list", "inbound_update", "inbound_remove", "inbound_events", "label_studio_health", "label_studio_setup", "label_studio_predict", "label_studio_webhook", "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", *(f"client_v2_{name}" for name in V2), "client_items", "client_status", "client_explain", "client_train", "client_pause", "client_resume", "client_cancel_run", "client_rollout", "prediction", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
+         "webhooks_remove", "webhooks_agree", "webhooks_agree_by_post", "webhooks_test", "webhooks_deliveries", "inbound_register", "inbound_list", "inbound_update", "inbound_remove", "inbound_events", "label_studio_health", "label_studio_setup", "label_studio_predict", "label_studio_webhook", "keys_add", "keys_list", "keys_rotate", "keys_remove", "client_predict", "client_prediction", *(f"client_v2_{name}" for name in V2), "client_items", "client_status", "client_explain", "client_train", "client_pause", "client_resume", "client_cancel_run", "client_rollout", "prediction", "v2_server", "v2_health", "v2_model", "v2_version", "v2_model_ready",
          "v2_version_ready", "v2_infer", "v2_version_infer", "openapi", "api_page", "schemas", "schemas_one"],
         "httpTrigger",
     ),
@@ -85,6 +85,8 @@ def test_only_health_and_the_page_are_open_to_everybody(app: dict[str, Any]) -> 
         "schemas_one",
         "approval",
         "approval_answer",
+        "webhooks_agree",
+        "webhooks_agree_by_post",
         "inbound_events",
         "label_studio_health",
         "label_studio_setup",

@@ -11,7 +11,8 @@ import pytest
 from urllib3 import HTTPHeaderDict
 
 from services.errors import BadRequest
-from services.webhooks.handshake import Agreement, origin_of, read_agreement
+from services.webhooks.console import Console
+from services.webhooks.handshake import Agreement, Handshake, origin_of, read_agreement
 from services.webhooks.receiver import Answer
 from services.webhooks.registry import PENDING
 from tests.unit.webhooks.test_deliver import URL, World
@@ -126,9 +127,17 @@ def test_a_process_that_dies_while_it_asks_leaves_it_disabled() -> None:
 
 def test_an_answer_that_comes_when_it_has_moved_enables_nothing() -> None:
     world = World()
-    asked = world.registry.add({"url": URL, "handshake": True})
-    world.registry.update(asked.id, {"url": OTHER})
-    assert not world.registry.agree(asked, None).enabled
+
+    def moved(method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> Answer:
+        [endpoint] = [e for e in world.registry.list() if e.handshake]
+        world.registry.update(endpoint.id, {"url": OTHER})
+        return yes()
+
+    world.console = Console(
+        world.fakes.system, world.registry, world.dispatcher, world.fakes.clock, Handshake(moved, "app.example")
+    )
+    shown = world.console.register(json.dumps({"url": URL, "handshake": True}).encode())
+    assert (shown["url"], shown["enabled"]) == (OTHER, False)
 
 
 def test_without_a_handshake_nobody_is_asked() -> None:

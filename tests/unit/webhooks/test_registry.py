@@ -63,6 +63,8 @@ def test_what_is_shown_has_no_secret(registry: Registry) -> None:
         "kind",
         "agreed",
         "per_minute",
+        "rate",
+        "waiting_until",
     } == set(endpoint.shown())
 
 
