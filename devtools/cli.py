@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from devtools import commands, mutation
 from devtools.console import Stop, say, tolerant_output
 from devtools.processes import end_on_signals
 
 INTERRUPTED = 130
+MOST_THREADS = 64
 EPILOG = """\
 The first run of a command installs what it needs into .venv and .local (minutes, with network); later runs start in
 seconds. The state of the local cloud is kept in .visionloop. Outside this folder only pip and npm keep their caches.
@@ -21,12 +23,39 @@ def main(argv: Sequence[str]) -> int:
     """Run one command; returns the exit code: 2 wrong usage, 3 already running, 4 port taken, 130 interrupted."""
     tolerant_output()
     end_on_signals()
-    arguments, rest = parser().parse_known_args(argv)
+    top = parser()
+    _check_command(top, argv)
+    arguments, rest = top.parse_known_args(argv)
     if rest and not hasattr(arguments, "arguments"):
-        parser().error(f"{arguments.command} does not know {' '.join(rest)}")
+        top.error(_unknown(_commands(top)[arguments.command], arguments.command, rest))
     if hasattr(arguments, "arguments"):
         arguments.arguments = rest
     return _run(arguments.run, arguments)
+
+
+def _check_command(top: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """A misspelt command gets the one that was meant, where argparse would list all of them."""
+    word, names = next(iter(argv), "-"), _commands(top)
+    if not word.startswith("-") and word not in names:
+        top.error(f"there is no command {word}{_meant(word, names)}; `python3 dev.py --help` lists them")
+
+
+def _unknown(command: argparse.ArgumentParser, name: str, rest: Sequence[str]) -> str:
+    """Only what looks like an option is named: the value after it may have taken another one's place."""
+    options = [word.partition("=")[0] for word in rest if word.startswith("-")] or list(rest)
+    known = command._option_string_actions  # noqa: SLF001  # argparse lists its options nowhere else
+    meant = "".join(_meant(word, known) for word in options[:1])
+    return f"{name} does not know {' '.join(options)}{meant}; `python3 dev.py {name} --help` lists what it knows"
+
+
+def _meant(word: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(names), 1, cutoff=0.7)
+    return f": did you mean {close[0]}" if close else ""
+
+
+def _commands(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    found = next(a for a in top._actions if isinstance(a, Commands))  # noqa: SLF001  # as above
+    return dict(found.choices)
 
 
 def _run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
@@ -151,9 +180,15 @@ def _upload(found: Commands[argparse.ArgumentParser]) -> None:
     upload.add_argument("loop", metavar="LOOP", help="name of the loop")
     upload.add_argument("--account", metavar="NAME", help="storage account, or its https address; uses `az login`")
     upload.add_argument("--container", metavar="NAME", help="the account's data container (default: visionloop-data)")
-    upload.add_argument("--threads", metavar="N", type=int, help="files at once (default: 8)")
+    upload.add_argument("--threads", metavar="N", type=_threads, help="files at once, 1 to 64 (default: 8)")
     upload.add_argument("--dry-run", action="store_true", help="say what would be uploaded")
     upload.add_argument("--folder", metavar="FOLDER", help="the local cloud's folder (default: .visionloop)")
+
+
+def _threads(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_THREADS):
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to {MOST_THREADS}")
+    return int(text)
 
 
 def _test(found: Commands[argparse.ArgumentParser]) -> None:

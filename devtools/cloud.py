@@ -131,7 +131,7 @@ def _end(cloud: LocalCloud) -> None:
 def describe(client: Client, folder: Path) -> str:
     """Addresses, keys and files worth looking at."""
     rows = {
-        "dashboard": f"{client.urls['host']}/api/dashboard  (asks for the function key)",
+        "dashboard": f"{client.urls['host']}/api/dashboard?code={client.key}",
         "API": f"{client.urls['host']}/api/docs  (what there is, to read and to try)",
         "status": f"{client.urls['host']}/api/status?code={client.key}",
         "storage": f"{client.urls['blob']}  (queues: {client.urls['queue']})",

@@ -21,6 +21,7 @@ from devtools.install import ensure_installed, ensure_program
 from devtools.layout import CLOUD, LOCAL, LOGS, ROOT, VENV, shown, venv_python
 from devtools.processes import Command, run, run_logged
 
+NOT_FOUND = 404
 PROCESSES = str(min(4, (os.cpu_count() or 1) + 1))
 SIDE_BY_SIDE = ["-n", PROCESSES, "--dist", "loadfile", "--no-loadscope-reorder"]
 """The whole suite waits a part of its time, its longest files come first; a selection runs in one process."""
@@ -109,10 +110,18 @@ def explain(arguments: argparse.Namespace) -> int:
     if running(folder) is None:
         raise Stop("No local cloud runs: start it with `python3 dev.py serve` or `demo`, in another terminal.", 3)
     try:
-        say("\n".join(Client(folder).explain(arguments.loop)))
-    except (Refused, Unreachable, FileNotFoundError) as error:
+        client = Client(folder)
+        say("\n".join(client.explain(arguments.loop)))
+    except Refused as error:
+        raise Stop(f"{error}{_loops_there(client) if error.status == NOT_FOUND else ''}") from None
+    except (Unreachable, FileNotFoundError) as error:
         raise Stop(str(error)) from None
     return 0
+
+
+def _loops_there(client: Client) -> str:
+    names = client.loops()
+    return f"\nLoops that there are: {', '.join(names)}" if names else "\nThere is no loop yet."
 
 
 def check_data(arguments: argparse.Namespace) -> int:

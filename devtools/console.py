@@ -24,6 +24,11 @@ def say(text: str = "") -> None:
     print(text, flush=True)
 
 
+def numbered(count: int, what: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def tolerant_output() -> None:
     """A console that lacks a character gets a question mark, not a traceback."""
     for stream in (sys.stdout, sys.stderr):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from devtools.client import Client, Refused, Unreachable
-from devtools.console import say
+from devtools.console import numbered, say
 
 LOOK_SECONDS = 2.0
 SHOWN_AT_FIRST = 3
@@ -27,7 +27,7 @@ def summary(status: dict[str, Any]) -> str:
     live = "no champion yet"
     if champion:
         live = f"champion {status['champion_model']} ({champion['metric']} {champion['score']:.3f}, {champion['slot']})"
-    counts = f"{status['labelled']} labelled images, {len(status['datasets'])} dataset versions"
+    counts = f"{numbered(status['labelled'], 'labelled image')}, {numbered(len(status['datasets']), 'dataset version')}"
     return f"{status['loop']}: {counts}, {live}. {status['doing']}"
 
 

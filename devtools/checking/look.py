@@ -14,7 +14,7 @@ from devtools.folders import IMAGES, loop_files
 from services.catalogue.documents import ImageEntry
 from services.catalogue.images import ImageFacts
 from services.catalogue.listing import Listing
-from services.catalogue.paths import kind_of
+from services.catalogue.paths import is_ignored, kind_of
 from services.catalogue.reading import FileReader, Read
 from services.catalogue.refresh import Catalogue
 from services.catalogue.store import CatalogueStore
@@ -77,8 +77,8 @@ def look(target: Path, overrides: Mapping[str, Any], told: Told) -> Checked:
         ConfigError: a limit in the environment is wrong.
     """
     files = loop_files(target) if target.is_dir() else {f"labels/{target.name}": target}
-    if not files.keys() - {CONFIG_FILE}:
-        raise NothingThere(f"{target} holds neither images ({' '.join(sorted(IMAGES))}) nor label files")
+    if all(is_ignored(path, file.stat().st_size) for path, file in files.items()):
+        raise NothingThere(f"{target} holds neither images ({' '.join(sorted(IMAGES))}) nor label files.")
     config, wrong = settings_of(files.get(CONFIG_FILE))
     config = LoopConfig.model_validate({**config.model_dump(), **overrides})
     root = target if target.is_dir() else target.parent

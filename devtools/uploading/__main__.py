@@ -11,16 +11,17 @@ from pathlib import Path
 
 from devtools.client import Client
 from devtools.cloud import running
-from devtools.console import Stop, say, step, tolerant_output
+from devtools.console import Stop, numbered, say, step, tolerant_output
 from devtools.folders import loop_files
 from devtools.uploading.files import Local, Remote, Tally, is_there
-from devtools.uploading.transfer import container, listed, sentence, transfer
+from devtools.uploading.transfer import NotSignedIn, container, listed, sentence, transfer
 from services.errors import BadRequest
 from services.names import check_loop_name
 from services.settings import Settings
 
 MISUSE = 2
 MOST_SHOWN = 20
+SIGN_IN = "Nobody is signed in to Azure here: run `az login`, then the same command again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         files = _files(Path(arguments.folder), check_loop_name(arguments.loop))
         return _run(arguments, _target(arguments), files)
+    except NotSignedIn:
+        print(SIGN_IN, file=sys.stderr)
+        return 1
     except (Stop, BadRequest) as error:
         print(error, file=sys.stderr)
         return getattr(error, "code", MISUSE) if isinstance(error, Stop) else MISUSE
@@ -89,7 +93,7 @@ def _run(arguments: argparse.Namespace, target: Target, files: Sequence[Local]) 
             remote = _asked(lambda: listed(client, prefix))
         if arguments.dry_run:
             return _dry_run(files, remote)
-        with step(f"uploading {len(files):,} files of {arguments.folder}") as shown:
+        with step(f"uploading {numbered(len(files), 'file')} of {arguments.folder}") as shown:
 
             def told(tally: Tally) -> None:
                 shown.note = tally.shown()
@@ -98,7 +102,10 @@ def _run(arguments: argparse.Namespace, target: Target, files: Sequence[Local]) 
         say(tally.shown())
         with step("verifying"):
             remote = _asked(lambda: listed(client, prefix))
-        return _verdict(files, remote, tally, prefix)
+    code = _verdict(files, remote, tally, prefix)
+    if not code and not arguments.account:
+        say(f"`python3 dev.py explain {arguments.loop}` says what the loop makes of them, and what it waits for.")
+    return code
 
 
 def _asked(ask: Callable[[], dict[str, Remote]]) -> dict[str, Remote]:
@@ -114,7 +121,7 @@ def _asked(ask: Callable[[], dict[str, Remote]]) -> dict[str, Remote]:
 def _dry_run(files: Sequence[Local], remote: Mapping[str, Remote]) -> int:
     missing = [f for f in files if not is_there(f, remote)]
     size = sum(f.size for f in missing) / 1e6
-    say(f"{len(missing):,} of {len(files):,} files would be uploaded, {size:,.1f} MB")
+    say(f"{len(missing):,} of {numbered(len(files), 'file')} would be uploaded, {size:,.1f} MB")
     for local in missing[:MOST_SHOWN]:
         say(f"  {local.blob}")
     if len(missing) > MOST_SHOWN:
@@ -126,7 +133,8 @@ def _verdict(files: Sequence[Local], remote: Mapping[str, Remote], tally: Tally,
     """Count what is there now, by size and MD5, whatever was said before."""
     missing = [f.blob for f in files if not _has(remote, f, tally.md5.get(f.blob))]
     others = len(remote.keys() - {f.blob for f in files})
-    say(f"{len(files) - len(missing):,} of {len(files):,} files are in {prefix} ({others:,} other files are there too)")
+    beside = f", beside {numbered(others, 'other file')}" if others else ""
+    say(f"{len(files) - len(missing):,} of {numbered(len(files), 'file')} are in {prefix}{beside}")
     for blob in missing[:MOST_SHOWN]:
         print(f"  {blob}: {tally.failed.get(blob, 'it is not there, or is another file')}", file=sys.stderr)
     if len(missing) > MOST_SHOWN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -11,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 from devtools.uploading.files import Done, Local, Remote, Tally, is_there, md5_of, metadata_of
 
 if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
     from azure.storage.blob import ContainerClient
 
 BLOCK = 8 << 20
 """Bytes of a request: what a bad connection has to repeat at most."""
 MOST_FAILURES = 20
 """In a row, before the rest is not tried either: nobody is there any more."""
+SCOPE = "https://storage.azure.com/.default"
+
+
+class NotSignedIn(Exception):
+    """Azure would not know who asks."""
 
 
 @contextmanager
@@ -35,7 +42,7 @@ def container(account: str, name: str, threads: int) -> Iterator[ContainerClient
         ContainerClient(
             account,
             name,
-            credential,
+            _signed_in(credential),
             transport=RequestsTransport(session=session, session_owner=False),
             retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=5),
             max_single_put_size=BLOCK,
@@ -43,6 +50,22 @@ def container(account: str, name: str, threads: int) -> Iterator[ContainerClient
         ) as client,
     ):
         yield client
+
+
+def _signed_in(credential: TokenCredential) -> TokenCredential:
+    """Asked once before anything else: each request would repeat the question for a minute.
+
+    Raises:
+        NotSignedIn: none of the ways to sign in has a token.
+    """
+    from azure.core.exceptions import ClientAuthenticationError
+
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)  # it lists nine ways to sign in, each at length
+    try:
+        credential.get_token(SCOPE)
+    except ClientAuthenticationError:
+        raise NotSignedIn from None
+    return credential
 
 
 def listed(client: ContainerClient, prefix: str) -> dict[str, Remote]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 from azure.storage.blob import ContainerClient
 
 from devtools.uploading.__main__ import main
@@ -135,6 +137,23 @@ def test_misuse_is_a_sentence(cloud: CloudProcess, tmp_path: Path, capsys: pytes
     assert "There is no folder" in said
     assert "not a loop's name" in said
     assert "No local cloud runs" in said
+
+
+def test_where_nobody_is_signed_in_the_cure_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Unknown(contextlib.nullcontext[Any]):
+        def __enter__(self) -> Any:
+            return self
+
+        def get_token(self, _: str) -> None:
+            raise ClientAuthenticationError("nine ways to sign in\n, each at length")
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Unknown)
+    assert main([str(fill(tmp_path / "f", 1)), "parts", "--account", "somebodys"]) == 1
+    assert (
+        capsys.readouterr().err == "Nobody is signed in to Azure here: run `az login`, then the same command again.\n"
+    )
 
 
 def test_a_container_that_is_not_there(cloud: CloudProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

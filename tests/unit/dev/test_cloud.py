@@ -126,6 +126,7 @@ def test_addresses_and_keys_are_shown(tmp_path: Path) -> None:
     shown = describe(Client(folder), folder)
     assert "/api/docs " in shown
     assert "http://h/api/status?code=secret" in shown
+    assert "http://h/api/dashboard?code=secret" in shown
     assert "https://a/emulator/overview" in shown
 
 
@@ -145,7 +146,7 @@ def test_the_client_knows_absent_loops_errors_and_silence(client: Client) -> Non
 def test_followers_hear_each_event_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     follower = Follower(client)
     first = list(follower.news())
-    assert first[0] == "nuts: 40 labelled images, 1 dataset versions, no champion yet. Waiting."
+    assert first[0] == "nuts: 40 labelled images, 1 dataset version, no champion yet. Waiting."
     assert len(first) == 3
     assert list(follower.news()) == []
     third = {**EVENT, "id": "nuts-3", "data": {"reason": "enough labels"}}

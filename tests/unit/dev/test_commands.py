@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from devtools import cli, commands, console, doctor
+from devtools.client import Refused
 from devtools.console import Stop, step
 from devtools.layout import PORTS, ROOT
 from tests.support.programs import program
@@ -48,6 +49,45 @@ def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
         cli.main(["doctor", "--fix"])
     assert ended.value.code == 2
     assert "doctor does not know --fix" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["uplod", "x", "y"], "there is no command uplod: did you mean upload; "),
+        (["export"], "there is no command export; `python3 dev.py --help` lists them"),
+        (["upload", "--treads", "3", "folder", "loop"], "upload does not know --treads: did you mean --threads; "),
+        (["serve", "--prots=auto"], "serve does not know --prots: did you mean --ports; "),
+        (["serve", "here"], "serve does not know here; "),
+        (["upload", "folder", "loop", "--threads", "0"], "argument --threads: 0 is no number from 1 to 64"),
+    ],
+)
+def test_what_is_misspelt_is_named_with_what_was_meant(
+    typed: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(typed)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_unknown_loop_is_answered_by_those_that_there_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Asked:
+        def __init__(self, _: Path) -> None:
+            return
+
+        def explain(self, loop: str) -> list[str]:
+            raise Refused(404, f"There is no loop named {loop} (404)")
+
+        def loops(self) -> list[str]:
+            return ["conveyor", "tueren"]
+
+    monkeypatch.setattr(commands, "Client", Asked)
+    monkeypatch.setattr(commands, "running", lambda _: 1)
+    assert cli.main(["explain", "conveyer"]) == 1
+    assert "no loop named conveyer (404)\nLoops that there are: conveyor, tueren" in capsys.readouterr().err
 
 
 def test_what_test_does_not_know_goes_to_pytest(runs: list[list[str]]) -> None:

@@ -219,6 +219,13 @@ def test_nothing_to_check(
     assert len(capsys.readouterr().err) > 20
 
 
+def test_a_folder_of_what_is_no_data_is_nothing_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path, "README.md", b"Nothing but words.")
+    put(tmp_path, "loop.yaml", b"paused: true")
+    assert main([str(tmp_path)]) == 2
+    assert "holds neither images" in capsys.readouterr().err
+
+
 def test_a_limit_of_the_environment_holds(
     good: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
