@@ -33,7 +33,7 @@ def collect_less_often() -> None:
     """Leave what is imported out of the search for cycles, and search after more objects than Python's 700.
 
     A prediction makes some hundred objects and leaves no cycle behind: with 64 under way each search met the same live
-    ones again, and a whole one, of all that was ever imported, held them all up for 40 ms.
+    ones again, and a whole one, of all that was ever imported, held them all up for 50 ms.
     """
     gc.freeze()
     if 0 < gc.get_threshold()[0] < COLLECTED_AFTER:
