@@ -12,7 +12,7 @@ from services.names import CONFIG_FILE
 Kind = Literal["image", "label", "class list", "unknown", "misplaced", "unusable", "ignored"]
 IMAGES, LABELS, CODE = "images/", "labels/", "code/"
 _IMAGE = {"jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"}
-_LABEL = {"json", "jsonl", "xml", "txt", "csv", "tsv"}
+_LABEL = {"json", "jsonl", "manifest", "xml", "txt", "csv", "tsv"}
 _LISTS, _LIST_NAMES = {"yaml", "yml", "names"}, {"classes.txt", "labels.txt", "_darknet.labels"}
 _IGNORED = {
     "thumbs.db",

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.labels.heads import json_head
-from services.labels.json_stream import JsonError, decode
-from services.labels.lines import MOST_LINE, lines
+from services.labels.json_lines import json_lines
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, RawLabel, Reading, with_problems
 from services.labels.references import image_path
@@ -33,22 +32,7 @@ class AutomlJsonlReader:
         return found.kind == "object" and "image_url" in found.names
 
     def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
-        for count, text in lines(chunks):
-            if text is None or text.strip():
-                yield from _read_line(file, f"line {count}", text)
-
-
-def _read_line(file: str, place: str, text: bytes | None) -> Iterator[Reading]:
-    if text is None:
-        limit = f"a line of at most {MOST_LINE} bytes"
-        yield problem("json-invalid", file, place, expected=limit, found="a longer one")
-        return
-    try:
-        value = decode(text)
-    except JsonError as error:
-        yield problem("json-invalid", file, place, expected=error.expected, found=error.found)
-        return
-    yield from _read_image(file, place, value)
+        return json_lines(file, chunks, _read_image)
 
 
 def _read_image(file: str, place: str, value: Any) -> Iterator[Reading]:

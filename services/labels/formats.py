@@ -10,6 +10,7 @@ from services.labels.automl_jsonl import AutomlJsonlReader
 from services.labels.coco import CocoReader
 from services.labels.csv_table import CsvReader
 from services.labels.cvat import CvatReader
+from services.labels.ground_truth import GroundTruthReader
 from services.labels.heads import HEAD
 from services.labels.image_lists import FORMAT, is_image_list
 from services.labels.label_studio import LabelStudioReader
@@ -25,6 +26,7 @@ READERS: tuple[Reader, ...] = (
     CocoReader(),
     VocReader(),
     AutomlJsonlReader(),
+    GroundTruthReader(),
     LabelStudioReader(),
     CvatReader(),
     LabelmeReader(),

@@ -25,6 +25,50 @@ AUTOML: list[dict[str, Any]] = [
     },
     {"image_url": f"{_STORE}belt/b.jpg", "image_details": {"format": "jpg", "width": 640, "height": 480}, "label": []},
 ]
+GROUND_TRUTH: list[dict[str, Any]] = [
+    {
+        "source-ref": "s3://bucket/belt/a.jpg",
+        "belt-boxes": {
+            "image_size": [{"width": 640, "height": 480, "depth": 3}],
+            "annotations": [
+                {"class_id": 0, "left": 10, "top": 20, "width": 200, "height": 150},
+                {"class_id": 1, "left": 300, "top": 40, "width": 30, "height": 20},
+            ],
+        },
+        "belt-boxes-metadata": {
+            "objects": [{"confidence": 0.93}, {"confidence": 0}],
+            "class-map": {"0": "nut", "1": "bolt"},
+            "type": "groundtruth/object-detection",
+            "human-annotated": "yes",
+            "creation-date": "2026-03-09T22:16:08.728353",
+            "job-name": "labeling-job/belt-boxes",
+        },
+    },
+    {
+        "source-ref": "s3://bucket/belt/b.jpg",
+        "sort": 1,
+        "sort-metadata": {
+            "confidence": 0.95,
+            "class-name": "bolt",
+            "type": "groundtruth/image-classification",
+            "human-annotated": "yes",
+            "creation-date": "2026-03-09T22:17:08.728353",
+            "job-name": "labeling-job/sort",
+        },
+    },
+    {
+        "source-ref": "s3://bucket/belt/c.jpg",
+        "parts": [1, 0],
+        "parts-metadata": {
+            "class-map": {"0": "nut", "1": "bolt"},
+            "confidence-map": {"0": 0.77, "1": 0.95},
+            "type": "groundtruth/image-classification-multilabel",
+            "human-annotated": "yes",
+            "creation-date": "2026-03-09T22:18:08.728353",
+            "job-name": "labeling-job/parts",
+        },
+    },
+]
 LABEL_STUDIO: list[dict[str, Any]] = [
     {
         "id": 9,
@@ -161,6 +205,7 @@ SAMPLES: dict[str, bytes] = {
     "visionloop": json.dumps(PER_IMAGE).encode(),
     "label-studio": json.dumps(LABEL_STUDIO).encode(),
     "automl-jsonl": "\n".join(map(json.dumps, AUTOML)).encode(),
+    "ground-truth": "\n".join(map(json.dumps, GROUND_TRUTH)).encode(),
 }
 
 

@@ -62,6 +62,18 @@ def automl_jsonl(image: str, width: int, height: int, things: Sequence[Thing]) -
     return json.dumps({"image_url": f"azureml://x/paths/{image}", "image_details": details, "label": labels}).encode()
 
 
+def ground_truth(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    names = sorted({name for name, _ in things})
+    annotations = [
+        {"class_id": names.index(name), "left": b[0], "top": b[1], "width": b[2] - b[0], "height": b[3] - b[1]}
+        for name, b in things
+    ]
+    size = [{"width": width, "height": height, "depth": 3}]
+    data = {"class-map": {str(i): name for i, name in enumerate(names)}, "type": "groundtruth/object-detection"}
+    boxes = {"image_size": size, "annotations": annotations}
+    return json.dumps({"source-ref": f"s3://bucket/{image}", "boxes": boxes, "boxes-metadata": data}).encode()
+
+
 def label_studio(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
     results = []
     for name, numbers in things:
@@ -120,13 +132,14 @@ WRITERS: dict[str, Writer] = {
     "coco": coco,
     "voc": voc,
     "automl-jsonl": automl_jsonl,
+    "ground-truth": ground_truth,
     "label-studio": label_studio,
     "cvat": cvat,
     "labelme": labelme,
     "visionloop": per_image,
     "visionloop-shares": per_image_in_shares,
 }
-WITHOUT_OUTLINES = {"voc"}
+WITHOUT_OUTLINES = {"voc", "ground-truth"}
 
 
 def coco_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
@@ -148,6 +161,13 @@ def csv_classes(image: str, width: int, height: int, classes: Sequence[str]) -> 
 def automl_jsonl_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
     details = {"format": "jpg", "width": width, "height": height}
     content = {"image_url": f"azureml://x/paths/{image}", "image_details": details, "label": [*classes]}
+    return json.dumps(content).encode()
+
+
+def ground_truth_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    names = {str(i): name for i, name in enumerate(classes)}
+    data = {"class-map": names, "type": "groundtruth/image-classification-multilabel"}
+    content = {"source-ref": f"s3://bucket/{image}", "parts": [*range(len(classes))], "parts-metadata": data}
     return json.dumps(content).encode()
 
 
@@ -179,6 +199,7 @@ CLASS_WRITERS: dict[str, Callable[[str, int, int, Sequence[str]], bytes]] = {
     "coco-whole-boxes": coco_whole_boxes,
     "csv": csv_classes,
     "automl-jsonl": automl_jsonl_classes,
+    "ground-truth": ground_truth_classes,
     "label-studio": label_studio_classes,
     "cvat": cvat_classes,
     "labelme": labelme_classes,

@@ -35,6 +35,7 @@ def test_the_examples_are_read_as_they_stand() -> None:
         "csv",
         "csv",
         "automl-jsonl",
+        "ground-truth",
         "label-studio",
         "cvat",
         "labelme",
