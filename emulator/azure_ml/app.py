@@ -22,8 +22,9 @@ from emulator.azure_ml import faults as faults_module
 from emulator.azure_ml import sizes
 from emulator.azure_ml.arm import Arm
 from emulator.azure_ml.config import PROVIDER, Config
+from emulator.azure_ml.endpoint_pages import EndpointPages
 from emulator.azure_ml.endpoints import Endpoints
-from emulator.azure_ml.errors import AzureError
+from emulator.azure_ml.errors import AzureError, check_api_version
 from emulator.azure_ml.faults import FaultMiddleware, Faults
 from emulator.azure_ml.identity import Identity
 from emulator.azure_ml.jobs import Jobs
@@ -68,7 +69,7 @@ class Emulator:
         self.runner = Runner(config, self.runs, self.tables, self.faults)
         self.endpoints = Endpoints(config, self.store, self.models, self.faults)
         self.scoring = Scoring(self.endpoints, self.store, self.identity)
-        self.arm = Arm(self.resources, self.models, self.endpoints, self.runs)
+        self.arm = Arm(self.resources, self.models, self.runs)
         for datastore in config.datastores:
             self.arm.add_datastore(datastore)
 
@@ -77,7 +78,9 @@ class Emulator:
         jobs = Jobs(self.resources, self.runs, self.runner, self.tables)
         audiences = (*AUDIENCES, self.config.base_url)
         mlflow = Mlflow(self.config, self.store, self.runs)
-        pages = (*self.arm.routes(), *jobs.routes(), *mlflow.routes(), *sizes.routes(self.config))
+        endpoints = EndpointPages(self.resources, self.endpoints)
+        managed = (*self.arm.routes(), *endpoints.routes(), *self._operation_routes())
+        pages = (*managed, *jobs.routes(), *mlflow.routes(), *sizes.routes(self.config))
         authorised = [_authorised(self.identity, audiences, route) for route in pages]
         middleware = [Middleware(FaultMiddleware, faults=self.faults)]
         if self.config.capture:
@@ -103,18 +106,23 @@ class Emulator:
         self.store.close()
 
     def _open_routes(self) -> Sequence[Route]:
-        operations = f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{location}}"
         return [
             Route("/metadata/endpoints", self.metadata),
             Route("/msi/token", self.token),
             Route("/discovery", self.discovery),
             Route("/online/{name}/score", self.scoring.score, methods=["POST"]),
-            Route(f"{operations}/mfeOperationsStatus/{{number}}", self.operation_status),
-            Route(f"{operations}/mfeOperationResults/{{number}}", self.operation_result),
             Route("/emulator/health", self.health),
             Route("/emulator/overview", self.overview),
             Route("/emulator/jobs/{name}/logs", self.logs),
             Route("/emulator/faults", self.fault_page, methods=["GET", "POST", "DELETE"]),
+        ]
+
+    def _operation_routes(self) -> Sequence[Route]:
+        base = f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{location}}"
+        operations = self.resources.operations
+        return [
+            Route(f"{base}/mfeOperationsStatus/{{number}}", operations.status_page, methods=["GET"]),
+            Route(f"{base}/mfeOperationResults/{{number}}", operations.result_page, methods=["GET"]),
         ]
 
     async def metadata(self, _: Request) -> Response:
@@ -142,24 +150,6 @@ class Emulator:
         """Where the workspace's other services are."""
         names = ("api", "history", "experimentation", "mlflow", "registry", "studio")
         return JSONResponse(dict.fromkeys(names, self.config.base_url))
-
-    async def operation_status(self, request: Request) -> Response:
-        """How far a long-running operation is."""
-        number = request.path_params["number"]
-        status, error = self.resources.operation(number)
-        shown: dict[str, Any] = {"id": number, "name": number, "status": status, "percentComplete": 0}
-        if error:
-            shown["error"] = error
-        return JSONResponse(shown, headers={"x-ms-retry-after-ms": "20"})
-
-    async def operation_result(self, request: Request) -> Response:
-        """202 while an operation goes on."""
-        status, _ = self.resources.operation(request.path_params["number"])
-        if status == "InProgress":
-            where = str(request.url)
-            headers = {"Location": where, "x-ms-retry-after-ms": "20"}
-            return Response(status_code=202, headers=headers)
-        return JSONResponse({})
 
     async def health(self, _: Request) -> Response:
         """Whether this process works."""
@@ -215,6 +205,8 @@ def _authorised(identity: Identity, audiences: tuple[str, ...], route: Route) ->
 
     async def checked(request: Request) -> Response:
         identity.check(request.headers.get("authorization"), audiences)
+        if request.url.path.startswith("/subscriptions/"):
+            check_api_version(request.query_params.get("api-version"))
         answer: Response = await page(request)
         return answer
 

@@ -1,4 +1,4 @@
-"""The management API below a workspace: everything but jobs."""
+"""The management API below a workspace: everything but jobs and endpoints."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from emulator.azure_ml.endpoints import Endpoints, tail
-from emulator.azure_ml.errors import not_found
+from emulator.azure_ml.config import LOCATION
+from emulator.azure_ml.errors import not_found, user_error
+from emulator.azure_ml.listings import viewed
 from emulator.azure_ml.models import Models
-from emulator.azure_ml.resources import Resources, check_name, now_text, read_body, read_object
+from emulator.azure_ml.resources import Resources, check_name, now_text, read_body
 from emulator.azure_ml.runs import Runs
-from emulator.azure_ml.shapes import Compute, Data, Datastore, Deployment, Endpoint, Model, Sku, check_shape
+from emulator.azure_ml.shapes import Compute, Data, Datastore, Model
 from emulator.azure_ml.store import Body
+from emulator.azure_ml.tables import long_uri
 
-LOG_LINES = 5000
+NODES = ("preparing", "running", "idle", "unusable", "leaving", "preempted")
 COMPUTE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,30}[a-zA-Z0-9]")
 DATASTORE_NAME = re.compile(r"[a-zA-Z0-9_]{1,255}")
 DEFAULT_DATASTORE = "workspaceblobstore"
@@ -31,14 +33,13 @@ Page = Callable[[Request], Awaitable[Response]]
 class Arm:
     """Pages by resource."""
 
-    def __init__(self, resources: Resources, models: Models, endpoints: Endpoints, runs: Runs) -> None:
+    def __init__(self, resources: Resources, models: Models, runs: Runs) -> None:
         """All of one workspace."""
-        self._resources, self._models, self._endpoints, self._runs = resources, models, endpoints, runs
+        self._resources, self._models, self._runs = resources, models, runs
         self._store, self._config = resources.store, resources.config
 
     def routes(self) -> Sequence[Route]:
         """Routes relative to the workspace."""
-        endpoint, slot = "/onlineEndpoints/{name}", "/onlineEndpoints/{name}/deployments/{slot}"
         pages: list[tuple[str, str, Page]] = [
             ("GET", "", self.workspace),
             ("GET", "/datastores", self.datastores),
@@ -54,20 +55,10 @@ class Arm:
             ("PUT", "/models/{name}/versions/{version}", self.put_model),
             ("PUT", "/codes/{name}/versions/{version}", self.put_code),
             ("PUT", "/environments/{name}/versions/{version}", self.put_environment),
+            ("GET", "/{kind:asset}", self.containers),
             ("GET", "/{kind:asset}/{name}/versions", self.versions),
             ("GET", "/{kind:asset}/{name}/versions/{version}", self.version),
             ("GET", "/{kind:asset}/{name}", self.container),
-            ("GET", "/onlineEndpoints", self.list_endpoints),
-            ("GET", endpoint, self.endpoint),
-            ("PUT", endpoint, self.put_endpoint),
-            ("DELETE", endpoint, self.delete_endpoint),
-            ("POST", f"{endpoint}/listKeys", self.keys),
-            ("POST", f"{endpoint}/token", self.token),
-            ("GET", f"{endpoint}/deployments", self.deployments),
-            ("GET", slot, self.deployment),
-            ("PUT", slot, self.put_deployment),
-            ("DELETE", slot, self.delete_deployment),
-            ("POST", f"{slot}/getLogs", self.logs),
         ]
         return [Route(f"{self._config.scope}{path}", page, methods=[method]) for method, path, page in pages]
 
@@ -100,7 +91,7 @@ class Arm:
         """All datastores, or the default one."""
         if request.query_params.get("isDefault") == "true":
             return JSONResponse({"value": [self._resources.show("datastores", DEFAULT_DATASTORE)]})
-        return self._resources.listing("datastores")
+        return self._resources.listing(request, "datastores")
 
     async def datastore(self, request: Request) -> Response:
         """One datastore, without its key."""
@@ -113,7 +104,7 @@ class Arm:
         new = self._store.get("datastores", name) is None
         account = self._config.datastores[0]
         self.add_datastore({**account, "name": name, "container": str(body["properties"]["containerName"])})
-        return JSONResponse(self._resources.show("datastores", name), 201 if new else 200)
+        return self._resources.created(request, self._resources.show("datastores", name), new=new)
 
     def add_datastore(self, found: dict[str, str]) -> None:
         """A datastore; the odd account name lets the SDK find it without name resolution.
@@ -152,9 +143,9 @@ class Arm:
         )
         return JSONResponse({"secretsType": "Sas", "sasToken": token})
 
-    async def computes(self, _: Request) -> Response:
+    async def computes(self, request: Request) -> Response:
         """All clusters."""
-        return self._resources.listing("computes")
+        return self._resources.listing(request, "computes")
 
     async def compute(self, request: Request) -> Response:
         """One cluster."""
@@ -164,29 +155,41 @@ class Arm:
         """Create or change a cluster; here one is ready at once, and costs nothing."""
         body, name = await read_body(request, Compute), request.path_params["name"]
         check_name(name, COMPUTE_NAME)
-        new = self._store.get("computes", name) is None
-        body["properties"] |= {"provisioningState": "Succeeded", "createdOn": now_text(), "isAttachedCompute": False}
-        body["properties"].setdefault("properties", {}).update({"allocationState": "Steady", "currentNodeCount": 0})
-        self._store.put("computes", name, {**body, "created": now_text()})
-        return self._resources.begun("computes", name, 201 if new else 200)
+        old = self._store.get("computes", name)
+        made = cluster(body, old, now_text())
+        self._store.put("computes", name, made)
+        shown = self._resources.show("computes", name)
+        shown["properties"] = {**shown["properties"], "provisioningState": "Creating"}
+        return JSONResponse(shown, 201, self._resources.begin(request, "computes", name))
 
     async def delete_compute(self, request: Request) -> Response:
-        """Delete a cluster."""
-        name = request.path_params["name"]
-        headers = self._resources.operation_headers("computes", name)
+        """Delete a cluster.
+
+        Raises:
+            AzureError: 400, it was not said whether its machines go too; 404.
+        """
+        name, action = request.path_params["name"], request.query_params.get("underlyingResourceAction")
+        if action not in {"Delete", "Detach"}:
+            raise user_error("underlyingResourceAction is Delete or Detach")
+        self._resources.show("computes", name)
+        headers = self._resources.begin(request, "computes", name)
         self._store.delete("computes", name)
         return Response(status_code=202, headers=headers)
 
     async def put_data(self, request: Request) -> Response:
-        """Register a data asset."""
+        """Register a data asset; its address is kept and shown in the long form, as Azure does."""
         await read_body(request, Data)
-        return await self._resources.put_version("data", request, ("dataUri", "dataType"))
+        return await self._resources.put_version("data", request, ("dataUri", "dataType"), rewrite=self._long)
+
+    def _long(self, properties: Body) -> Body:
+        return {**properties, "dataUri": long_uri(properties["dataUri"], self._config)}
 
     async def put_model(self, request: Request) -> Response:
         """Register a model from a trial's output."""
         body = await read_body(request, Model)
         self._models.trial_folder(str(body["properties"].get("modelUri") or ""))
-        answer = await self._resources.put_version("models", request, ("modelUri", "modelType"), {"flavors": FLAVORS})
+        defaults = {"flavors": FLAVORS, "jobName": self._models.job(body["properties"]["modelUri"])}
+        answer = await self._resources.put_version("models", request, ("modelUri", "modelType"), defaults)
         if answer.status_code == 201:
             name, version = request.path_params["name"], request.path_params["version"]
             data = {"ModelName": name, "ModelVersion": version, "ModelTags": body["properties"].get("tags") or {}}
@@ -225,15 +228,17 @@ class Arm:
         }
         return JSONResponse({"blobReferenceForConsumption": reference, "pendingUploadType": "TemporaryBlobReference"})
 
+    async def containers(self, request: Request) -> Response:
+        """Named assets of a kind."""
+        return self._resources.containers(request, request.path_params["kind"])
+
     async def versions(self, request: Request) -> Response:
         """Versions of an asset, newest first; archived ones only when asked for."""
         kind, name = request.path_params["kind"], request.path_params["name"]
-        found = [
-            (k, b) for k, b in reversed(self._resources.versions(kind, name)) if not b["properties"].get("isArchived")
-        ]
+        found = viewed(request, list(reversed(self._resources.versions(kind, name))))
         if not found and kind == "models":
             raise not_found(f"{kind} {name}")
-        return JSONResponse({"value": [self._resources.envelope(f"{kind}/{k}", b) for k, b in found]})
+        return self._resources.listing(request, kind, found)
 
     async def version(self, request: Request) -> Response:
         """One version of an asset."""
@@ -246,92 +251,16 @@ class Arm:
         """An asset over all its versions."""
         return JSONResponse(self._resources.container(request.path_params["kind"], request.path_params["name"]))
 
-    async def list_endpoints(self, _: Request) -> Response:
-        """All endpoints."""
-        return self._resources.listing("onlineEndpoints")
 
-    async def endpoint(self, request: Request) -> Response:
-        """One endpoint."""
-        return JSONResponse(self._resources.show("onlineEndpoints", request.path_params["name"]))
-
-    async def put_endpoint(self, request: Request) -> Response:
-        """Create an endpoint, or change its traffic."""
-        name = request.path_params["name"]
-        new = self._endpoints.put(name, await read_body(request, Endpoint))
-        return self._resources.begun("onlineEndpoints", name, 201 if new else 200)
-
-    async def delete_endpoint(self, request: Request) -> Response:
-        """Delete an endpoint."""
-        name = request.path_params["name"]
-        if self._store.get("onlineEndpoints", name) is None:
-            return Response(status_code=204)
-        headers = self._resources.operation_headers("onlineEndpoints", name)
-        await asyncio.to_thread(self._endpoints.delete, name)
-        return Response(status_code=202, headers=headers)
-
-    async def keys(self, request: Request) -> Response:
-        """Both keys."""
-        found = self._endpoint_body(request)["internal"]["keys"]
-        return JSONResponse({"primaryKey": found[0], "secondaryKey": found[1]})
-
-    async def token(self, request: Request) -> Response:
-        """A key in the place of Azure ML's own short-lived token."""
-        found = self._endpoint_body(request)["internal"]["keys"]
-        return JSONResponse(
-            {"accessToken": found[0], "expiryTimeUtc": 0, "refreshAfterTimeUtc": 0, "tokenType": "Bearer"}
-        )
-
-    def _endpoint_body(self, request: Request) -> Body:
-        found = self._store.get("onlineEndpoints", request.path_params["name"])
-        if found is None:
-            raise not_found(f"Endpoint {request.path_params['name']}")
-        return found
-
-    async def deployments(self, request: Request) -> Response:
-        """An endpoint's deployments."""
-        self._endpoint_body(request)
-        found = self._endpoints.deployments(request.path_params["name"])
-        return JSONResponse({"value": [self._deployment(k, b) for k, b in found]})
-
-    def _deployment(self, key: str, body: Body) -> Body:
-        return self._resources.envelope(f"onlineEndpoints/{key}", body)
-
-    async def deployment(self, request: Request) -> Response:
-        """One deployment."""
-        key = _deployment_key(request)
-        body = self._store.get("deployments", key)
-        if body is None:
-            raise not_found(f"Deployment {key}")
-        return JSONResponse(self._deployment(key, body))
-
-    async def put_deployment(self, request: Request) -> Response:
-        """Begin to create a deployment."""
-        key = _deployment_key(request)
-        body = await read_body(request, Deployment)
-        check_shape(body.get("sku") or {}, Sku, "sku")
-        new = self._endpoints.put_deployment(*_endpoint_and_slot(request), body)
-        headers = self._resources.operation_headers("deployments", key)
-        stored = self._store.get("deployments", key) or {}
-        return JSONResponse(self._deployment(key, stored), 201 if new else 200, headers)
-
-    async def delete_deployment(self, request: Request) -> Response:
-        """Delete a deployment that has no traffic."""
-        if self._store.get("deployments", _deployment_key(request)) is None:
-            return Response(status_code=204)
-        headers = self._resources.operation_headers("deployments", _deployment_key(request))
-        await asyncio.to_thread(self._endpoints.delete_deployment, *_endpoint_and_slot(request))
-        return Response(status_code=202, headers=headers)
-
-    async def logs(self, request: Request) -> Response:
-        """The end of a deployment's log."""
-        lines = (await read_object(request)).get("tail")
-        text = tail(self._endpoints.log(_deployment_key(request)), lines if isinstance(lines, int) else LOG_LINES)
-        return JSONResponse({"content": text})
-
-
-def _endpoint_and_slot(request: Request) -> tuple[str, str]:
-    return request.path_params["name"], request.path_params["slot"]
-
-
-def _deployment_key(request: Request) -> str:
-    return "{}/deployments/{}".format(*_endpoint_and_slot(request))
+def cluster(body: Body, old: Body | None, now: str) -> Body:
+    """A cluster as Azure ML shows it, without machines; it writes sizes in capitals."""
+    properties = body["properties"]
+    given = properties.get("properties") or {}
+    size = {"vmSize": str(given["vmSize"]).upper()} if given.get("vmSize") else {}
+    state: Body = {"currentNodeCount": 0, "targetNodeCount": 0, "allocationState": "Steady", "errors": None}
+    state["nodeStateCounts"] = {f"{name}NodeCount": 0 for name in NODES}
+    created = old["created"] if old else now
+    shown: Body = {"provisioningState": "Succeeded", "provisioningErrors": None, "isAttachedCompute": False}
+    shown |= {"createdOn": created, "modifiedOn": now, "computeLocation": LOCATION}
+    told = {**properties, **shown, "properties": {**given, **size, **state}}
+    return {**body, "properties": told, "created": created, "modified": now}

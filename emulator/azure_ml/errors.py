@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.responses import JSONResponse
+
+_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-[a-z]+)?", re.IGNORECASE)
 
 
 class AzureError(Exception):
@@ -34,3 +38,18 @@ def user_error(message: str) -> AzureError:
 def conflict(message: str) -> AzureError:
     """409: it exists, and not like this."""
     return AzureError(409, "Conflict", message)
+
+
+def check_api_version(version: str | None) -> None:
+    """Refuse a management request as Azure Resource Manager does, before anything else looks at it.
+
+    Which versions there are is left to the SDK: they move with its releases.
+
+    Raises:
+        AzureError: 400.
+    """
+    if not version:
+        said = "The api-version query parameter (?api-version=) is required for all requests."
+        raise AzureError(400, "MissingApiVersionParameter", said)
+    if not _API_VERSION.fullmatch(version):
+        raise AzureError(400, "InvalidApiVersionParameter", f"The api-version {version[:100]!r} is invalid.")

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from emulator.azure_ml import sweep
 from emulator.azure_ml.errors import conflict, not_found, user_error
+from emulator.azure_ml.operations import with_result
 from emulator.azure_ml.resources import ASSET_NAME, Resources, check_name, read_body
 from emulator.azure_ml.runner import TASKS, Runner
 from emulator.azure_ml.runs import FINISHED, Runs, new_record
@@ -112,7 +113,8 @@ class Jobs:
         name = request.path_params["name"]
         if self._record(name)["properties"]["status"] in FINISHED:
             raise user_error(f"Job {name} is in a final state and cannot be canceled")
-        headers = self._resources.operation_headers("jobs", name, "Location")
+        headers = with_result(self._resources.begin(request, "jobs", name))
+        del headers["Azure-AsyncOperation"]
         self._runner.cancel(name)
         return Response(status_code=202, headers=headers)
 

@@ -20,6 +20,12 @@ class Models:
         """Models are resources of the kind `models`."""
         self._config, self._store = config, store
 
+    @staticmethod
+    def job(uri: str) -> str | None:
+        """The job whose output an address names."""
+        match = _JOB_OUTPUT.fullmatch(uri)
+        return match["job"] if match else None
+
     def trial_folder(self, uri: str) -> Path:
         """The folder that a job's output address names.
 

@@ -1,9 +1,9 @@
-"""What all resources share: ids, envelopes, names, long-running operations, and the refusal of changed versions."""
+"""What all resources share: ids, envelopes, names, answers, and the refusal of changed versions."""
 
 from __future__ import annotations
 
 import re
-import uuid
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,12 +13,20 @@ from starlette.responses import JSONResponse, Response
 
 from emulator.azure_ml.config import PROVIDER, Config
 from emulator.azure_ml.errors import conflict, not_found, user_error
+from emulator.azure_ml.listings import paged, viewed
+from emulator.azure_ml.operations import Operations
 from emulator.azure_ml.shapes import Shape, check_shape
 from emulator.azure_ml.store import Body, Store
 
 ASSET_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
-POLL_MILLISECONDS = "20"
-"""Without it the SDK looks again only after half a minute."""
+VERSION_DEFAULTS: Body = {
+    "description": None,
+    "tags": {},
+    "properties": {},
+    "isArchived": False,
+    "isAnonymous": False,
+}
+"""What every version of an asset shows, said or not."""
 
 
 def now_text() -> str:
@@ -27,20 +35,23 @@ def now_text() -> str:
 
 
 class Resources:
-    """Envelopes and operations of one workspace."""
+    """Envelopes and answers of one workspace."""
 
     def __init__(self, config: Config, store: Store) -> None:
         """Resources are kept in `store`."""
         self.config, self.store = config, store
+        self.operations = Operations(config, store)
 
     def envelope(self, path: str, body: Body) -> Body:
         """A stored body as Azure Resource Manager shows it; `path` is below the workspace, as `data/x/versions/1`."""
         parts = path.split("/")
         kind = f"{PROVIDER}/workspaces/{'/'.join(parts[0::2])}"
         created = body.get("created", now_text())
-        system = {"createdAt": created, "createdBy": "local", "createdByType": "User", "lastModifiedAt": created}
-        shown = {k: v for k, v in body.items() if k not in {"created", "internal"}}
-        return {"id": f"{self.config.scope}/{path}", "name": parts[-1], "type": kind, "systemData": system, **shown}
+        system = {"createdAt": created, "createdBy": "local", "createdByType": "User"}
+        system |= {"lastModifiedAt": body.get("modified", created), "lastModifiedBy": "local"}
+        shown = {k: v for k, v in body.items() if k not in {"created", "modified", "internal"}}
+        described = {"systemData": {**system, "lastModifiedByType": "User"}, **shown}
+        return {"id": f"{self.config.scope}/{path}", "name": parts[-1], "type": kind, **described}
 
     def show(self, kind: str, key: str) -> Body:
         """One resource.
@@ -53,43 +64,30 @@ class Resources:
             raise not_found(f"{kind} {key}")
         return self.envelope(f"{kind}/{key}", body)
 
-    def listing(self, kind: str, prefix: str = "") -> Response:
-        """All resources of a kind."""
-        return JSONResponse({"value": [self.envelope(f"{kind}/{k}", b) for k, b in self.store.list(kind, prefix)]})
+    def listing(self, request: Request, kind: str, rows: Iterable[tuple[str, Body]] | None = None) -> Response:
+        """A page of resources of a kind: of all, or of these rows."""
+        found = self.store.list(kind) if rows is None else rows
+        return paged(request, [self.envelope(f"{kind}/{k}", b) for k, b in found], self.config.base_url)
 
-    def begun(self, kind: str, key: str, status: int = 201) -> Response:
-        """Answer a change that goes on: the resource, and where to look how far it is."""
-        headers = self.operation_headers(kind, key)
-        body = self.store.get(kind, key)
-        return JSONResponse(None if body is None else self.envelope(f"{kind}/{key}", body), status, headers)
+    def created(self, request: Request, shown: Body, *, new: bool) -> Response:
+        """Answer a write that is done: a new resource's address is told."""
+        return JSONResponse(shown, 201 if new else 200, self.address(request) if new else None)
 
-    def operation_headers(self, kind: str, key: str, answer: str = "Azure-AsyncOperation") -> dict[str, str]:
-        """Remember an operation and say where it is looked at."""
-        number = str(uuid.uuid4())
-        self.store.put("operations", number, {"kind": kind, "key": key})
-        page = "mfeOperationsStatus" if answer == "Azure-AsyncOperation" else "mfeOperationResults"
-        where = f"{self.config.operations}/{page}/{number}?api-version=2023-04-01"
-        return {answer: where, "x-ms-retry-after-ms": POLL_MILLISECONDS, "x-ms-async-operation-timeout": "PT1H"}
+    def address(self, request: Request) -> dict[str, str]:
+        """`Location` of the resource that a request is about."""
+        return {"Location": f"{self.config.base_url}{request.url.path}?{request.url.query}"}
 
-    def operation(self, number: str) -> tuple[str, Body]:
-        """An operation's status (InProgress, Succeeded, Failed) and its error.
-
-        Raises:
-            AzureError: 404.
-        """
-        found = self.store.get("operations", number)
-        if found is None:
-            raise not_found(f"Operation {number}")
-        body = self.store.get(found["kind"], found["key"])
-        if body is None:
-            return "Succeeded", {}
-        properties = body["properties"]
-        state = str(properties.get("provisioningState") or properties.get("status") or "Succeeded")
-        status = {"Succeeded": "Succeeded", "Failed": "Failed", "Canceled": "Succeeded"}.get(state, "InProgress")
-        return status, body.get("internal", {}).get("error", {}) if status == "Failed" else {}
+    def begin(self, request: Request, kind: str, key: str) -> dict[str, str]:
+        """Begin a long-running operation on a resource; the headers that tell of it."""
+        return self.operations.begin(kind, key, now_text(), request.query_params.get("api-version", ""))
 
     async def put_version(
-        self, kind: str, request: Request, fixed: tuple[str, ...], defaults: Body | None = None
+        self,
+        kind: str,
+        request: Request,
+        fixed: tuple[str, ...],
+        defaults: Body | None = None,
+        rewrite: Callable[[Body], Body] = dict,
     ) -> Response:
         """Create a version of a named asset, or repeat its creation; what is in `fixed` never changes.
 
@@ -100,17 +98,23 @@ class Resources:
         for part in (name, version):
             check_name(part, ASSET_NAME)
         body, key = await read_body(request), f"{name}/versions/{version}"
-        body["properties"] = {**(defaults or {}), **body["properties"]}
+        given = {k: v for k, v in body["properties"].items() if v is not None}
+        body["properties"] = {**VERSION_DEFAULTS, **(defaults or {}), **rewrite(given)}
         old = self.store.get(kind, key)
         if old is not None and any(
             _plain(old["properties"].get(f)) != _plain(body["properties"].get(f)) for f in fixed
         ):
             raise conflict(f"A {kind} asset with the name {name} and version {version} exists and cannot be changed")
-        created = old["created"] if old else now_text()
-        self.store.put(kind, key, {**body, "created": created})
+        now = now_text()
+        self.store.put(kind, key, {**body, "created": old["created"] if old else now, "modified": now})
         if self.store.get(kind, name) is None:
-            self.store.put(kind, name, {"properties": {}, "created": created})
-        return JSONResponse(self.show(kind, key), 200 if old else 201)
+            self.store.put(kind, name, {"properties": {}, "created": now})
+        return self.created(request, self.show(kind, key), new=old is None)
+
+    def containers(self, request: Request, kind: str) -> Response:
+        """A page of the containers of named assets."""
+        names = dict.fromkeys(key.partition("/")[0] for key, _ in viewed(request, self.store.list(kind)) if "/" in key)
+        return paged(request, [self.container(kind, name) for name in names], self.config.base_url)
 
     def container(self, kind: str, name: str) -> Body:
         """The container of a named asset's versions.

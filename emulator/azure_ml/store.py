@@ -54,6 +54,15 @@ class Store:
         with self.lock:
             self._db.execute("DELETE FROM resources WHERE kind = ? AND key = ?", (kind, key))
 
+    def keep_newest(self, kind: str, count: int) -> None:
+        """Forget all of a kind but the newest."""
+        newest = "SELECT number FROM resources WHERE kind = ? ORDER BY number DESC LIMIT ?"
+        with self.lock:
+            self._db.execute(
+                f"DELETE FROM resources WHERE kind = ? AND number NOT IN ({newest})",  # noqa: S608
+                (kind, kind, count),
+            )
+
     def list(self, kind: str, prefix: str = "") -> list[tuple[str, Body]]:
         """Resources of a kind whose key begins so, oldest first."""
         with self.lock:

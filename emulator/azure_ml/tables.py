@@ -20,7 +20,9 @@ from emulator.azure_ml.store import Store
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
-_PATH = re.compile(r"azureml://(?:subscriptions/.+?/workspaces/[^/]+/)?datastores/(?P<store>[^/]+)/paths/(?P<path>.*)")
+_PATH = re.compile(
+    r"azureml://(?:(?:subscriptions/.+?/)?workspaces/[^/]+/)?datastores/(?P<store>[^/]+)/paths/(?P<path>.*)"
+)
 _ASSET = re.compile(r".*/data/(?P<name>[^/]+)/versions/(?P<version>[^/]+)|azureml:(?P<n>[^:]+):(?P<v>[^:]+)")
 DOWNLOADS = 8
 
@@ -47,6 +49,15 @@ def read_uri(uri: str) -> Place:
     if match is None:
         raise user_error(f"{uri[:200]!r} is no azureml://…/datastores/…/paths/… address")
     return Place(match["store"], unquote(match["path"]))
+
+
+def long_uri(uri: str, config: Config) -> str:
+    """An address in a datastore with its workspace, as Azure ML shows it; any other as it is."""
+    match = _PATH.fullmatch(uri)
+    if match is None:
+        return uri
+    place = f"subscriptions/{config.subscription_id}/resourcegroups/{config.resource_group}"
+    return f"azureml://{place}/workspaces/{config.workspace}/datastores/{match['store']}/paths/{match['path']}"
 
 
 class Tables:

@@ -15,6 +15,7 @@ from emulator.azure_ml.config import Config
 from emulator.azure_ml.runs import new_record
 
 ENDPOINT = {"location": "local", "identity": {"type": "SystemAssigned"}, "properties": {"authMode": "AADToken"}}
+VERSION = "api-version=2024-01-01-preview"
 DATASTORE = {"name": "system", "account_url": "https://127.0.0.1:1/account", "account_key": "a2V5", "container": "c"}
 
 
@@ -35,7 +36,8 @@ class World:
         return asyncio.run(send())
 
     def arm(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        answer = self.ask(method, f"{self._scope}/{path}", body)
+        query = f"{'&' if '?' in path else '?'}{VERSION}"
+        answer = self.ask(method, f"{self._scope}/{path}{query}", body)
         return answer.status_code, answer.json() if answer.content else None
 
     def refused(self, method: str, path: str, body: Any, status: int) -> str:
@@ -251,14 +253,21 @@ def test_properties_that_cannot_be_read(world: World, place: str, properties: di
 
 def test_an_operation_that_nobody_began(world: World) -> None:
     path = "/subscriptions/sub/providers/Microsoft.MachineLearningServices/locations/local/mfeOperationsStatus/x"
-    assert world.ask("GET", path).status_code == 404
+    assert world.ask("GET", f"{path}?{VERSION}").status_code == 404
 
 
 def test_operations_say_how_they_ended(world: World) -> None:
     world.with_slot("cats", "blue", "Creating")
-    headers = world.emulator.resources.operation_headers("deployments", "cats/deployments/blue")
+    operations = world.emulator.resources.operations
+    headers = operations.begin("deployments", "cats/deployments/blue", "2026-01-01T00:00:00Z", "2024-01-01-preview")
     place = headers["Azure-AsyncOperation"].removeprefix("https://localhost:1")
-    assert world.ask("GET", place).json()["status"] == "InProgress"
+    assert world.ask("GET", place).json() == {
+        "id": place.partition("?")[0],
+        "name": place.partition("?")[0].rpartition("/")[2],
+        "startTime": "2026-01-01T00:00:00Z",
+        "percentComplete": 0.0,
+        "status": "Updating",
+    }
     world.with_slot("cats", "blue", "Failed")
     assert world.ask("GET", place).json()["status"] == "Failed"
     world.emulator.store.delete("deployments", "cats/deployments/blue")

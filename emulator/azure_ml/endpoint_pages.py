@@ -1,0 +1,148 @@
+"""The management API's pages of online endpoints and their deployments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from emulator.azure_ml.endpoints import Endpoints, tail
+from emulator.azure_ml.errors import not_found
+from emulator.azure_ml.listings import paged
+from emulator.azure_ml.operations import with_result
+from emulator.azure_ml.resources import Resources, read_body, read_object
+from emulator.azure_ml.shapes import Deployment, Endpoint, Sku, check_shape
+from emulator.azure_ml.store import Body
+
+LOG_LINES = 5000
+
+
+class EndpointPages:
+    """Pages of one workspace's endpoints."""
+
+    def __init__(self, resources: Resources, endpoints: Endpoints) -> None:
+        """`endpoints` does what the pages say."""
+        self._resources, self._endpoints, self._store = resources, endpoints, resources.store
+
+    def routes(self) -> Sequence[Route]:
+        """Routes relative to the workspace."""
+        endpoint, slot = "/onlineEndpoints/{name}", "/onlineEndpoints/{name}/deployments/{slot}"
+        pages = [
+            ("GET", "/onlineEndpoints", self.list_endpoints),
+            ("GET", endpoint, self.endpoint),
+            ("PUT", endpoint, self.put_endpoint),
+            ("DELETE", endpoint, self.delete_endpoint),
+            ("POST", f"{endpoint}/listKeys", self.keys),
+            ("POST", f"{endpoint}/token", self.token),
+            ("GET", f"{endpoint}/deployments", self.deployments),
+            ("GET", slot, self.deployment),
+            ("PUT", slot, self.put_deployment),
+            ("DELETE", slot, self.delete_deployment),
+            ("POST", f"{slot}/getLogs", self.logs),
+        ]
+        scope = self._resources.config.scope
+        return [Route(f"{scope}{path}", page, methods=[method]) for method, path, page in pages]
+
+    async def list_endpoints(self, request: Request) -> Response:
+        """All endpoints."""
+        return self._resources.listing(request, "onlineEndpoints")
+
+    async def endpoint(self, request: Request) -> Response:
+        """One endpoint."""
+        return JSONResponse(self._resources.show("onlineEndpoints", request.path_params["name"]))
+
+    async def put_endpoint(self, request: Request) -> Response:
+        """Create an endpoint, or change its traffic."""
+        name = request.path_params["name"]
+        new = self._endpoints.put(name, await read_body(request, Endpoint))
+        shown = self._resources.show("onlineEndpoints", name)
+        headers = self._resources.begin(request, "onlineEndpoints", name)
+        told = {**headers, **self._resources.address(request)}
+        return JSONResponse(_being_changed(shown, new=new), 201 if new else 200, told)
+
+    async def delete_endpoint(self, request: Request) -> Response:
+        """Delete an endpoint."""
+        name = request.path_params["name"]
+        if self._store.get("onlineEndpoints", name) is None:
+            return Response(status_code=204)
+        headers = self._resources.begin(request, "onlineEndpoints", name)
+        await asyncio.to_thread(self._endpoints.delete, name)
+        return JSONResponse(None, 202, with_result(headers))
+
+    async def keys(self, request: Request) -> Response:
+        """Both keys."""
+        found = self._endpoint_body(request)["internal"]["keys"]
+        return JSONResponse({"primaryKey": found[0], "secondaryKey": found[1]})
+
+    async def token(self, request: Request) -> Response:
+        """A key in the place of Azure ML's own short-lived token."""
+        found = self._endpoint_body(request)["internal"]["keys"]
+        return JSONResponse(
+            {"accessToken": found[0], "expiryTimeUtc": 0, "refreshAfterTimeUtc": 0, "tokenType": "Bearer"}
+        )
+
+    def _endpoint_body(self, request: Request) -> Body:
+        found = self._store.get("onlineEndpoints", request.path_params["name"])
+        if found is None:
+            raise not_found(f"Endpoint {request.path_params['name']}")
+        return found
+
+    async def deployments(self, request: Request) -> Response:
+        """An endpoint's deployments."""
+        self._endpoint_body(request)
+        found = self._endpoints.deployments(request.path_params["name"])
+        shown = [self._deployment(k, b) for k, b in found]
+        return paged(request, shown, self._resources.config.base_url)
+
+    def _deployment(self, key: str, body: Body) -> Body:
+        return self._resources.envelope(f"onlineEndpoints/{key}", body)
+
+    async def deployment(self, request: Request) -> Response:
+        """One deployment."""
+        key = _deployment_key(request)
+        body = self._store.get("deployments", key)
+        if body is None:
+            raise not_found(f"Deployment {key}")
+        return JSONResponse(self._deployment(key, body))
+
+    async def put_deployment(self, request: Request) -> Response:
+        """Begin to create a deployment."""
+        key = _deployment_key(request)
+        body = await read_body(request, Deployment)
+        check_shape(body.get("sku") or {}, Sku, "sku")
+        new = self._endpoints.put_deployment(*_endpoint_and_slot(request), body)
+        headers = self._resources.begin(request, "deployments", key)
+        shown = self._deployment(key, self._store.get("deployments", key) or {})
+        return JSONResponse(shown, 201 if new else 200, {**headers, **self._resources.address(request)})
+
+    async def delete_deployment(self, request: Request) -> Response:
+        """Delete a deployment that has no traffic."""
+        if self._store.get("deployments", _deployment_key(request)) is None:
+            return Response(status_code=204)
+        headers = self._resources.begin(request, "deployments", _deployment_key(request))
+        await asyncio.to_thread(self._endpoints.delete_deployment, *_endpoint_and_slot(request))
+        return JSONResponse(None, 202, with_result(headers))
+
+    async def logs(self, request: Request) -> Response:
+        """The end of a deployment's log."""
+        lines = (await read_object(request)).get("tail")
+        text = tail(self._endpoints.log(_deployment_key(request)), lines if isinstance(lines, int) else LOG_LINES)
+        return JSONResponse({"content": text})
+
+
+def _being_changed(shown: Body, *, new: bool) -> Body:
+    """An endpoint as the answer to its write shows it: it is never ready yet, and a new one has no address."""
+    addresses: Body = {"scoringUri": None, "swaggerUri": None} if new else {}
+    state = {"provisioningState": "Creating" if new else "Updating", **addresses}
+    return {**shown, "properties": {**shown["properties"], **state}}
+
+
+def _endpoint_and_slot(request: Request) -> tuple[str, str]:
+    return request.path_params["name"], request.path_params["slot"]
+
+
+def _deployment_key(request: Request) -> str:
+    return "{}/deployments/{}".format(*_endpoint_and_slot(request))

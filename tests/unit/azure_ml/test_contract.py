@@ -1,0 +1,163 @@
+"""Statuses, headers and shapes as the service's own answers have them, in the SDK's recorded sessions.
+
+https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/ml/azure-ai-ml/tests
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.azure_ml_app import BASE, CLUSTER, App
+from tests.support.azure_ml_process import GROUP, SCOPE, SUBSCRIPTION, WORKSPACE
+
+VERSION = "api-version=2024-01-01-preview"
+ENDPOINT = {"authMode": "AADToken"}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    found = App(tmp_path)
+    yield found
+    found.close()
+
+
+def uri(folder: str) -> str:
+    return f"azureml://datastores/system/paths/{folder}/"
+
+
+def put_data(app: App, version: str, folder: str = "cats", **more: Any) -> Any:
+    properties = {"dataUri": uri(folder), "dataType": "mltable", **more}
+    return app.arm("PUT", f"data/cats/versions/{version}", properties)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("", "MissingApiVersionParameter"),
+        ("?api-version=", "MissingApiVersionParameter"),
+        ("?api-version=latest", "InvalidApiVersionParameter"),
+    ],
+)
+def test_a_request_without_an_api_version_is_refused(app: App, query: str, code: str) -> None:
+    answer = app.ask("GET", f"{SCOPE}/jobs{query}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_a_new_version_tells_its_address_and_an_old_one_does_not(app: App) -> None:
+    made = put_data(app, "1")
+    assert made.status_code == 201
+    assert made.headers["location"] == f"{BASE}{SCOPE}/data/cats/versions/1?{VERSION}"
+    again = put_data(app, "1")
+    assert (again.status_code, "location" in again.headers) == (200, False)
+
+
+def test_a_data_asset_is_shown_with_its_whole_address(app: App) -> None:
+    shown = put_data(app, "1").json()["properties"]
+    place = f"subscriptions/{SUBSCRIPTION}/resourcegroups/{GROUP}/workspaces/{WORKSPACE}/datastores/system/paths/cats/"
+    assert shown["dataUri"] == f"azureml://{place}"
+    assert put_data(app, "1").status_code == 200
+    assert app.arm("PUT", "data/cats/versions/1", shown).status_code == 200
+    assert put_data(app, "1", "dogs").status_code == 409
+
+
+def test_a_version_shows_what_nobody_said_and_when_it_was_changed(app: App) -> None:
+    made = put_data(app, "1", tags=None).json()
+    properties = made["properties"]
+    assert (properties["isArchived"], properties["isAnonymous"], properties["tags"]) == (False, False, {})
+    changed = put_data(app, "1", isArchived=True).json()["systemData"]
+    assert changed["createdAt"] == made["systemData"]["createdAt"]
+    assert changed["lastModifiedAt"] > made["systemData"]["lastModifiedAt"]
+
+
+def names(answer: Any) -> list[str]:
+    return [one["name"] for one in answer.json()["value"]]
+
+
+def test_lists_show_what_their_view_asks_for(app: App) -> None:
+    put_data(app, "1", isArchived=True)
+    put_data(app, "2")
+
+    def view(name: str) -> list[str]:
+        return names(app.ask("GET", f"{SCOPE}/data/cats/versions?{VERSION}&listViewType={name}"))
+
+    assert (view("ActiveOnly"), view("ArchivedOnly"), view("All")) == (["2"], ["1"], ["2", "1"])
+    assert names(app.ask("GET", f"{SCOPE}/data?{VERSION}")) == ["cats"]
+    assert app.ask("GET", f"{SCOPE}/data/cats/versions?{VERSION}&listViewType=Some").status_code == 400
+
+
+def follow(app: App, path: str) -> list[list[str]]:
+    """The names on each page."""
+    found, following = [], path
+    while following:
+        answer = app.ask("GET", following)
+        found.append(names(answer))
+        following = answer.json().get("nextLink", "").removeprefix(BASE)
+    return found
+
+
+def test_long_lists_come_in_pages(app: App) -> None:
+    for version in range(1, 66):
+        put_data(app, str(version))
+    path = f"{SCOPE}/data/cats/versions?{VERSION}"
+    pages = follow(app, path)
+    assert [len(page) for page in pages] == [30, 30, 5]
+    assert [name for page in pages for name in page] == [str(version) for version in range(65, 0, -1)]
+    assert [len(page) for page in follow(app, f"{path}&$top=40")] == [30, 10]
+    assert follow(app, f"{path}&$top=1") == [["65"]]
+    assert app.ask("GET", f"{path}&$skip=x").status_code == 400
+
+
+def test_a_cluster_is_on_its_way_and_then_there_in_capitals(app: App) -> None:
+    made = app.arm("PUT", "computes/gpu-cluster", CLUSTER)
+    assert (made.status_code, made.json()["properties"]["provisioningState"]) == (201, "Creating")
+    operation = app.ask("GET", made.headers["azure-asyncoperation"].removeprefix(BASE)).json()
+    assert (operation["status"], operation["percentComplete"]) == ("Succeeded", 100.0)
+    found = app.arm("GET", "computes/gpu-cluster").json()["properties"]
+    assert (found["provisioningState"], found["properties"]["vmSize"]) == ("Succeeded", "STANDARD_NC4AS_T4_V3")
+    assert found["properties"]["nodeStateCounts"]["idleNodeCount"] == 0
+    app.arm("PUT", "computes/gpu-cluster", CLUSTER)
+    assert app.arm("GET", "computes/gpu-cluster").json()["properties"]["createdOn"] == found["createdOn"]
+
+
+def test_a_cluster_is_deleted_with_or_without_its_machines(app: App) -> None:
+    app.arm("PUT", "computes/gpu-cluster", CLUSTER)
+    path = f"{SCOPE}/computes/gpu-cluster?{VERSION}"
+    assert app.ask("DELETE", path).status_code == 400
+    deleted = app.ask("DELETE", f"{path}&underlyingResourceAction=Delete")
+    assert (deleted.status_code, "azure-asyncoperation" in deleted.headers) == (202, True)
+    assert app.ask("DELETE", f"{path}&underlyingResourceAction=Delete").status_code == 404
+
+
+def test_a_new_endpoint_has_no_address_before_it_is_made(app: App) -> None:
+    made = app.arm("PUT", "onlineEndpoints/cats", ENDPOINT)
+    assert (made.status_code, made.json()["properties"]["provisioningState"]) == (201, "Creating")
+    assert made.json()["properties"]["scoringUri"] is None
+    assert made.headers["location"] == f"{BASE}{SCOPE}/onlineEndpoints/cats?{VERSION}"
+    found = app.arm("GET", "onlineEndpoints/cats").json()["properties"]
+    assert (found["provisioningState"], found["scoringUri"]) == ("Succeeded", f"{BASE}/online/cats/score")
+    changed = app.arm("PUT", "onlineEndpoints/cats", ENDPOINT)
+    assert (changed.status_code, changed.json()["properties"]["provisioningState"]) == (200, "Updating")
+
+
+def test_a_deletion_says_where_its_end_is_seen(app: App) -> None:
+    app.arm("PUT", "onlineEndpoints/cats", ENDPOINT)
+    deleted = app.arm("DELETE", "onlineEndpoints/cats")
+    assert (deleted.status_code, deleted.json()) == (202, None)
+    for header in ("azure-asyncoperation", "location"):
+        assert app.ask("GET", deleted.headers[header].removeprefix(BASE)).status_code == 200
+
+
+def test_an_operation_is_looked_at_with_a_token_only(app: App) -> None:
+    made = app.arm("PUT", "computes/gpu-cluster", CLUSTER)
+    place = made.headers["azure-asyncoperation"].removeprefix(BASE)
+    assert app.ask("GET", place, authorization="Bearer x.y.z").status_code == 401
+
+
+def test_operations_are_forgotten_in_time(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.azure_ml.operations.KEPT", 2)
+    places = [app.arm("PUT", "computes/gpu-cluster", CLUSTER).headers["azure-asyncoperation"] for _ in range(3)]
+    assert [app.ask("GET", p.removeprefix(BASE)).status_code for p in places] == [404, 200, 200]
