@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.cloud.fake_calls import FakeClock, Hook, Hooked, no_hook
-from services.cloud.ports.storage import Blob, BlobInfo
-from services.errors import ChangedMeanwhile, LoopBusy, NotFound
+from services.cloud.ports.storage import MOST_QUEUE_BYTES, Blob, BlobInfo
+from services.errors import ChangedMeanwhile, LoopBusy, NotFound, Upstream
 
 
 @dataclass(slots=True)
@@ -139,4 +139,6 @@ class FakeQueue(Hooked):
 
     def send(self, body: str, *, delay: float = 0) -> None:
         with self._outside("send"):
+            if len(body.encode()) > MOST_QUEUE_BYTES:
+                raise Upstream("Storage answered 413 RequestBodyTooLarge for queue")
             self.sent.append((body, delay))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from services.cloud.ports.storage import Queue
 from services.names import digest
 from services.state import Event
+from services.webhooks.message import Message, put
 from services.webhooks.registry import Registry
 
 
@@ -23,17 +23,17 @@ class Dispatcher:
         """`queue` is what the function `deliver` reads."""
         self._registry, self._queue = registry, queue
 
-    def dispatch(self, events: Sequence[Event]) -> None:
-        """Queue every event for every receiver that wants it."""
+    def dispatch(self, events: Sequence[Event], but: str = "") -> None:
+        """Queue every event for every receiver that wants it, but one."""
         endpoints = self._registry.list()
         for event in events:
             for endpoint in endpoints:
-                if endpoint.wants(event):
+                if endpoint.id != but and endpoint.wants(event):
                     self.send(event, endpoint.id)
 
     def send(self, event: Event, endpoint_id: str) -> str:
         """Queue one event for one receiver; returns the delivery's id."""
         delivery = delivery_id(event.id, endpoint_id)
-        message = {"delivery": delivery, "endpoint": endpoint_id, "event": event.model_dump(mode="json"), "attempt": 1}
-        self._queue.send(json.dumps(message))
+        message = Message(delivery=delivery, endpoint=endpoint_id, event=event, attempt=1)
+        put(self._registry.system, self._queue, message)
         return delivery

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from services.cloud.ports.storage import BlobStore
+from services.errors import NotFound
 from services.state import Event
 
 FOLDER = "deliveries/log/"
@@ -54,7 +55,16 @@ def first(delivery: str, endpoint: str, event: Event) -> Delivery:
 def deliveries(system: BlobStore, endpoint: str, limit: int = 100) -> list[dict[str, Any]]:
     """The newest deliveries to a receiver, newest first."""
     found = sorted(system.list(f"{FOLDER}{endpoint}/"), key=lambda b: b.modified, reverse=True)
-    return [json.loads(system.read(blob.name).data) for blob in found[:limit]]
+    kept = (_kept(system, blob.name) for blob in found[:limit])
+    return [each for each in kept if each is not None]
+
+
+def _kept(system: BlobStore, name: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(system.read(name).data)
+    except NotFound:
+        return None  # forgotten since it was listed
+    return found
 
 
 def file_of(endpoint: str, delivery: str) -> str:

@@ -39,7 +39,7 @@ class Registry:
         self, system: BlobStore, clock: Callable[[], datetime], guard: Guard, topic: Endpoint | None = None
     ) -> None:
         """`guard` says which addresses may be receivers, `topic` is told too."""
-        self._system, self._clock, self._guard = system, clock, guard
+        self.system, self._clock, self._guard = system, clock, guard
         self._topic = [topic] if topic else []
 
     def list(self) -> list[Endpoint]:
@@ -133,6 +133,7 @@ class Registry:
         read_members(NewEndpoint, {**{name: getattr(old, name) for name in NewEndpoint.model_fields}, **kept})
         if "url" in kept:
             self._guard.check(kept["url"])
+            changes |= {"failing_since": None}
         if changes.get("enabled"):
             changes |= {"disabled_reason": "", "failing_since": None}
         return self._set(endpoint_id, {**changes, **_asking(old, changes)})
@@ -150,10 +151,15 @@ class Registry:
         replaced = OldSecret(secret=old.secret, until=now + OVERLAP)
         return self._set(endpoint_id, {"secret": new_secret(), "old_secrets": [replaced, *still][:MOST_OLD_SECRETS]})
 
-    def disable(self, endpoint_id: str, reason: str) -> None:
-        """Tell a receiver nothing more."""
+    def disable(self, endpoint_id: str, reason: str, seen: Endpoint | None = None) -> None:
+        """Tell a receiver nothing more; not one that was moved, or enabled again, since it was `seen`."""
+
+        def change(now: Endpoint) -> None:
+            if seen is None or _is_same(now, seen):
+                now.enabled, now.disabled_reason = False, reason
+
         with suppress(NotFound):
-            self._set(endpoint_id, {"enabled": False, "disabled_reason": reason})
+            self.settle(endpoint_id, change)
 
     def settle(self, endpoint_id: str, change: Callable[[Endpoint], None]) -> Endpoint:
         """Change a receiver in one step with what it is by then.
@@ -173,10 +179,15 @@ class Registry:
             raise NotFound(f"There is no webhook {endpoint_id[:60]}")
         return changed[0]
 
-    def failing(self, endpoint_id: str, since: datetime | None) -> None:
-        """Note since when a receiver has failed, or that it does no longer."""
+    def failing(self, seen: Endpoint, since: datetime | None) -> None:
+        """Note since when a receiver has failed, or that it does no longer, unless it was moved or enabled since."""
+
+        def change(now: Endpoint) -> None:
+            if _is_same(now, seen):
+                now.failing_since = since
+
         with suppress(NotFound):
-            self._set(endpoint_id, {"failing_since": since})
+            self.settle(seen.id, change)
 
     def _set(self, endpoint_id: str, values: Mapping[str, object]) -> Endpoint:
         def change(endpoint: Endpoint) -> None:
@@ -187,7 +198,7 @@ class Registry:
 
     def _read(self) -> tuple[_Document, str]:
         try:
-            blob = self._system.read(FILE)
+            blob = self.system.read(FILE)
         except NotFound:
             return _Document(), ""
         return _Document.model_validate_json(blob.data), blob.etag
@@ -198,11 +209,16 @@ class Registry:
             change(document)
             data = document.model_dump_json(indent=1).encode()
             try:
-                self._system.write(FILE, data, etag=etag or None, create=not etag)
+                self.system.write(FILE, data, etag=etag or None, create=not etag)
             except ChangedMeanwhile:
                 continue
             return
         raise ChangedMeanwhile("The list of webhooks is being changed by others; try again")
+
+
+def _is_same(now: Endpoint, seen: Endpoint) -> bool:
+    """Whether what was found out about a receiver is still about it: an attempt takes long, and people act."""
+    return (now.url, now.failing_since) == (seen.url, seen.failing_since)
 
 
 def _asking(old: Endpoint, changes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -18,9 +17,12 @@ from services.timeline import Timeline
 from services.webhooks.dispatch import delivery_id
 from services.webhooks.endpoint import Endpoint
 from services.webhooks.log import Delivery, LogRetention, file_of, first
+from services.webhooks.message import Message, put
 from services.webhooks.registry import Registry
 
 MOST_EVENTS = 1000
+LATE = timedelta(minutes=10)
+"""After its time an attempt may still come: receivers that are slow wait for each other."""
 _ID = re.compile(r"msg_[0-9a-f]{24}")
 
 
@@ -131,13 +133,18 @@ class Replay:
         return name
 
     def _again(self, found: Delivery, event: Event) -> None:
-        """One that is under way is left to its schedule."""
-        if found.state == "pending" and found.attempts:
+        """One that is under way is left to its schedule; if its time is over, its message was lost.
+
+        Where it was not, there are two for one attempt, which is made once.
+        """
+        if found.state == "pending" and found.next_attempt and self._clock() < found.next_attempt + LATE:
             return
-        found.state, found.reason, found.before_replay = "pending", "", len(found.attempts)
+        if found.state != "pending":
+            found.state, found.reason, found.before_replay = "pending", "", len(found.attempts)
+        found.content = event
         self._system.write(file_of(found.endpoint, found.id), found.model_dump_json().encode())
-        sent = {"delivery": found.id, "endpoint": found.endpoint, "event": event.model_dump(mode="json")}
-        self._queue.send(json.dumps({**sent, "attempt": len(found.attempts) + 1}))
+        attempt = Message(delivery=found.id, endpoint=found.endpoint, event=event, attempt=len(found.attempts) + 1)
+        put(self._system, self._queue, attempt)
 
 
 def _day(moment: datetime) -> str:

@@ -107,9 +107,18 @@ class BlobStore(BlobReader, Protocol):
         ...
 
 
+MOST_QUEUE_BYTES = 48 * 1024
+"""Of a message, which base64 makes the 64 KiB that Azure takes:
+https://learn.microsoft.com/azure/storage/queues/scalability-targets."""
+
+
 class Queue(Protocol):
-    """One queue of text messages."""
+    """One queue of text messages, each of at most MOST_QUEUE_BYTES in UTF-8."""
 
     def send(self, body: str, *, delay: float = 0) -> None:
-        """Put a message on the queue, visible after `delay` seconds (at most 7 days)."""
+        """Put a message on the queue, visible after `delay` seconds (at most 7 days).
+
+        Raises:
+            Upstream: it is too long, or the queue does not answer.
+        """
         ...

@@ -13,7 +13,10 @@ from jsonschema import Draft202012Validator
 
 from services.cloud.blobs import AzureBlobStore
 from services.cloud.event_topic import AzureEventTopic
-from services.settings import read_settings
+from services.cloud.ports.storage import MOST_QUEUE_BYTES
+from services.cloud.queues import AzureQueue
+from services.errors import Upstream
+from services.settings import DELIVERY_QUEUE, read_settings
 from services.state import Event
 from services.webhooks.envelope import cloud_event
 from services.webhooks.log import FOLDER, LogRetention
@@ -162,6 +165,13 @@ def test_a_topic_takes_events_by_the_apps_identity(cloud: CloudProcess) -> None:
     assert topic.publish(cloud_event(event, "")) == (200, "", None)
     published = httpx.get(f"{cloud.urls['event_grid']}/emulator/topics/own/events").json()
     assert [one["id"] for one in published] == ["cards-1"]
+
+
+def test_a_queue_takes_as_much_as_is_said_and_no_more(cloud: CloudProcess) -> None:
+    queue = AzureQueue(read_settings(cloud.environment).system_queue_uri, DELIVERY_QUEUE)
+    queue.send("x" * MOST_QUEUE_BYTES, delay=3600)
+    with pytest.raises(Upstream):
+        queue.send("x" * (MOST_QUEUE_BYTES + 1), delay=3600)
 
 
 def test_real_storage_forgets_deliveries_in_time(client: httpx.Client, cloud: CloudProcess) -> None:

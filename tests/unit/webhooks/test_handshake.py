@@ -184,6 +184,25 @@ def test_retry_after_holds_the_others_back_too() -> None:
     assert [delay for _, delay in world.queue.sent] == [90, 90]
 
 
+def test_retry_after_holds_back_too_what_has_a_moment_of_its_own() -> None:
+    world = World()
+    registered(world, yes("30"), Answer(204), Answer(429, "", 90.0))
+    world.dispatcher.dispatch([world.event(n) for n in range(3)])
+    bodies = [world.queue.sent.pop(0)[0] for _ in range(3)]
+    for body in bodies:
+        world.deliverer.deliver(body)
+    (second, _), (third, _) = world.queue.sent
+    world.queue.sent.clear()
+    world.fakes.clock.advance(2)
+    world.deliverer.deliver(second)
+    world.queue.sent.clear()
+    world.fakes.clock.advance(2)
+    world.deliverer.deliver(third)
+    assert (len(world.posted), [delay for _, delay in world.queue.sent]) == (2, [88])
+    world.work()
+    assert len(world.posted) == 3
+
+
 @pytest.mark.parametrize(
     ("url", "origin"),
     [("https://app.example", "app.example"), ("https://localhost:7071", "localhost"), ("", "localhost")],

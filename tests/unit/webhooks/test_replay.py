@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.errors import BadRequest, Conflict, NotFound
+from services.errors import BadRequest, ChangedMeanwhile, Conflict, NotFound, Upstream
 from services.state import Event
 from services.timeline import Timeline
 from services.webhooks import replay
@@ -18,8 +18,8 @@ from services.webhooks.dispatch import delivery_id
 from services.webhooks.log import LogRetention
 from services.webhooks.receiver import Answer
 from services.webhooks.registry import OVERLAP
-from services.webhooks.replay import Replay
-from tests.unit.webhooks.test_deliver import World
+from services.webhooks.replay import LATE, Replay
+from tests.unit.webhooks.test_deliver import Killed, World
 
 
 def verified(secret: str, posted: tuple[str, dict[str, str], bytes], world: World) -> bool:
@@ -127,6 +127,92 @@ def test_a_receiver_that_only_fails_for_days_is_given_up_and_the_others_hear_of_
     assert notice["event"]["data"]["webhook"] == now.endpoint.id
 
 
+def test_a_process_that_dies_as_it_gives_a_receiver_up_has_told_the_others(now: World) -> None:
+    other = now.registry.add({"url": "https://other.example/", "events": ["webhook.disabled"]})
+    now.answers = [Answer(500)] * 3
+    send(now, 1)
+    now.fakes.clock.advance(PATIENCE.total_seconds())
+    now.queue.sent.clear()
+    with pytest.MonkeyPatch.context() as dying:
+        dying.setattr(now.registry, "disable", killed)
+        with pytest.raises(Killed):
+            send(now, 2)
+    send(now, 3)
+    told = [m for m in (json.loads(body) for body, _ in now.queue.sent) if m["event"]["id"].startswith("disabled-")]
+    assert {m["endpoint"] for m in told} == {other.id}
+    assert len({m["delivery"] for m in told}) == 1
+    assert not now.registry.get(now.endpoint.id).enabled
+
+
+def killed(*_: object) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("status", [500, 410])
+@pytest.mark.parametrize("change", [{"enabled": True}, {"url": "https://moved.example/"}])
+def test_what_a_person_changes_during_an_attempt_is_not_undone_by_it(
+    now: World, status: int, change: dict[str, Any]
+) -> None:
+    now.answers = [Answer(500)]
+    send(now, 1)
+    now.fakes.clock.advance(PATIENCE.total_seconds())
+    now.queue.sent.clear()
+    answer = now.send
+
+    def meanwhile(url: str, headers: dict[str, str], body: bytes) -> Answer:
+        now.registry.update(now.endpoint.id, change)
+        answer(url, headers, body)
+        return Answer(status)
+
+    now.deliverer._sender = meanwhile
+    send(now, 2)
+    found = now.registry.get(now.endpoint.id)
+    assert (found.enabled, found.failing_since) == (True, None)
+
+
+def test_another_address_has_its_own_days(now: World) -> None:
+    now.answers = [Answer(500), Answer(500)]
+    send(now, 1)
+    now.fakes.clock.advance(PATIENCE.total_seconds())
+    now.queue.sent.clear()
+    now.console.update(now.endpoint.id, b'{"url": "https://moved.example/"}')
+    send(now, 2)
+    found = now.registry.get(now.endpoint.id)
+    assert (found.enabled, found.failing_since) == (True, now.fakes.clock())
+
+
+def test_storage_that_is_away_when_it_is_over_asks_the_receiver_no_second_time(
+    now: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it answered is written down before anything else is noted of it."""
+    now.answers = [Answer(500)]
+    send(now, 1)
+    now.queue.sent.clear()
+    monkeypatch.setattr(now.registry, "failing", away)
+    send(now, 2)
+    while now.queue.sent:
+        now.deliverer.deliver(now.take()[0])
+    assert [p[1]["webhook-id"] for p in now.posted[1:]] == [delivery_id("cards-2", now.endpoint.id)]
+
+
+def away(*_: object) -> None:
+    raise Upstream("Storage does not answer")
+
+
+def test_many_that_note_the_same_at_once_lose_no_attempt(now: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    now.answers = [Answer(500)]
+    send(now, 1)
+    now.queue.sent.clear()
+
+    def changed(*_: object) -> None:
+        raise ChangedMeanwhile("somebody was quicker")
+
+    monkeypatch.setattr(now.registry, "failing", changed)
+    send(now, 2)
+    found = now.console.deliveries(now.endpoint.id)["deliveries"]
+    assert [d["state"] for d in found if d["event"] == "cards-2"] == ["delivered"]
+
+
 def test_one_success_starts_the_days_anew(now: World) -> None:
     now.answers = [Answer(500), Answer(204), Answer(500)]
     send(now, 1)
@@ -199,6 +285,24 @@ class TestReplay:
         queued = len(now.queue.sent)
         again.one(now.endpoint.id, delivery)
         assert len(now.queue.sent) == queued
+
+    @pytest.mark.parametrize("lost", ["replay", "attempt"])
+    def test_one_whose_message_is_lost_can_be_sent_again(self, now: World, again: Replay, lost: str) -> None:
+        """A process that died before it queued what it had written, or five times over the same message."""
+        now.answers = [Answer(500)]
+        delivery = send(now, 1)[1]["webhook-id"]
+        if lost == "replay":
+            now.deliverer.deliver(now.take()[0])
+            again.one(now.endpoint.id, delivery)
+        now.queue.sent.clear()
+        now.fakes.clock.advance((LATE + timedelta(minutes=1)).total_seconds())
+        again.one(now.endpoint.id, delivery)
+        body, _ = now.take()
+        for _ in range(2):
+            now.deliverer.deliver(body)
+        [logged] = now.console.deliveries(now.endpoint.id)["deliveries"]
+        assert logged["state"] == "delivered"
+        assert len(now.posted) == (3 if lost == "replay" else 2)
 
     def test_a_time_is_sent_again_with_what_was_never_sent(self, now: World, again: Replay, timeline: Timeline) -> None:
         events = self.told(now, timeline, 4)

@@ -122,7 +122,7 @@ def test_what_is_told_of_no_loop_is_as_published() -> None:
     """Those are made without a loop's context."""
     world = World(*[Answer(500)] * 20)
     world.dispatcher.dispatch([world.event()])
-    world.registry.failing(world.endpoint.id, NOW - PATIENCE * 2)
+    world.registry.failing(world.endpoint, NOW - PATIENCE * 2)
     other = world.registry.add({"url": "https://other.example/", "events": ["webhook.*"]})
     world.deliverer.deliver(world.take()[0])
     world.console.test(other.id)
