@@ -107,7 +107,8 @@ def _predictions() -> dict[str, Shape]:
 
 def _loops() -> dict[str, Shape]:
     """What is told of a loop, of its runs and its model: the members, as docs/api.md describes them."""
-    loop = record(loop=TEXT, doing=TEXT, images=COUNT, labelled=COUNT, addresses=FREE)
+    stand = record(word=TEXT, tone={"enum": ["good", "busy", "idle", "warn", "bad"]}, live=TEXT)
+    loop = record(loop=TEXT, doing=TEXT, standing=stand, images=COUNT, labelled=COUNT, addresses=FREE)
     stands = record(problems=many(ref("FileProblem")), progress=FREE, serving={}, timeline=many(ref("Event")))
     return {
         "Loops": record(loops=many(loop)),

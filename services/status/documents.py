@@ -13,6 +13,7 @@ from services.state import LoopState
 from services.state_store import StateStore
 from services.status.progress import doing, progress
 from services.status.serving import serving
+from services.status.standing import standing
 from services.timeline import Timeline, sequence_of
 
 NEWEST_EVENTS = 20
@@ -28,7 +29,7 @@ class Status:
 
     def loops(self) -> dict[str, Any]:
         """A line a loop, with where its documents are."""
-        return {"loops": [_summary(state) for state in self._all()]}
+        return {"loops": [self._summary(state) for state in self._all()]}
 
     def _all(self) -> Iterator[LoopState]:
         for name in self._states.loops():
@@ -49,7 +50,10 @@ class Status:
         events = [e.model_dump(mode="json") for e in self._timeline.read(name, NEWEST_EVENTS)]
         bill = serving(state, datetime.now(UTC), self._prices)
         more = {"problems": problems, "progress": progress(state), "serving": bill, "timeline": events}
-        return {**_summary(state), **shown, **more}
+        return {**self._summary(state), **shown, **more}
+
+    def _summary(self, state: LoopState) -> dict[str, Any]:
+        return {**_summary(state), "standing": standing(state, datetime.now(UTC), self._prices)}
 
     def explain(self, name: str, now: datetime) -> dict[str, Any]:
         """What would happen to a loop now, and what is missing for it.

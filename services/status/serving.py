@@ -53,7 +53,7 @@ def _says(state: LoopState, machines: int, hours: float | None, cost: float | No
     if hours is None:
         return "Nothing is served yet"
     if state.resting is not None:
-        return f"The endpoint rests since {state.resting.since:%Y-%m-%d %H:%M} UTC: {state.resting.reason}"
+        return f"The endpoint has rested since {state.resting.since:%Y-%m-%d %H:%M} UTC: {state.resting.reason}"
     billed = f", about {cost:.2f} US dollars by list price" if cost is not None else ""
     off = state.config.config.endpoint.idle_after_hours is None
     hint = "; endpoint.idle_after_hours lets it rest" if off and hours > 1 else ""

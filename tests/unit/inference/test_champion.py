@@ -187,7 +187,7 @@ class TestHowFar:
 
     def test_the_running_job(self) -> None:
         job = run(status="submitted", phase="Running", finished=None)
-        assert "Training run 1 on dataset version 1: Running" in self.refused((version(),), (job,)).detail
+        assert "Training run 1 on dataset version 1: running" in self.refused((version(),), (job,)).detail
 
 
 def test_the_reader_speaks_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,7 @@ class TestDoing:
 
     def test_training(self) -> None:
         active = run(status="submitted", phase="Running", finished=None)
-        assert doing(state(datasets=[version()], runs=[active])) == "Training run 1 on dataset version 1: Running"
+        assert doing(state(datasets=[version()], runs=[active])) == "Training run 1 on dataset version 1: running"
 
     def test_rolling_out(self) -> None:
         loop = state(datasets=[version()], runs=[run()])
@@ -191,7 +191,7 @@ class TestDoing:
             started=NOW,
             step_started=NOW,
         )
-        assert doing(loop) == "Rolling out run 1 in slot green: smoke"
+        assert doing(loop) == "Rolling out run 1 in slot green: it is asked for the first time"
         loop.rollout.outcome = "promoted"
         assert doing(loop) == "Waiting."
 

@@ -48,8 +48,8 @@ def test_what_rests_is_not_billed(kind: Any, machines: int) -> None:
     state.resting = Resting(kind=kind, since=NOW, phase="asleep", reason="nobody asked")
     found = serving(state, NOW + timedelta(hours=9))
     assert found["machines"] == machines
-    assert found["says"] == "The endpoint rests since 2026-01-01 00:00 UTC: nobody asked"
-    assert doing(state) == "The endpoint rests (asleep): nobody asked"
+    assert found["says"] == "The endpoint has rested since 2026-01-01 00:00 UTC: nobody asked"
+    assert doing(state) == "The endpoint rests until the next prediction is asked for: nobody asked"
 
 
 def test_two_slots_are_billed_while_there_are_two() -> None:

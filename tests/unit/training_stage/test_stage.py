@@ -182,7 +182,7 @@ def test_a_job_that_waits_long_for_a_machine_says_why_once() -> None:
     job = active(w)
     w.fake.workspace.jobs[job] = replace(w.fake.workspace.jobs[job], status="Running", phase="running")
     w.wake()
-    assert doing(w.state) == "Training run 1 on dataset version 1: Running"
+    assert doing(w.state) == "Training run 1 on dataset version 1: running"
 
 
 def test_a_cluster_that_gives_no_reason_is_said_to() -> None:
