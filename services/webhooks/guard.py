@@ -61,7 +61,7 @@ def read_target(url: str, *, allow_http: bool) -> Target:
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, port = _ascii(parts.hostname or ""), parts.port
     except ValueError:
         raise BadRequest("url: it cannot be read as an address") from None
     if any(c <= " " or c in "\\\x7f" for c in url):
@@ -72,7 +72,13 @@ def read_target(url: str, *, allow_http: bool) -> Target:
         raise BadRequest("url: it must name a host, and have no user, password or fragment")
     secure = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(secure, host, port or (443 if secure else 80), parts.netloc, path)
+    authority = parts.netloc if parts.netloc.isascii() else host if port is None else f"{host}:{port}"
+    return Target(secure, host, port or (443 if secure else 80), authority, path)
+
+
+def _ascii(host: str) -> str:
+    """A name of other letters as it is looked up, certified and sent in a header."""
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def system_resolve(host: str, port: int) -> list[str]:

@@ -199,6 +199,14 @@ def test_what_was_asked_for_is_in_path_and_host_header() -> None:
     assert server.seen == [("/a%20b?c=d&e", f"localhost:{port}")]
 
 
+def test_a_name_of_other_letters_is_reached() -> None:
+    server = Server()
+    sender = HttpSender(Guard(allow_local=True, resolve=lambda host, port: ["127.0.0.1"]))
+    with serving(server) as port:
+        assert sender(f"http://例え.jp:{port}/ü", {}, b"{}").status == 204
+    assert server.seen == [("/%C3%BC", f"xn--r8jz45g.jp:{port}")]
+
+
 def test_a_long_answer_is_not_read_to_its_end() -> None:
     with serving(Server(500, {"retry-after": "120"}, b"x" * 10_000_000)) as port:
         answer = World().sender(f"http://127.0.0.1:{port}/", {}, b"{}")

@@ -174,5 +174,25 @@ def test_ports_are_the_schemes_unless_they_are_given() -> None:
     assert read_target("https://a.example", allow_http=False).path == "/"
 
 
+@pytest.mark.parametrize(
+    ("url", "host", "authority"),
+    [
+        ("https://例え.jp/", "xn--r8jz45g.jp", "xn--r8jz45g.jp"),
+        ("https://EXÄMPLE.com:8443/", "xn--exmple-cua.com", "xn--exmple-cua.com:8443"),
+        ("https://\uff11\uff12\uff17.0.0.1/", "127.0.0.1", "127.0.0.1"),
+        ("https://Example.com:443/", "example.com", "Example.com:443"),
+    ],
+)
+def test_a_name_of_other_letters_is_as_certificates_and_headers_have_it(url: str, host: str, authority: str) -> None:
+    found = read_target(url, allow_http=False)
+    assert (found.host, found.authority) == (host, authority)
+
+
+@pytest.mark.parametrize("url", ["https://ä..example/", f"https://{'ä' * 64}.example/", "https://\u2100.example/"])
+def test_a_name_that_cannot_be_one_is_refused(url: str) -> None:
+    with pytest.raises(BadRequest):
+        guard("8.8.8.8").check(url)
+
+
 def test_the_system_resolves_this_machine() -> None:
     assert set(system_resolve("localhost", 443)) <= {"127.0.0.1", "::1"}
