@@ -8,6 +8,7 @@ from itertools import chain
 
 from services.labels.automl_jsonl import AutomlJsonlReader
 from services.labels.coco import CocoReader
+from services.labels.createml import CreatemlReader
 from services.labels.csv_table import CsvReader
 from services.labels.cvat import CvatReader
 from services.labels.ground_truth import GroundTruthReader
@@ -28,6 +29,7 @@ READERS: tuple[Reader, ...] = (
     AutomlJsonlReader(),
     GroundTruthReader(),
     LabelStudioReader(),
+    CreatemlReader(),
     CvatReader(),
     LabelmeReader(),
     PerImageReader(),

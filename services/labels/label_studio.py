@@ -22,6 +22,8 @@ from services.labels.values import shown, side
 from services.labels.whole_file import all_or_nothing
 
 _TASK = {"annotations", "completions", "predictions", "data"}
+_CREATEML = {"image", "imagefilename"}
+"""Beside a list of annotations, these are Create ML's."""
 _IMAGE = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?)$", re.IGNORECASE)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -35,7 +37,7 @@ class LabelStudioReader:
     def accepts(self, head: bytes) -> bool:
         kind, names = json_head(head)
         if kind == "list":
-            return "annotation_id" in names or (bool(names & _TASK) and "image" not in names)  # that is CreateML's
+            return "annotation_id" in names or (bool(names & _TASK) and not names & _CREATEML)
         return kind == "object" and ("result" in names or (bool(names & _TASK) and bool(names & {"id", "data"})))
 
     def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:

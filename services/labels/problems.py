@@ -52,6 +52,7 @@ CODES: dict[str, Code] = {
     "automl-structure": Code("error", "Each line is an object with an image_url and a label."),
     "ground-truth-structure": Code("error", "Upload output.manifest of a finished labelling job, not its input."),
     "label-studio-structure": Code("error", "Export as JSON: a list of tasks, each with data and annotations."),
+    "createml-structure": Code("error", "A Create ML file is a list of objects, each with image and annotations."),
     "cvat-structure": Code("error", "Export as CVAT for images 1.1; videos and their tracks are not read."),
     "inbound-failed": Code("error", "Mend what it says; then open the job again in CVAT and complete it."),
     "yolo-line-invalid": Code(

@@ -113,6 +113,16 @@ LABEL_STUDIO: list[dict[str, Any]] = [
         "project": 4,
     },
 ]
+CREATEML: list[dict[str, Any]] = [
+    {
+        "image": "belt/a.jpg",
+        "annotations": [
+            {"label": "nut", "coordinates": {"x": 110, "y": 95.5, "width": 200, "height": 150}},
+            {"label": "bolt", "coordinates": {"x": 20, "y": 30, "width": 4, "height": 8}},
+        ],
+    },
+    {"image": "belt/b.jpg", "annotations": []},
+]
 COCO = (
     '{"images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}], "annotations": '
     '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [10, 20, 200, 150]}], "categories": [{"id": 3, "name": "nut"}]}'
@@ -200,6 +210,7 @@ SAMPLES: dict[str, bytes] = {
     "voc": VOC.encode(),
     "yolo": YOLO.encode(),
     "csv": CSV.encode(),
+    "createml": json.dumps(CREATEML).encode(),
     "cvat": CVAT.encode(),
     "labelme": json.dumps(LABELME).encode(),
     "visionloop": json.dumps(PER_IMAGE).encode(),

@@ -88,6 +88,14 @@ def label_studio(image: str, width: int, height: int, things: Sequence[Thing]) -
     return json.dumps([{"id": 1, "annotations": [annotation], "data": {"image": f"s3://bucket/{image}"}}]).encode()
 
 
+def createml(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    boxes = (
+        (name, {"x": (b[0] + b[2]) / 2, "y": (b[1] + b[3]) / 2, "width": b[2] - b[0], "height": b[3] - b[1]})
+        for name, b in things
+    )
+    return json.dumps([{"image": image, "annotations": [{"label": n, "coordinates": b} for n, b in boxes]}]).encode()
+
+
 def cvat(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
     shapes = []
     for name, numbers in things:
@@ -134,12 +142,13 @@ WRITERS: dict[str, Writer] = {
     "automl-jsonl": automl_jsonl,
     "ground-truth": ground_truth,
     "label-studio": label_studio,
+    "createml": createml,
     "cvat": cvat,
     "labelme": labelme,
     "visionloop": per_image,
     "visionloop-shares": per_image_in_shares,
 }
-WITHOUT_OUTLINES = {"voc", "ground-truth"}
+WITHOUT_OUTLINES = {"voc", "ground-truth", "createml"}
 
 
 def coco_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
@@ -177,6 +186,10 @@ def label_studio_classes(image: str, width: int, height: int, classes: Sequence[
     return json.dumps([{"id": 1, "annotations": [annotation], "data": {"image": f"s3://bucket/{image}"}}]).encode()
 
 
+def createml_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    return json.dumps([{"image": image, "annotations": [{"label": name} for name in classes]}]).encode()
+
+
 def cvat_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
     tags = "".join(f"<tag label={quoteattr(name)}/>" for name in classes)
     listed = f'<image id="0" name={quoteattr(image)} width="{width}" height="{height}">{tags}</image>'
@@ -201,6 +214,7 @@ CLASS_WRITERS: dict[str, Callable[[str, int, int, Sequence[str]], bytes]] = {
     "automl-jsonl": automl_jsonl_classes,
     "ground-truth": ground_truth_classes,
     "label-studio": label_studio_classes,
+    "createml": createml_classes,
     "cvat": cvat_classes,
     "labelme": labelme_classes,
     "visionloop": per_image_classes,

@@ -37,6 +37,7 @@ def test_the_examples_are_read_as_they_stand() -> None:
         "automl-jsonl",
         "ground-truth",
         "label-studio",
+        "createml",
         "cvat",
         "labelme",
         "visionloop",

@@ -86,7 +86,7 @@ def test_a_list_of_images_labels_nothing(text: str, name: str) -> None:
 
 
 def test_a_file_that_nobody_knows_is_shown_from_its_beginning() -> None:
-    data = b'[{"image": "000.jpg", "annotations": [{"label": "bolt"}]}]'
+    data = b'[{"picture": "000.jpg", "objects": [{"label": "bolt"}]}]'
     opened = open_labels("labels/a.json", len(data), 1 << 30, iter([data]))
     [found] = opened.readings
     assert isinstance(found, Problem)
