@@ -241,6 +241,8 @@ class Endpoint(_Part):
     """Let the endpoint rest after so many hours without a prediction; null keeps it up, and paid, always."""
     idle: Literal["remove", "scale"] = "remove"
     """How it rests: without its slot, waking takes minutes; or with one machine instead of `instance_count`."""
+    repair: Literal["none", "lost", "all"] = "lost"
+    """What others changed: `lost` brings back a slot that is gone or failed, `all` also moved traffic, `none` tells."""
     wake_at: list[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]] = Field(
         default_factory=list, max_length=24
     )

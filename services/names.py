@@ -75,6 +75,11 @@ def activity_blob(loop: str) -> str:
     return f"activity/{loop}.json"
 
 
+def missed_blob(loop: str) -> str:
+    """Where the proxy notes when nobody was there to answer for the live model last, in the system container."""
+    return f"missed/{loop}.json"
+
+
 def state_blob(loop: str) -> str:
     """Where the loop's state document is, in the system container."""
     return f"state/{loop}.json"

@@ -91,6 +91,38 @@ class Resting(Part):
     """When the next deployment may be tried, after some that failed."""
 
 
+Trouble = Literal["gone", "failed", "traffic", "taken"]
+"""What somebody did to the live slot outside of Visionloop: removed or broke it, moved its traffic, took its place."""
+
+
+class Repair(Part):
+    """The live model is being brought back."""
+
+    trouble: Trouble
+    since: datetime
+    attempts: int = 0
+    """Deployments that were begun for it."""
+    asked: int = 0
+    """Requests that the slot did not answer since."""
+    error: str = ""
+    """What Azure ML answered, behind a colon, the last time that it did not take one."""
+
+
+class Guard(Part):
+    """What was found when the live slot was looked at last."""
+
+    looked: datetime | None = None
+    trouble: Trouble | None = None
+    """What is wrong; null where nothing is."""
+    reason: str = ""
+    """The same in a sentence, and what is done."""
+    since: datetime | None = None
+    """When it was found."""
+    repair: Repair | None = None
+    repaired: list[datetime] = Field(default_factory=list)
+    """When the repairs of the last 24 hours were begun."""
+
+
 class Watched(Part):
     """What a slot did with users' requests while it was watched."""
 

@@ -11,12 +11,15 @@ from services.loop_config import LoopConfig, Task
 from services.rollout_state import (
     Approval,
     Champion,
+    Guard,
     Interval,
+    Repair,
     Resting,
     Rollout,
     RolloutOrder,
     RolloutStep,
     Slot,
+    Trouble,
     Watched,
 )
 from services.state_part import ModelRef, Order, Part
@@ -24,15 +27,18 @@ from services.state_part import ModelRef, Order, Part
 __all__ = [
     "Approval",
     "Champion",
+    "Guard",
     "Interval",
     "ModelRef",
     "Order",
     "Part",
+    "Repair",
     "Resting",
     "Rollout",
     "RolloutOrder",
     "RolloutStep",
     "Slot",
+    "Trouble",
     "Watched",
 ]
 """What other files define and this one is the door to."""
@@ -253,6 +259,8 @@ class LoopState(Part):
     """From when on predictions are missed, where the endpoint may rest."""
     last_prediction: datetime | None = None
     """When a prediction was asked for last, within ten minutes."""
+    guard: Guard = Field(default_factory=Guard)
+    """Whether the live slot is as it was left."""
     pause: Order | None = None
     """Who paused the loop over HTTP; `paused` in loop.yaml is another matter."""
     train_now: Order | None = None

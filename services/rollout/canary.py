@@ -12,7 +12,7 @@ from services.decisions.canary import Verdict, judge
 from services.decisions.rollout import may_try, overdue
 from services.rollout.course import give_up, go, poll, restart_clock, try_again, unwatch, watch
 from services.rollout.watch import look
-from services.state import Champion, Rollout, Watched
+from services.state import Champion, Guard, Rollout, Watched
 from services.words import numbered, shares
 
 KEEP_SECONDS = 60.0
@@ -159,6 +159,7 @@ def _stay(context: LoopContext, rollout: Rollout, why: str) -> float:
 def _restored(context: LoopContext, rollout: Rollout, old: Champion) -> float:
     state = context.state
     state.champion, rollout.replaced, rollout.outcome = old, None, "rolled_back"
+    state.guard = Guard(looked=context.now)
     state.run(rollout.run).rollout = "rolled_back"
     said = f"{old.model.name}:{old.model.version} is live again: {rollout.decision}"
     seen = {slot: watched.model_dump() for slot, watched in rollout.watched.items()}

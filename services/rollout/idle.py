@@ -13,12 +13,11 @@ from datetime import datetime, timedelta
 from services.context import LoopContext
 from services.datasets.reading import holdout as read_holdout
 from services.decisions.idle import fall_asleep, wake_up
-from services.errors import NotFound, Upstream
+from services.errors import NotFound
 from services.names import activity_blob
-from services.rollout.answers import read_answer
 from services.rollout.course import poll
 from services.rollout.specs import make_deployment, make_endpoint
-from services.rollout.trial import Holdout, readable_image
+from services.rollout.trial import Holdout, answers
 from services.state import Champion, Resting
 
 MOST_ATTEMPTS = 3
@@ -43,7 +42,7 @@ class IdleStage:
         """
         state = context.state
         champion, under_way = state.champion, state.rollout is not None and state.rollout.step != "done"
-        if champion is None or under_way:
+        if champion is None or under_way or state.guard.repair is not None:
             return None
         self._see(context)
         if state.resting is not None:
@@ -127,7 +126,7 @@ class IdleStage:
             workspace.begin_delete_deployment(name, slot)
         elif dict(view.traffic) == {slot: 100}:
             return self._awake(context, champion, resting)
-        elif self._answers(context, champion):
+        elif answers(context, champion, self._holdout):
             workspace.begin_traffic(name, {slot: 100})
             return 0.0
         return poll(context)
@@ -145,20 +144,6 @@ class IdleStage:
         context.save()
         make_deployment(context, champion.endpoint, champion.slot, champion.model, champion.run)
         return poll(context)
-
-    def _answers(self, context: LoopContext, champion: Champion) -> bool:
-        """One real image in the right shape; without any left, Azure ML's word has to do."""
-        version = context.state.version(champion.dataset_version)
-        image = readable_image(context, self._holdout(context.cloud.system, version))
-        if image is None:
-            return True
-        deadline = float(context.config.endpoint.request_timeout_seconds)
-        try:
-            found = context.cloud.scorer.score(champion.scoring_uri, champion.slot, [image], deadline=deadline)
-            read_answer(champion.task, found[0])
-        except (Upstream, NotFound):
-            return False
-        return True
 
     def _awake(self, context: LoopContext, champion: Champion, resting: Resting) -> float:
         state = context.state

@@ -13,7 +13,7 @@ from services.errors import VisionloopError
 from services.rollout.canary import sick_slot
 from services.rollout.course import HEALTH, give_up, go, poll, try_again
 from services.rollout.specs import make_deployment, make_endpoint
-from services.state import Champion, Rollout
+from services.state import Champion, Guard, Rollout
 from services.words import numbered, shares
 
 
@@ -135,6 +135,7 @@ def _promote(context: LoopContext, rollout: Rollout) -> float:
         score=rollout.scores.get(rollout.slot, {}).get(metric, 0.0),
         promoted=context.now,
     )
+    state.guard = Guard(looked=context.now)
     run = state.run(rollout.run)
     run.rollout, run.went_live = "promoted", context.now
     if rollout.replaced is not None and rollout.order is not None and rollout.order.kind == "rollback":

@@ -15,7 +15,8 @@ from services.errors import Conflict, NotFound, UpstreamRefused, VisionloopError
 from services.names import endpoint_name
 from services.rollout import canary, slots, trial
 from services.rollout.approval import approve
-from services.rollout.course import enter, give_up
+from services.rollout.course import enter, give_up, poll
+from services.rollout.guard import GuardStage
 from services.rollout.mirror import mirror
 from services.state import Rollout, RolloutStep, TrainingRun
 
@@ -32,6 +33,7 @@ class RolloutStage:
 
     def __init__(self, holdout: trial.Holdout = read_holdout) -> None:
         """`holdout` reads a dataset version's validation split."""
+        self._guard = GuardStage(holdout)
         self._steps: Mapping[RolloutStep, Step] = {
             "endpoint": slots.endpoint,
             "deploy": slots.deploy,
@@ -64,12 +66,14 @@ class RolloutStage:
         self._supersede(context)
         order = context.state.rollout_next
         run = context.state.run(order.run) if order else candidates(context.state).next
-        if run is None or context.state.resting is not None:
-            return None  # a champion that rests is woken first, to be compared with
+        if run is None or context.state.resting is not None or context.state.guard.repair is not None:
+            return None  # a champion that rests is woken first, to be compared with; one that was lost is brought back
+        champion = context.state.champion
+        if order is None and champion is not None and self._guard.restores_first(context, champion):
+            return poll(context)
         rollout = _rollout(context, run)
         rollout.order, context.state.rollout, context.state.rollout_next = order, rollout, None
         enter(context, rollout, "endpoint")
-        champion = context.state.champion
         beside = f"beside the champion of run {champion.run}" if champion else "as the first model"
         said = f"{rollout.model.name}:{rollout.model.version} of run {run.number} goes to {rollout.endpoint} {beside}"
         if order:

@@ -18,7 +18,7 @@ from services.rollout.course import give_up, go, poll, try_again
 from services.rollout.evaluation import Answer, Evaluation, Target
 from services.rollout.metrics import Measures, measure
 from services.rollout.places import result_blob
-from services.state import DatasetVersion, Interval, Rollout
+from services.state import Champion, DatasetVersion, Interval, Rollout
 
 Holdout = Callable[[BlobStore, DatasetVersion], Sequence[HoldoutImage]]
 
@@ -52,6 +52,20 @@ def readable_image(context: LoopContext, images: Sequence[HoldoutImage]) -> byte
         except NotFound:
             continue
     return None
+
+
+def answers(context: LoopContext, champion: Champion, holdout: Holdout) -> bool:
+    """Whether the champion's slot answers one real image in the right shape; without any left, Azure ML's word does."""
+    image = readable_image(context, holdout(context.cloud.system, context.state.version(champion.dataset_version)))
+    if image is None:
+        return True
+    deadline = float(context.config.endpoint.request_timeout_seconds)
+    try:
+        found = context.cloud.scorer.score(champion.scoring_uri, champion.slot, [image], deadline=deadline)
+        read_answer(champion.task, found[0])
+    except (Upstream, NotFound):
+        return False
+    return True
 
 
 def _failing(context: LoopContext, rollout: Rollout, error: VisionloopError, what: str) -> float:

@@ -10,7 +10,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from services.loop_config import Task
-from services.rollout_state import Interval, RolloutStep, Slot, Watched
+from services.rollout_state import Interval, RolloutStep, Slot, Trouble, Watched
 from services.state import FailureKind, Problem, VersionDiff
 
 Metrics = dict[str, float]
@@ -197,6 +197,20 @@ class EndpointAwake(OfRun):
     hours: Annotated[float, Field(description="That it rested")]
 
 
+class OfSlot(OfRun):
+    endpoint: str
+    slot: Slot
+    trouble: Annotated[Trouble, Field(description="What somebody did to it outside of Visionloop")]
+
+
+class EndpointLost(OfSlot):
+    repairs: Annotated[bool, Field(description="Whether it is being brought back now")]
+
+
+class EndpointRestored(OfSlot):
+    hours: Annotated[float, Field(description="From when it was found until it was well again")]
+
+
 class PredictionDone(Told):
     prediction: str
     status: Annotated[int, Field(description="Of HTTP: 200 where it is made")]
@@ -248,6 +262,8 @@ DATA: Mapping[str, type[Any]] = {
     "loop.resumed": Signed,
     "endpoint.asleep": EndpointAsleep,
     "endpoint.awake": EndpointAwake,
+    "endpoint.lost": EndpointLost,
+    "endpoint.restored": EndpointRestored,
     "prediction.done": PredictionDone,
     "inbound.failed": InboundFailed,
     "loop.error": LoopError,

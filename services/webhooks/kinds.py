@@ -36,6 +36,8 @@ KINDS = {
     "rollout.rolled_back": "the champion before has the traffic again: by a breach, with its numbers, or by a person",
     "endpoint.asleep": "nobody asked for a prediction: the endpoint rests, and costs nothing or less",
     "endpoint.awake": "the endpoint answers again",
+    "endpoint.lost": "somebody changed the live slot outside of Visionloop: what is wrong, and what is done about it",
+    "endpoint.restored": "the live slot is as it was left again",
     "prediction.done": "a prediction asked for with respond-async is made, or failed; told to the webhook named only",
     "inbound.failed": "what a labelling tool announced could not be taken: why, and whether it is tried again",
     "loop.error": "a step of the controller failed and is tried again",

@@ -55,12 +55,14 @@ def controller() -> Controller:
     from services.datasets.stage import DatasetStage
     from services.inbound.stage import InboundStage
     from services.outbox import Outbox
+    from services.rollout.guard import GuardStage
     from services.rollout.idle import IdleStage
     from services.rollout.stage import RolloutStage
     from services.training.stage import TrainingStage
 
     inbound = InboundStage()
-    stages = (ConfigStage(), ControlStage(), inbound, DatasetStage(), TrainingStage(), RolloutStage(), IdleStage())
+    live = (RolloutStage(), GuardStage(), IdleStage())
+    stages = (ConfigStage(), ControlStage(), inbound, DatasetStage(), TrainingStage(), *live)
     return Controller(
         wiring.cloud(), stages, wiring.waker(), Outbox(wiring.timeline(), wiring.dispatcher()), wiring.states()
     )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.rollout import trial
+from services.rollout.guard import GuardStage
 from services.rollout.stage import RolloutStage
 from services.state import Champion, LoopState, ModelRef
 from tests.support.stages import LOOP, World, jsonl, run, state, version
@@ -51,7 +52,7 @@ def candidate(number: int, **changes: Any) -> Any:
 
 def world(first: LoopState | None = None, config: dict[str, Any] | None = None) -> World:
     made = first or state(config={**CONFIG, **(config or {})}, datasets=[version()], runs=[candidate(1)])
-    w = World([RolloutStage()], made)
+    w = World([RolloutStage(), GuardStage()], made)
     names = [f"{LOOP}/images/{n}.jpg" for n in range(IMAGES)]
     for number, name in enumerate(names):
         w.cloud.data.write(name, f"image-{number}".encode())

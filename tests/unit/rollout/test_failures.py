@@ -140,7 +140,7 @@ def test_a_champion_whose_slot_failed_is_an_opponent_as_long_as_it_answers(
     silent: bool, live_then: int, said: str
 ) -> None:
     """A failed change of a slot leaves its old machines serving: a worse model must not go live by that word alone."""
-    w = live()
+    w = live({"endpoint": {"name": ENDPOINT, "repair": "none"}})
     fail_champion(w)
     quality(w).right["vl-nuts:2"] = 3
     if silent:

@@ -116,8 +116,8 @@ def test_traffic_that_nobody_remembers_is_kept_out_of() -> None:
     assert w.fake.workspace.traffic_history == [{"blue": 100}, {"green": 100}]
 
 
-def test_a_champion_whose_slot_is_gone_is_no_opponent() -> None:
-    w = live()
+def test_a_champion_whose_slot_is_gone_and_not_brought_back_is_no_opponent() -> None:
+    w = live({"endpoint": {"name": ENDPOINT, "repair": "none"}})
     del w.fake.workspace.endpoints[ENDPOINT].slots["blue"]
     quality(w).right["vl-nuts:2"] = 5
     add(w, 2)

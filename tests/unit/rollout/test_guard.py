@@ -1,0 +1,329 @@
+"""What somebody does to the live slot outside of Visionloop is told, and what is gone is brought back, unproved never."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.cloud.ports.serving import DeploymentView, EndpointView
+from services.control_stage import ControlStage
+from services.errors import Upstream, UpstreamRefused
+from services.names import missed_blob
+from services.rollout.guard import GuardStage
+from services.rollout.idle import IdleStage
+from services.rollout.stage import RolloutStage
+from services.state import Order
+from tests.support.rollouts import ENDPOINT, Broken, add, champion, measure_once, quality, settle, slots, traffic, world
+from tests.support.stages import LOOP, World, killed_everywhere
+
+QUARTER, HOUR = 900.0, 3600.0
+
+
+def guarded(**endpoint: Any) -> World:
+    """The model of run 1 is live on blue, and was just looked at."""
+    w = world(config={"endpoint": {"name": ENDPOINT, **endpoint}})
+    w._stages = [ControlStage(), RolloutStage(), GuardStage(), IdleStage()]
+    settle(w)
+    w.wakes(2)
+    return w
+
+
+def remove_slot(w: World) -> None:
+    there = w.fake.workspace.endpoints[ENDPOINT]
+    there.slots.clear()
+    there.view = replace(there.view, traffic={})
+
+
+def remove_endpoint(w: World) -> None:
+    del w.fake.workspace.endpoints[ENDPOINT]
+
+
+def fail_slot(w: World) -> None:
+    """It neither answers nor is it taken away."""
+    broken = Broken(quality(w), "blue", Upstream("503"))
+    w.fake.workspace.endpoints[ENDPOINT].slots["blue"] = DeploymentView("blue", "failed", "vl-nuts:1", "no quota")
+
+    def answer(slot: str, image: bytes) -> dict[str, object]:
+        sick = w.fake.workspace.endpoints[ENDPOINT].slots[slot].state == "failed"
+        return broken(slot, image) if sick else broken.inner(slot, image)
+
+    w.fake.scorer.answer = answer
+
+
+def move_traffic(w: World, share: dict[str, int]) -> None:
+    there = w.fake.workspace.endpoints[ENDPOINT]
+    there.slots["prod"] = DeploymentView("prod", "succeeded", "cats:7")
+    there.view = replace(there.view, traffic=share)
+
+
+def later(w: World, wakes: int = 8) -> None:
+    w.fake.clock.advance(QUARTER)
+    w.wakes(wakes)
+
+
+def told(w: World) -> list[str]:
+    return [str(e.data["reason"]) for e in w.events if e.type.startswith("visionloop.endpoint.")]
+
+
+def begun(w: World, since: int) -> list[str]:
+    return [call for call in w.fake.workspace.calls[since:] if call.startswith("begin")]
+
+
+@pytest.mark.parametrize(
+    ("harm", "made"),
+    [
+        (remove_slot, ["begin_deployment", "begin_traffic"]),
+        (remove_endpoint, ["begin_endpoint", "begin_deployment", "begin_traffic"]),
+        (fail_slot, ["begin_traffic", "begin_delete_deployment", "begin_deployment", "begin_traffic"]),
+    ],
+)
+def test_what_is_gone_or_failed_is_told_and_the_same_model_brought_back(
+    harm: Callable[[World], None], made: list[str]
+) -> None:
+    w = guarded()
+    before, since = champion(w), len(w.fake.workspace.calls)
+    harm(w)
+    later(w)
+    assert (traffic(w), slots(w)) == ({"blue": 100}, {"blue": "vl-nuts:1"})
+    assert champion(w) == before
+    assert begun(w, since) == made
+    assert w.kinds[-2:] == ["endpoint.lost", "endpoint.restored"]
+    assert told(w)[-2].endswith(": the same model is brought back")
+    assert told(w)[-1].startswith("vl-nuts:1 in slot blue of nuts-endpoint was brought back after 0.")
+    assert (w.state.guard.trouble, w.state.guard.repair, w.state.reasons.get("guard")) == (None, None, None)
+
+
+def test_while_all_is_well_azure_is_asked_every_quarter_of_an_hour_and_nobody_is_told() -> None:
+    w = guarded()
+    calls, kinds = len(w.fake.workspace.calls), w.kinds
+    w.wakes(20, every=60)
+    assert w.fake.workspace.calls[calls:] == ["endpoint", "deployment"]
+    assert w.kinds == kinds
+
+
+def test_a_slot_that_the_proxy_missed_is_looked_at_within_a_minute() -> None:
+    w = guarded()
+    remove_slot(w)
+    w.fake.system.write(missed_blob(LOOP), json.dumps({"last": w.fake.clock().isoformat()}).encode())
+    w.wakes(8)
+    assert traffic(w) == {"blue": 100}
+
+
+def test_a_slot_that_does_not_answer_is_not_called_well_and_gets_no_traffic() -> None:
+    w = guarded()
+    remove_slot(w)
+    w.fake.scorer.answer = Broken(quality(w), "blue", Upstream("502"), times=5)
+    later(w, 5)
+    assert traffic(w) == {}
+    assert "endpoint.restored" not in w.kinds
+    w.wakes(5)
+    assert traffic(w) == {"blue": 100}
+
+
+def test_a_slot_that_is_said_to_have_failed_but_answers_is_left() -> None:
+    w = guarded()
+    w.fake.workspace.endpoints[ENDPOINT].slots["blue"] = DeploymentView("blue", "failed", "vl-nuts:1", "no quota")
+    since = len(w.fake.workspace.calls)
+    later(w)
+    assert begun(w, since) == []
+    assert "endpoint.lost" not in w.kinds
+
+
+def test_traffic_that_was_moved_by_hand_is_told_once_and_stays() -> None:
+    w = guarded()
+    move_traffic(w, {"blue": 30, "prod": 70})
+    for _ in range(5):
+        later(w, 2)
+    assert traffic(w) == {"blue": 30, "prod": 70}
+    [said] = told(w)
+    assert said.startswith("The traffic of nuts-endpoint goes to blue 30 %, prod 70 %, not to blue alone; ")
+    assert said.endswith(": what was moved by hand stays; endpoint.repair: all gives it back")
+    move_traffic(w, {"blue": 100})
+    later(w, 2)
+    assert told(w)[-1] == "vl-nuts:1 in slot blue of nuts-endpoint is as it was left again after 1.3 hours"
+
+
+def test_traffic_is_given_back_where_loop_yaml_says_so_and_a_person_who_insists_wins() -> None:
+    w = guarded(repair="all")
+    share = {"prod": 100}
+    for _ in range(40):
+        move_traffic(w, share)
+        later(w, 4)
+    assert sum(moved == {"blue": 100} for moved in w.fake.workspace.traffic_history) == 1 + 3
+    assert traffic(w) == share
+    assert "the next try is at" in told(w)[-1]
+
+
+def test_the_slot_comes_back_beside_somebody_elses_that_has_the_traffic() -> None:
+    w = guarded()
+    move_traffic(w, {"prod": 100})
+    del w.fake.workspace.endpoints[ENDPOINT].slots["blue"]
+    later(w)
+    assert (traffic(w), slots(w)["blue"]) == ({"prod": 100}, "vl-nuts:1")
+    assert w.kinds[-2:] == ["endpoint.lost", "endpoint.lost"]
+    assert w.state.guard.trouble == "traffic"
+
+
+@pytest.mark.parametrize("harm", ["owner", "model"])
+def test_what_somebody_else_put_in_its_place_is_left_alone(harm: str) -> None:
+    w = guarded(repair="all")
+    there = w.fake.workspace.endpoints[ENDPOINT]
+    if harm == "owner":
+        there.view = replace(there.view, owner="bolts")
+    there.slots["blue"] = DeploymentView("blue", "succeeded", "cats:7")
+    since = len(w.fake.workspace.calls)
+    later(w)
+    assert begun(w, since) == []
+    assert w.state.guard.trouble == "taken"
+    assert told(w)[-1].endswith(": it is left alone")
+
+
+def test_somebody_who_takes_the_place_during_the_repair_keeps_it() -> None:
+    w = guarded()
+    remove_slot(w)
+    later(w, 1)
+    assert w.state.guard.repair is not None
+    w.fake.workspace.endpoints[ENDPOINT].slots["blue"] = DeploymentView("blue", "succeeded", "cats:7")
+    w.wakes(5)
+    assert (slots(w), traffic(w), w.state.guard.trouble) == ({"blue": "cats:7"}, {}, "taken")
+    assert w.state.guard.repair is None
+
+
+def test_a_paused_loop_and_a_removed_one_stay_as_they_were_left() -> None:
+    w = guarded()
+    w.edit(lambda s: setattr(s, "pause", Order(by="Ada", at=w.fake.clock())))
+    remove_endpoint(w)
+    later(w)
+    assert w.fake.workspace.endpoints == {}
+    assert told(w)[-1].endswith("The loop is paused by Ada: it is brought back once the loop goes on")
+    w.edit(lambda s: setattr(s, "pause", None))
+    for blob in list(w.fake.data.list(f"{LOOP}/")):
+        w.fake.data.delete(blob.name)
+    w.wakes(3)
+    assert w.fake.workspace.endpoints == {}
+    w.fake.data.write(f"{LOOP}/images/0.jpg", b"image-0")
+    w.wakes(8)
+    assert traffic(w) == {"blue": 100}
+
+
+def test_deployments_that_fail_end_and_are_tried_again_later_and_later() -> None:
+    w = guarded()
+    remove_slot(w)
+    w.fake.workspace.failing_slots.add("blue")
+    w.fake.scorer.answer = Broken(quality(w), "blue", Upstream("503"))
+    before = w.fake.workspace.calls.count("begin_deployment")
+    w.fake.clock.advance(QUARTER)
+    w.wakes(300, every=61)
+    assert w.fake.workspace.calls.count("begin_deployment") - before == 3 * 3
+    assert any("it did not come back in 3 deployments" in said for said in told(w))
+    assert w.state.guard.repair is None
+    w.fake.workspace.failing_slots.clear()
+    w.fake.scorer.answer = w.fake.scorer.answer.inner
+    w.fake.clock.advance(24 * HOUR)
+    w.wakes(8)
+    assert traffic(w) == {"blue": 100}
+
+
+def test_why_azure_does_not_take_it_is_the_reason_that_is_told() -> None:
+    w = guarded()
+    remove_slot(w)
+
+    def refuse(spec: object) -> None:
+        raise UpstreamRefused("There is no quota for Standard_DS3_v2")
+
+    w.fake.workspace.begin_deployment = refuse  # type: ignore[method-assign]
+    later(w, 8)
+    assert "it did not come back in 3 deployments: There is no quota for Standard_DS3_v2; " in told(w)[-1]
+
+
+def test_a_repair_that_lasts_too_long_is_given_up() -> None:
+    w = guarded()
+    remove_slot(w)
+    later(w, 1)
+    creating = DeploymentView("blue", "creating", "vl-nuts:1")
+    w.fake.workspace.deployment = lambda endpoint, slot: creating  # type: ignore[method-assign]
+    w.fake.clock.advance(2 * HOUR)
+    w.wakes(1)
+    assert "it did not come back in 120 minutes" in told(w)[-1]
+    assert w.state.guard.repair is None
+
+
+def test_a_slot_that_came_back_while_nobody_looked_for_hours_is_well() -> None:
+    w = guarded()
+    remove_slot(w)
+    later(w, 1)
+    w.fake.clock.advance(2 * HOUR)
+    w.wakes(3)
+    assert (traffic(w), w.kinds[-1]) == ({"blue": 100}, "endpoint.restored")
+
+
+def test_a_slot_that_answers_only_after_it_was_given_up_gets_its_traffic_all_the_same() -> None:
+    w = guarded()
+    remove_slot(w)
+    w.fake.scorer.answer = Broken(quality(w), "blue", Upstream("502"), times=10)
+    later(w, 13)
+    assert "it is there, but did not answer 10 requests; it was brought back, or that was tried, 1 time" in told(w)[-1]
+    assert traffic(w) == {}
+    later(w)
+    assert (traffic(w), w.kinds[-1]) == ({"blue": 100}, "endpoint.restored")
+
+
+def test_a_candidate_waits_until_the_champion_can_be_compared_with() -> None:
+    w = guarded()
+    quality(w).right["vl-nuts:2"] = 8  # a tie: were the champion not asked, it would go live
+    remove_slot(w)
+    add(w, 2)
+    settle(w)
+    assert champion(w).run == 1
+    assert w.state.run(2).rollout == "rejected"
+    assert w.kinds.index("endpoint.restored") < len(w.kinds) - 1 - w.kinds[::-1].index("rollout.started")
+    assert traffic(w) == {"blue": 100}
+
+
+def test_during_a_rollout_and_while_it_rests_nobody_looks() -> None:
+    w = guarded(idle_after_hours=1)
+    w.fake.clock.advance(HOUR)
+    w.wakes(8)
+    assert w.state.resting is not None
+    calls = len(w.fake.workspace.calls)
+    w.wakes(5, every=HOUR)
+    assert w.fake.workspace.calls[calls:] == []
+    assert "endpoint.lost" not in w.kinds
+
+
+def test_the_address_of_an_endpoint_that_was_made_anew_is_taken_over() -> None:
+    w = guarded()
+    remove_endpoint(w)
+    make = w.fake.workspace.begin_endpoint
+
+    def elsewhere(name: str, tags: dict[str, str], cluster: str = "") -> None:
+        make(name, tags, cluster)
+        there = w.fake.workspace.endpoints[name]
+        there.view = EndpointView(name, "creating", "https://new.example/score", {}, owner=there.view.owner)
+
+    w.fake.workspace.begin_endpoint = elsewhere  # type: ignore[method-assign,assignment]
+    later(w)
+    assert champion(w).scoring_uri == "https://new.example/score"
+
+
+@pytest.mark.parametrize("harm", [remove_slot, remove_endpoint])
+def test_killed_at_any_outside_call_it_is_brought_back_and_told_once(
+    monkeypatch: pytest.MonkeyPatch, harm: Callable[[World], None]
+) -> None:
+    measure_once(monkeypatch)
+
+    def fresh() -> World:
+        w = guarded()
+        harm(w)
+        w.fake.clock.advance(QUARTER)
+        return w
+
+    calm = fresh()
+    for number, w in killed_everywhere(calm, fresh, lambda w: w.wakes(9), most=40):
+        assert (traffic(w), slots(w), w.kinds) == (traffic(calm), slots(calm), calm.kinds), number
+        assert w.state.guard.repair is None
+        assert all(sum(share.values()) in (0, 100) for share in w.fake.workspace.traffic_history)
