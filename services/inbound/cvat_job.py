@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from services.errors import BadRequest
-from services.inbound.paths import below_images, image_file, label_file
+from services.inbound.paths import below_images, image_file, label_file, with_all_folders
 from services.labels.cvat import says_negative
 from services.labels.cvat_shapes import label_of
 from services.labels.label_file import LabelFile
@@ -55,6 +55,8 @@ class Frame:
     number: int
     file: str
     content: str | None
+    whole: str = ""
+    """The file with all folders of the image, where it may have to be told from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class _Image:
     number: int
+    path: str
     name: str
     """Below `images/`."""
     width: int
@@ -97,7 +100,12 @@ def read_job(documents: Documents) -> Outcome:
     reads = [_read(each, elements.get(each.number, [])) for each in images]
     has_shapes = any(label.box for read in reads for label in read.record.labels)
     frames = [
-        Frame(read.image.number, label_file(read.image.name, FOLDER), _content(f"CVAT, job {job}", read, has_shapes))
+        Frame(
+            read.image.number,
+            label_file(read.image.name, FOLDER),
+            _content(f"CVAT, job {job}", read, has_shapes),
+            with_all_folders(read.image.path, FOLDER),
+        )
         for read in reads
     ]
     return Outcome(job, at, frames, [each for each in found if isinstance(each, Problem)])
@@ -151,7 +159,7 @@ def _image(number: int, place: str, frame: Any) -> _Image | Problem:
     except BadRequest:
         expected, found = "the name of an image", shown(content.get("name"))
         return problem("cvat-structure", f"labels/{FOLDER}", f"{place}.name", expected=expected, found=found)
-    return _Image(number, name, side(content.get("width")), side(content.get("height")))
+    return _Image(number, path or "", name, side(content.get("width")), side(content.get("height")))
 
 
 def _elements(documents: Documents, numbers: set[int]) -> dict[int, list[Element]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from services.errors import BadRequest, Forged
 from services.inbound.newest import Newest
-from services.inbound.paths import below_images, label_file
+from services.inbound.paths import below_images, label_file, with_all_folders
 from services.labels.label_file import LabelFile
 from services.labels.label_studio import changed_at, image_of, read_annotation
 from services.labels.record import ImageRecord
@@ -37,6 +37,8 @@ class Change:
     at: datetime | None = None
     file: str = ""
     content: str | None = None
+    whole: str = ""
+    """The file with all folders of the image, where it may have to be told from others."""
 
 
 def check_secret(secret: str, headers: Mapping[str, str]) -> None:
@@ -76,8 +78,9 @@ def apply(changes: Sequence[Change], newest: Newest, now: datetime) -> list[str]
         if change.at is None:
             found.append(newest.delete(change.annotation, now))
         else:
-            newest.put(change.annotation, change.file, change.at, change.content)
-            found.append(change.file)
+            file = newest.own(change.file, change.whole)
+            newest.put(change.annotation, file, change.at, change.content)
+            found.append(file)
     return [*filter(None, found)]
 
 
@@ -100,7 +103,8 @@ def _written(annotations: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> 
         task = tasks[0] if len(tasks) == 1 else by_id.get(str(annotation.get("task")), {})
         image = image_of_task(task)
         content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
-        yield Change(_id(annotation), changed_at(annotation), label_file(below_images(image), FOLDER), content)
+        file, whole = label_file(below_images(image), FOLDER), with_all_folders(image, FOLDER)
+        yield Change(_id(annotation), changed_at(annotation), file, content, whole)
 
 
 def image_of_task(task: Mapping[str, Any]) -> str:

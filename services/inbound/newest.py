@@ -34,6 +34,8 @@ class Entry(BaseModel):
 
 class _Image(BaseModel):
     entries: dict[str, Entry] = Field(default_factory=dict)
+    whole: str = ""
+    """The file's name with all folders of the image that came first, where that is longer."""
 
     def merge(self, annotation: str, entry: Entry) -> None:
         known = self.entries.get(annotation)
@@ -59,6 +61,18 @@ class Newest:
         """`data` has the loop's files, `system` what is known of them."""
         self._data, self._system, self._source, self._loop = data, system, source, loop
 
+    def own(self, file: str, whole: str) -> str:
+        """The file of an image: `whole`, with all its folders, where an image of other folders has the name already.
+
+        Of `train/1.jpg` and `val/1.jpg` the second would write over the first.
+        """
+        if not whole:
+            return file
+        known, _ = read(self._system, self._about(file), _Image)
+        if not known.whole:
+            known = change(self._system, self._about(file), _Image, lambda i: setattr(i, "whole", i.whole or whole))
+        return whole if _contradict(known.whole, whole, file.count("/")) else file
+
     def put(self, annotation: str, file: str, at: datetime, content: str | None) -> None:
         """An annotation as it was at a time; one that was deleted stays so."""
         index = change(self._system, self._index(annotation), _Annotation, lambda i: setattr(i, "file", file))
@@ -74,7 +88,7 @@ class Newest:
 
     def merge(self, annotation: str, file: str, entry: Entry) -> None:
         """Take over what is known of an annotation that no deletion will name without its file."""
-        name = f"inbound/{self._source}/images/{digest(file, length=32)}.json"
+        name = self._about(file)
         image, etag = changed(self._system, name, _Image, lambda image: image.merge(annotation, entry))
         while True:
             self._write(f"{self._loop}/{file}", image.content())
@@ -90,5 +104,14 @@ class Newest:
         else:
             self._data.write(name, content.encode())
 
+    def _about(self, file: str) -> str:
+        return f"inbound/{self._source}/images/{digest(file, length=32)}.json"
+
     def _index(self, annotation: str) -> str:
         return f"inbound/{self._source}/annotations/{digest(annotation, length=32)}.json"
+
+
+def _contradict(one: str, other: str, shared: int) -> bool:
+    """Whether folders differ, from the last up to where one path has no more; the `shared` first are ours."""
+    above = zip(one.split("/")[: shared - 1 : -1], other.split("/")[: shared - 1 : -1], strict=False)
+    return any(a != b for a, b in above)

@@ -38,6 +38,20 @@ def below_images(path: str) -> str:
     return "/".join(parts[next(of_loop, at) + 1 :])
 
 
+def with_all_folders(path: str, folder: str) -> str:
+    """The label file of an image under all its folders; empty where no other image can have its shorter name.
+
+    Nothing is known of the folders of what was uploaded into a tool.
+    """
+    parts = [part for part in path.split("/") if part]
+    if len(parts) < 2 or "images" in parts[:-1] or "upload" in parts[:-1]:
+        return ""
+    try:
+        return label_file("/".join(parts), folder)
+    except BadRequest:
+        return ""
+
+
 def _checked(path: str, kind: str) -> str:
     # Azure takes a backslash for a slash, so that one could leave the folder too.
     if "\\" in path or not all(path.split("/")) or kind_of(path, 1) != kind:

@@ -148,7 +148,8 @@ class Worker:
             return
 
         def put(frame: Frame) -> None:
-            newest.merge(f"{outcome.job}:{frame.number}", frame.file, Entry(at=outcome.at, content=frame.content))
+            file = newest.own(frame.file, frame.whole)
+            newest.merge(f"{outcome.job}:{frame.number}", file, Entry(at=outcome.at, content=frame.content))
 
         with ThreadPoolExecutor(THREADS) as pool:
             for _ in pool.map(put, (frame for frame in outcome.frames if frame.number in job.labelled)):

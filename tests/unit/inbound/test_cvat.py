@@ -111,6 +111,22 @@ def test_a_completed_job_becomes_label_files_once_it_is_worked_on(house: House) 
     assert house.bodies() == []
 
 
+def test_frames_of_one_name_in_other_folders_have_files_of_their_own(house: House) -> None:
+    meta = sample("meta")
+    for frame, folder in zip(meta["frames"], "abcde", strict=True):
+        frame["name"] = f"{folder}/1.jpg"
+    shapes = [box(3, 15), box(4, 16)]
+    annotations = {"shapes": shapes, "tags": [], "tracks": []}
+    for minute in (30, 40):
+        at = f"2026-01-02T10:{minute}:00Z"
+        house.send(done(updated_date=at))
+        job = sample("job") | {"updated_date": at}
+        house.work(FakeCvat(documents(job=job, meta=meta, annotations=annotations)))
+    found = {name: json.loads(blob.data)["labels"][0]["label"] for name, blob in house.cloud.data.blobs.items()}
+    assert sorted(found.values()) == ["bolt", "nut"]
+    assert len([name for name in found if name == "cards/labels/cvat/1.json"]) == 1
+
+
 def test_the_same_message_again_does_nothing_and_the_same_job_again_the_same(house: House) -> None:
     cvat = FakeCvat(documents())
     house.send(done())

@@ -210,6 +210,34 @@ def test_the_file_is_named_by_what_tells_images_apart(image: str, file: str) -> 
     assert change.file == f"labels/label-studio/{file}.json"
 
 
+def test_images_of_one_name_in_other_folders_have_files_of_their_own(house: House) -> None:
+    """Outside of the loop's `images/`: the second was written over the first."""
+    for number, folder in ((1, "bucket/train"), (2, "bucket/val")):
+        image = f"s3://{folder}/1.jpg"
+        house.send(message("ANNOTATION_CREATED", annotation(number, number, "ace", task=number), image))
+    house.send(message("ANNOTATION_UPDATED", annotation(1, 3, "jack"), "https://x.example/train/1.jpg?X-Amz-Date=x"))
+    labels = {name: json.loads(blob.data)["labels"][0]["label"] for name, blob in house.cloud.data.blobs.items()}
+    folder = "cards/labels/label-studio"
+    assert labels == {f"{folder}/1.json": "jack", f"{folder}/bucket/val/1.json": "ace"}
+    house.send(deletion(2))
+    assert [*house.cloud.data.blobs] == [f"{folder}/1.json"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("s3://bucket/train/1.jpg", "https://bucket.s3.amazonaws.com/train/1.jpg?X-Amz-Signature=x"),
+        ("s3://bucket/train/1.jpg", "/data/upload/3/0a1b2c3d-1.jpg"),
+        ("/data/upload/3/0a1b2c3d-1.jpg", "/data/upload/4/ffffffff-1.jpg"),
+        ("azure-blob://visionloop-data/cards/images/a/1.jpg", "/data/local-files/?d=cards/images/a/1.jpg"),
+    ],
+)
+def test_one_image_by_several_addresses_has_one_file(house: House, one: str, other: str) -> None:
+    for number, image in enumerate((one, other, one), 1):
+        house.send(message("ANNOTATION_CREATED", annotation(number, number, "ace"), image))
+    assert len(house.cloud.data.blobs) == 1
+
+
 @pytest.mark.parametrize(
     "image",
     [
