@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -11,16 +12,21 @@ from starlette.routing import Route
 
 from emulator.azure_ml import sweep
 from emulator.azure_ml.errors import conflict, not_found, user_error
+from emulator.azure_ml.listings import paged, viewed
 from emulator.azure_ml.operations import with_result
-from emulator.azure_ml.resources import ASSET_NAME, Resources, check_name, read_body
+from emulator.azure_ml.resources import ASSET_NAME, Resources, check_name, now_text, read_body
 from emulator.azure_ml.runner import TASKS, Runner
-from emulator.azure_ml.runs import FINISHED, Runs, new_record
+from emulator.azure_ml.runs import FINISHED, Runs, new_record, run_properties
 from emulator.azure_ml.shapes import JOBS, check_shape
 from emulator.azure_ml.store import Body
 from emulator.azure_ml.tables import Tables
 
 STREAMED_LOG = "user_logs/std_log.txt"
 """The name by which the SDK knows the log that it streams."""
+NOTES = ("tags", "description", "displayName", "isArchived")
+"""What a later write of a job may change."""
+CHANGING = frozenset({*NOTES, "properties", "services", "status"})
+"""What is no part of what was submitted, where a job is written as it was shown."""
 
 
 class Jobs:
@@ -46,10 +52,13 @@ class Jobs:
             Route(f"{history}/experiments/{{experiment}}/runs/{{name}}", self.patch, methods=["PATCH"]),
         ]
 
-    async def listing(self, _: Request) -> Response:
-        """Jobs that were submitted, newest first."""
-        found = [(k, b) for k, b in reversed(self._store.list("jobs")) if b["internal"]["parent"] is None]
-        return JSONResponse({"value": [self._shown(k, b) for k, b in found]})
+    async def listing(self, request: Request) -> Response:
+        """Jobs that were submitted, newest first; of a `jobType` or with a `tag` where one is asked for."""
+        kind, tag = request.query_params.get("jobType"), request.query_params.get("tag")
+        jobs = [(k, b) for k, b in reversed(self._store.list("jobs")) if b["internal"]["parent"] is None]
+        shown = [self._shown(k, b) for k, b in viewed(request, jobs)]
+        found = [j for j in shown if _is(j, kind, tag)]
+        return paged(request, found, self._config.base_url)
 
     async def show(self, request: Request) -> Response:
         """One job or trial."""
@@ -63,14 +72,23 @@ class Jobs:
         return found
 
     def _shown(self, name: str, body: Body) -> Body:
-        tags = {**(body["properties"].get("tags") or {}), **body["internal"]["tags"]}
-        studio = f"{self._config.base_url}/emulator/overview"
-        services = {"Studio": {"jobServiceType": "Studio", "endpoint": studio, "port": None}}
-        properties = {**body["properties"], "tags": tags, "services": services}
-        return self._resources.envelope(f"jobs/{name}", {**body, "properties": properties})
+        properties, internal = body["properties"], body["internal"]
+        defaults: Body = {"description": None, "displayName": name, "isArchived": False, "outputs": {}}
+        added = {
+            "tags": {**(properties.get("tags") or {}), **internal["tags"]},
+            "properties": {**run_properties(properties, internal["parent"]), **(properties.get("properties") or {})},
+            "services": self._services(),
+        }
+        return self._resources.envelope(f"jobs/{name}", {**body, "properties": {**defaults, **properties, **added}})
+
+    def _services(self) -> Body:
+        tracking = f"{self._config.base_url.replace('https://', 'azureml://')}/mlflow/v1.0{self._config.scope}?"
+        places = {"Tracking": tracking, "Studio": f"{self._config.base_url}/emulator/overview"}
+        rest = {"port": None, "status": None, "errorMessage": None, "properties": None}
+        return {kind: {"jobServiceType": kind, "endpoint": place, **rest} for kind, place in places.items()}
 
     async def put(self, request: Request) -> Response:
-        """Submit a job, once: its name is its identity.
+        """Submit a job, once: its name is its identity. What is written beside it changes later, as by archiving.
 
         Raises:
             AzureError: 409 where the name is another job's; 400 or 404 for what is wrong with it.
@@ -80,15 +98,22 @@ class Jobs:
         with self._store.lock:
             old = self._runs.get(name)
             if old is not None:
-                if old["internal"].get("submitted") != body["properties"]:
-                    raise conflict(f"A job with the name {name} exists and cannot be changed")
-                return JSONResponse(self._shown(name, old))
+                self._annotate(name, old, body["properties"])
+                return JSONResponse(self._shown(name, self._record(name)))
             self._check(body["properties"])
             record = new_record(body)
             record["internal"]["submitted"] = body["properties"]
             self._store.put("jobs", name, record)
         self._runner.submit(name)
         return JSONResponse(self._shown(name, self._record(name)), 201)
+
+    def _annotate(self, name: str, old: Body, given: Body) -> None:
+        submitted = old["internal"].get("submitted") or {}
+        fixed = {k: v for k, v in submitted.items() if v is not None and k not in CHANGING}
+        if any(_without_nulls(given.get(k)) != _without_nulls(v) for k, v in fixed.items()):
+            raise conflict(f"A job with the name {name} exists and cannot be changed")
+        notes = {k: given[k] for k in NOTES if given.get(k) is not None}
+        self._store.put("jobs", name, {**old, "properties": {**old["properties"], **notes}, "modified": now_text()})
 
     def _check(self, properties: Body) -> None:
         kind = str(properties.get("jobType"))
@@ -145,7 +170,7 @@ class Jobs:
             "status": body["properties"]["status"],
             "displayName": name,
             "tags": {**(body["properties"].get("tags") or {}), **body["internal"]["tags"]},
-            "properties": {},
+            "properties": run_properties(body["properties"], body["internal"]["parent"]),
             "runType": "azureml.HyperDrive" if body["internal"]["parent"] else "automl",
         }
 
@@ -158,3 +183,18 @@ class Jobs:
             raise user_error("The body has no tags") from None
         self._runs.note(name, tags={**body["internal"]["tags"], **tags})
         return JSONResponse(self._history(name))
+
+
+def _is(job: Body, kind: str | None, tag: str | None) -> bool:
+    """Whether a job is of a type and has a tag, `name` or `name=value`."""
+    properties = job["properties"]
+    name, given, value = (tag or "").partition("=")
+    held = properties["tags"].get(name)
+    fits = not tag or (held == value if given else held is not None)
+    return fits and (not kind or properties.get("jobType") == kind)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return [_without_nulls(v) for v in value] if isinstance(value, list) else value

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.errors import AzureError
 from emulator.azure_ml.resources import read_object
-from emulator.azure_ml.runs import Runs
+from emulator.azure_ml.runs import Runs, experiment_id
 from emulator.azure_ml.store import Body, Store
 
 _STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
@@ -80,7 +80,7 @@ def _run(name: str, body: Body) -> Body:
         "run_id": name,
         "run_uuid": name,
         "run_name": body["properties"].get("displayName") or name,
-        "experiment_id": body["properties"].get("experimentName"),
+        "experiment_id": experiment_id(body["properties"].get("experimentName")),
         "status": _STATUS.get(body["properties"]["status"], "RUNNING"),
         "start_time": _milliseconds(internal["started"]),
         "end_time": _milliseconds(internal["ended"]),

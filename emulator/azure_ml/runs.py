@@ -26,6 +26,17 @@ def _described(job_type: str, *, is_trial: bool) -> tuple[str, str]:
     return ("", "azureml.scriptrun") if job_type == "Command" else ("AutoML", "automl")
 
 
+def run_properties(properties: Body, parent: str | None) -> dict[str, str]:
+    """What Azure ML notes of a run beside what was submitted, and tells in its events."""
+    template, _ = _described(str(properties.get("jobType")), is_trial=parent is not None)
+    return {"runTemplate": template} if template else {}
+
+
+def experiment_id(name: object) -> str:
+    """An experiment's id, which is not its name."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, str(name)))
+
+
 class Runs:
     """All jobs of the workspace. A trial is the job `<job>_HD_<n>`, its parent the sweep `<job>_HD`."""
 
@@ -126,14 +137,14 @@ class Runs:
         """RunStatusChanged for every change, RunCompleted beside it for a success: of trials too, as Azure ML does."""
         kinds = ["RunStatusChanged", "RunCompleted"] if status == "Completed" else ["RunStatusChanged"]
         is_trial = body["internal"]["parent"] is not None
-        template, kind_of_run = _described(str(body["properties"].get("jobType")), is_trial=is_trial)
+        _, kind_of_run = _described(str(body["properties"].get("jobType")), is_trial=is_trial)
         data: dict[str, Any] = {
-            "experimentId": str(uuid.uuid5(uuid.NAMESPACE_URL, str(body["properties"].get("experimentName")))),
+            "experimentId": experiment_id(body["properties"].get("experimentName")),
             "experimentName": body["properties"].get("experimentName"),
             "runId": name,
             "runType": kind_of_run,
             "runTags": {**(body["properties"].get("tags") or {}), **body["internal"]["tags"]},
-            "runProperties": {"runTemplate": template} if template else {},
+            "runProperties": run_properties(body["properties"], body["internal"]["parent"]),
         }
         for kind in kinds:
             shown = data if kind == "RunCompleted" else {**data, "runStatus": status}

@@ -87,8 +87,8 @@ class _Table(Shape):
 
 
 class _Limits(Shape):
-    max_trials: PositiveInt | None = None
-    max_concurrent_trials: PositiveInt | None = None
+    max_trials: Annotated[int, Field(ge=1, le=1000)] | None = None
+    max_concurrent_trials: Annotated[int, Field(ge=1, le=100)] | None = None
     timeout: Duration | None = None
     trial_timeout: Duration | None = None
 

@@ -75,6 +75,7 @@ def arguments(expression: str) -> tuple[str, list[Any]]:
     return match[1].lower(), list(values)
 
 
+BAYESIAN = frozenset({"choice", "uniform", "quniform"})
 _DRAWS: dict[str, Callable[..., Any]] = {
     "choice": lambda dice, *values: dice.choice(values),
     "uniform": lambda dice, low, high: dice.uniform(low, high),
@@ -115,6 +116,13 @@ def _random(spaces: list[dict[str, str]], dice: random.Random) -> Iterator[Param
         yield {name: _draw(expression, dice) for name, expression in space.items()}
 
 
+def _check_bayesian(spaces: list[dict[str, str]]) -> None:
+    """https://learn.microsoft.com/azure/machine-learning/how-to-tune-hyperparameters#bayesian-sampling."""
+    used = {arguments(expression)[0] for space in spaces for expression in space.values()}
+    if unfit := sorted(used - BAYESIAN):
+        raise user_error(f"Bayesian sampling takes choice, uniform and quniform only, not {', '.join(unfit)}")
+
+
 def trials(details: dict[str, Any], job: str) -> list[Parameters]:
     """Hyperparameters of each trial; the same job name gives the same ones. Bayesian sampling is random here.
 
@@ -127,6 +135,8 @@ def trials(details: dict[str, Any], job: str) -> list[Parameters]:
     if not spaces:
         return [fixed]
     sampling = str((details.get("sweepSettings") or {}).get("samplingAlgorithm") or "Random").lower()
+    if sampling == "bayesian":
+        _check_bayesian(spaces)
     drawn = _grid(spaces) if sampling == "grid" else _random(spaces, random.Random(job))
     return [{**fixed, **parameters} for parameters in itertools.islice(drawn, most)]
 

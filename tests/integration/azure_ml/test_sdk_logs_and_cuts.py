@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from emulator.azure_ml.runs import experiment_id
 from tests.support.azure_ml_jobs import detection, wait_for, wait_for_job, with_sweep
 from tests.support.azure_ml_process import SCOPE, AzureML
 
@@ -84,7 +85,7 @@ def test_mlflow_finds_the_trials_of_a_sweep(client: Any, emulator: AzureML) -> N
     client.jobs.create_or_update(with_sweep(detection("sought-1")))
     wait_for_job(client, "sought-1")
     bearer = {"authorization": f"Bearer {emulator.token()}"}
-    asked = {"experiment_ids": ["cats"], "filter": "tags.mlflow.parentRunId = 'sought-1_HD'"}
+    asked = {"experiment_ids": [experiment_id("cats")], "filter": "tags.mlflow.parentRunId = 'sought-1_HD'"}
     status, body = emulator.request("POST", f"/mlflow/v1.0{SCOPE}/api/2.0/mlflow/runs/search", asked, bearer)
     assert status == 200
     assert {run["info"]["run_id"] for run in body["runs"]} == {f"sought-1_HD_{n}" for n in range(3)}

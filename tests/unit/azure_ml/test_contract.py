@@ -161,3 +161,44 @@ def test_operations_are_forgotten_in_time(app: App, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("emulator.azure_ml.operations.KEPT", 2)
     places = [app.arm("PUT", "computes/gpu-cluster", CLUSTER).headers["azure-asyncoperation"] for _ in range(3)]
     assert [app.ask("GET", p.removeprefix(BASE)).status_code for p in places] == [404, 200, 200]
+
+
+def submitted(app: App, name: str = "job-1", **more: Any) -> Any:
+    if app.arm("GET", "computes/gpu-cluster").status_code == 404:
+        app.arm("PUT", "computes/gpu-cluster", CLUSTER)
+        app.store_data()
+    answer = app.arm("PUT", f"jobs/{name}", {**app.job(), **more})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_a_job_shows_what_azure_adds(app: App) -> None:
+    properties = submitted(app)["properties"]
+    assert {"Tracking", "Studio"} == set(properties["services"])
+    assert (properties["isArchived"], properties["displayName"]) == (False, "job-1")
+    assert properties["properties"]["runTemplate"] == "AutoML"
+
+
+def test_a_job_is_archived_and_noted_on_by_writing_it_as_shown(app: App) -> None:
+    shown = submitted(app, tags={"a": "1"})["properties"]
+    changed = {**shown, "isArchived": True, "displayName": "Old", "tags": {"a": "2"}}
+    assert app.arm("PUT", "jobs/job-1", changed).status_code == 200
+    found = app.arm("GET", "jobs/job-1").json()["properties"]
+    assert (found["isArchived"], found["displayName"], found["tags"]) == (True, "Old", {"a": "2"})
+    assert found["status"] == shown["status"]
+    other = {**changed, "experimentName": "dogs"}
+    assert app.arm("PUT", "jobs/job-1", other).status_code == 409
+
+
+def test_jobs_are_listed_by_view_type_and_tag(app: App) -> None:
+    for name, properties in (("job-1", {"tags": {"a": "1"}}), ("job-2", {"tags": {"a": "2"}}), ("job-3", {})):
+        submitted(app, name, **properties)
+    app.arm("PUT", "jobs/job-3", {**app.job(), "isArchived": True})
+
+    def listed(query: str) -> list[str]:
+        return names(app.ask("GET", f"{SCOPE}/jobs?{VERSION}&{query}"))
+
+    assert listed("") == ["job-2", "job-1"]
+    assert listed("listViewType=All") == ["job-3", "job-2", "job-1"]
+    assert (listed("tag=a=1"), listed("tag=a"), listed("tag=b")) == (["job-1"], ["job-2", "job-1"], [])
+    assert (listed("jobType=Command"), listed("jobType=AutoML")) == ([], ["job-2", "job-1"])

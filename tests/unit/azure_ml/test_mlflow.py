@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from emulator.azure_ml.runs import experiment_id
 from tests.support.azure_ml_app import App
 from tests.support.azure_ml_process import SCOPE
 
@@ -83,8 +84,8 @@ def test_runs_are_searched(app: App, text: str, found: list[str]) -> None:
 
 
 def test_a_search_within_experiments_and_limits(app: App) -> None:
-    assert search(app, experiment_ids=["dogs"]) == []
-    assert search(app, experiment_ids=["cats"], max_results=1) == ["job_HD_1"]
+    assert search(app, experiment_ids=[experiment_id("dogs")]) == []
+    assert search(app, experiment_ids=[experiment_id("cats")], max_results=1) == ["job_HD_1"]
 
 
 @pytest.mark.parametrize(

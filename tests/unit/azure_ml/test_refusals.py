@@ -120,6 +120,15 @@ def test_a_job_is_submitted_once_and_never_changed(world: World) -> None:
         ({"searchSpace": [{"learningRate": "uniform(1)"}]}, "uniform"),
         ({"modelSettings": {"advancedSettings": "{"}}, "advancedSettings"),
         ({"limitSettings": {"maxTrials": 0}}, "limitSettings.maxTrials"),
+        ({"limitSettings": {"maxTrials": 1001}}, "limitSettings.maxTrials"),
+        ({"limitSettings": {"maxConcurrentTrials": 101}}, "limitSettings.maxConcurrentTrials"),
+        (
+            {
+                "searchSpace": [{"learningRate": "loguniform(-6,-1)"}],
+                "sweepSettings": {"samplingAlgorithm": "Bayesian"},
+            },
+            "not loguniform",
+        ),
         ({"limitSettings": {"timeout": "1 hour"}}, "1 hour"),
         ({"sweepSettings": {"earlyTermination": {"policyType": "Luck"}}}, "policyType"),
         ({"searchSpace": {"learningRate": "choice(1)"}}, "searchSpace"),
