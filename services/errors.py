@@ -125,7 +125,7 @@ class ChangedMeanwhile(Conflict):
 
 
 class Waking(VisionloopError):
-    """The endpoint rested and is being woken: ask again (202); `extra["retry_after"]` in seconds."""
+    """The endpoint rested or was lost, and is being woken: ask again (202); `extra["retry_after"]` in seconds."""
 
     status, title, retryable = 202, "The model is waking", True
 

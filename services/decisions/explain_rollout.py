@@ -58,6 +58,8 @@ def traffic(state: LoopState) -> Explanation:
     if under_way is not None:
         said = f"Run {under_way.run} is rolled out in slot {under_way.slot}: {under_way.step}"
         return Explanation("rollout", said, (*_waits(state, under_way), *_next_in_line(state, under_way)))
+    if state.guard.repair is not None:
+        return Explanation("rollout", "No rollout would start now", tuple(_returns(state)))
     if state.resting is not None:
         return Explanation("rollout", "No rollout would start now", tuple(_rests(state, state.resting)))
     if state.rollout_next is not None:
@@ -74,6 +76,14 @@ def _rests(state: LoopState, resting: Resting) -> Iterator[Missing]:
     how = {"falling": "goes to rest", "asleep": "rests", "waking": "is waking"}[resting.phase]
     waits = " first, and the model that waits is deployed then" if _waiting(state) or state.rollout_next else ""
     yield Missing("resting", f"The champion's endpoint {how}{waits}: {resting.reason}")
+    if not state.rollout_next:
+        yield from _no_candidate(state)
+
+
+def _returns(state: LoopState) -> Iterator[Missing]:
+    """Said of the live slot too, as of one that rests."""
+    waits = " first, and the model that waits is deployed then" if _waiting(state) or state.rollout_next else ""
+    yield Missing("guard", f"The champion is being brought back{waits}: {state.guard.reason}")
     if not state.rollout_next:
         yield from _no_candidate(state)
 

@@ -1,4 +1,7 @@
-"""Notes, seldom and from a thread of its own, when a loop was last asked for a prediction; wakes one that rests."""
+"""Notes, seldom and from a thread of its own, when a loop was asked for a prediction, and when nobody was there for it.
+
+A loop that rests, or whose slot was missed, is woken.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from services.errors import VisionloopError
-from services.names import activity_blob
+from services.names import activity_blob, missed_blob
 from services.state import LoopState
 
 EVERY_SECONDS = 600.0
 """While a loop is asked all the time, this often."""
 RESTING_SECONDS = 15.0
+MISSED_SECONDS = 60.0
 SHARE_OF_IDLE = 20
 log = logging.getLogger(__name__)
 
@@ -36,25 +40,36 @@ class Activity:
 
     def note(self, state: LoopState) -> None:
         """A prediction of a loop is asked for."""
-        now, loop = self._clock(), state.loop
-        with self._lock:
-            if now - self._noted.get(loop, float("-inf")) < _interval(state):
-                return
-            self._noted[loop] = now
-        thread = threading.Thread(
-            target=self._tell, args=(loop, state.resting is not None, _interval(state)), daemon=True
-        )
-        thread.start()
+        loop, interval = state.loop, _interval(state)
+        if self._is_due(loop, interval):
+            self._begin(loop, loop, activity_blob(loop), interval, state.resting is not None)
 
-    def _tell(self, loop: str, resting: bool, interval: float) -> None:  # a thread's arguments are by place
+    def missed(self, loop: str) -> None:
+        """Nobody was there to answer for the live model of a loop: it is looked at soon."""
+        name = missed_blob(loop)
+        if self._is_due(name, MISSED_SECONDS):
+            self._begin(loop, name, name, MISSED_SECONDS, True)
+
+    def _is_due(self, key: str, interval: float) -> bool:
+        now = self._clock()
+        with self._lock:
+            if now - self._noted.get(key, float("-inf")) < interval:
+                return False
+            self._noted[key] = now
+        return True
+
+    def _begin(self, *arguments: object) -> None:
+        threading.Thread(target=self._tell, args=arguments, daemon=True).start()
+
+    def _tell(self, loop: str, key: str, name: str, interval: float, wakes: bool) -> None:
         try:
-            self._write(activity_blob(loop), json.dumps({"last": datetime.now(UTC).isoformat()}).encode())
-            if resting:
+            self._write(name, json.dumps({"last": datetime.now(UTC).isoformat()}).encode())
+            if wakes:
                 self._wake(loop)
         except VisionloopError as error:
             log.warning("That %s is asked could not be noted: %s", loop, error.detail)
             with self._lock:  # soon again, but not with every request: storage that is down needs no storm
-                self._noted[loop] = self._clock() - interval + RESTING_SECONDS
+                self._noted[key] = self._clock() - interval + RESTING_SECONDS
 
 
 def _interval(state: LoopState) -> float:

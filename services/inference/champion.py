@@ -130,6 +130,8 @@ class Champions:
         self._on_use(state)
         if state.resting is not None and state.resting.kind == "remove":
             raise _waking(state, state.resting)
+        if state.guard.repair is not None and state.guard.repair.trouble != "traffic":
+            raise _returning(state)
         return _live(state, state.champion)
 
     async def explicit(self, loop: str, slot: str, version: str) -> Champion:
@@ -192,6 +194,11 @@ class Champions:
 
 def _waking(state: LoopState, resting: Resting) -> Waking:
     said = f"{state.loop} rested since {resting.since:%Y-%m-%d %H:%M} UTC, as nobody asked, and is being woken"
+    return Waking(f"{said}; that takes minutes", loop=state.loop, retry_after=WAKING_SECONDS)
+
+
+def _returning(state: LoopState) -> Waking:
+    said = f"The live model of {state.loop} is being brought back: {state.guard.reason}"
     return Waking(f"{said}; that takes minutes", loop=state.loop, retry_after=WAKING_SECONDS)
 
 

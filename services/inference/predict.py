@@ -80,12 +80,16 @@ class Predictor:
         fetch: Fetch | None = None,
         calls: Calls | None = None,
         capturer: Capturer | None = None,
+        missed: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """All can be replaced; without `recorder` nothing is counted, without `fetch` no address is taken."""
+        """All can be replaced; without `recorder` nothing is counted, without `fetch` no address is taken.
+
+        `missed` is told of a loop for whose champion nobody was there to answer.
+        """
         self._capturer = capturer
         self._champions, self._scorer, self._settings = champions, scorer, settings
         self._fetch = fetch or _fetch_nothing
-        self._routes = Routes(champions, recorder, calls=calls)
+        self._routes = Routes(champions, recorder, calls=calls, missed=missed)
         self._cache = Cache(settings.predict_cache_size)
 
     async def reply(self, request: Request) -> Reply:

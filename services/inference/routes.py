@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from services.errors import NotFound, Upstream, UpstreamRefused
+from services.errors import NotFound, Upstream, UpstreamRefused, UpstreamUnreached
 from services.inference.calls import ATTEMPTS, Calls
 from services.inference.champion import Champions, Live
 from services.inference.mirror import Mirror
@@ -28,8 +28,13 @@ class Routes:
         recorder: Recorder | None = None,
         dice: Callable[[], float] = random.random,
         calls: Calls | None = None,
+        missed: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """`dice`, in [0, 1), chooses for clients that are not known; without a recorder nothing is counted."""
+        """`dice`, in [0, 1), chooses for clients that are not known; without a recorder nothing is counted.
+
+        `missed` is told of a loop for whose champion nobody was there to answer.
+        """
+        self._missed = missed
         self._champions, self._recorder, self._dice = champions, recorder, dice
         self._calls = calls or Calls()
         self._mirror = Mirror()
@@ -57,12 +62,16 @@ class Routes:
             answered = await self._counted(live, live.champion, score, ends)
         except NotFound:
             live = await self._champions.live(loop, fresh=True)
+        except UpstreamUnreached:
+            self._missed(loop)
+            raise
         else:
             self._copy(live, score)
             return live.champion, answered
         try:
             return live.champion, await self._counted(live, live.champion, score, ends)
         except NotFound as error:
+            self._missed(loop)
             raise Upstream(error.detail) from None
 
     def _copy(self, live: Live, score: Callable[[Champion], Awaitable[T]]) -> None:

@@ -18,7 +18,7 @@ from services.rollout.approval import approve
 from services.rollout.course import enter, give_up, poll
 from services.rollout.guard import GuardStage
 from services.rollout.mirror import mirror
-from services.state import Rollout, RolloutStep, TrainingRun
+from services.state import Champion, Rollout, RolloutStep, TrainingRun
 
 Step = Callable[[LoopContext, Rollout], float]
 
@@ -66,11 +66,12 @@ class RolloutStage:
         self._supersede(context)
         order = context.state.rollout_next
         run = context.state.run(order.run) if order else candidates(context.state).next
-        if run is None or context.state.resting is not None or context.state.guard.repair is not None:
-            return None  # a champion that rests is woken first, to be compared with; one that was lost is brought back
+        if run is None or context.state.resting is not None:
+            return None  # a champion that rests is woken first, to be compared with
         champion = context.state.champion
-        if order is None and champion is not None and self._guard.restores_first(context, champion):
+        if order is None and champion is not None and self._is_lost(context, champion):
             return poll(context)
+        context.state.guard.repair = None
         rollout = _rollout(context, run)
         rollout.order, context.state.rollout, context.state.rollout_next = order, rollout, None
         enter(context, rollout, "endpoint")
@@ -81,6 +82,10 @@ class RolloutStage:
         context.tell("rollout.started", said, run=run.number, endpoint=rollout.endpoint)
         context.save()
         return 0.0
+
+    def _is_lost(self, context: LoopContext, champion: Champion) -> bool:
+        """One that was lost is brought back first, but where a person's word makes comparing needless."""
+        return context.state.guard.repair is not None or self._guard.restores_first(context, champion)
 
     def _supersede(self, context: LoopContext) -> None:
         for run in candidates(context.state).superseded:

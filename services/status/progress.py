@@ -15,6 +15,8 @@ def doing(state: LoopState) -> str:
     """In one sentence what the loop is doing right now."""
     if state.rollout is not None and not state.rollout.outcome:
         return f"Rolling out run {state.rollout.run} in slot {state.rollout.slot}: {_step(state.rollout)}"
+    if state.guard.repair is not None:
+        return f"Bringing the live model back: {state.guard.reason}"
     if state.resting is not None and state.active_run is None:
         return f"{_RESTS[state.resting.phase]}: {state.resting.reason}"
     if (run := state.active_run) is not None:

@@ -52,6 +52,8 @@ def _idle_hours(state: LoopState, now: datetime) -> float | None:
 def _says(state: LoopState, machines: int, hours: float | None, cost: float | None) -> str:
     if hours is None:
         return "Nothing is served yet"
+    if state.guard.trouble is not None:
+        return state.guard.reason
     if state.resting is not None:
         return f"The endpoint has rested since {state.resting.since:%Y-%m-%d %H:%M} UTC: {state.resting.reason}"
     billed = f", about {cost:.2f} US dollars by list price" if cost is not None else ""

@@ -19,12 +19,23 @@ NOT_LIVE = {"rejected": "was no better", "failed": "could not be deployed", "rol
 def standing(state: LoopState, now: datetime, prices: str = "") -> dict[str, str]:
     """`word`, its `tone`, and `live`: what answers predictions; `prices` of the settings."""
     looks: tuple[Callable[[], tuple[str, Tone] | None], ...] = (
+        lambda: _lost(state),
         lambda: _under_way(state),
         lambda: _stopped(state),
         lambda: ("Held", "warn") if _is_held(state, now, prices) else None,
     )
     word, tone = next((found for look in looks if (found := look())), None) or _quiet(state)
     return {"word": word, "tone": tone, "live": live(state)}
+
+
+def _lost(state: LoopState) -> tuple[str, Tone] | None:
+    """During a rollout nobody looks, and what was found before may be past."""
+    trouble, rolling = state.guard.trouble, state.rollout is not None and not state.rollout.outcome
+    if trouble is None or rolling:
+        return None
+    if state.guard.repair is not None:
+        return "Bringing it back", "warn"
+    return ("Traffic was moved", "warn") if trouble == "traffic" else ("Not served", "bad")
 
 
 def _under_way(state: LoopState) -> tuple[str, Tone] | None:
@@ -67,6 +78,8 @@ def live(state: LoopState) -> str:
         return "No model is live yet."
     name = f"{champion.model.name}:{champion.model.version}"
     how = "rests" if state.resting is not None else "is live and answers predictions"
+    if state.guard.trouble not in (None, "traffic"):
+        how = f"is live, but does not answer ({state.guard.reason})"
     ended = NOT_LIVE.get(last.rollout) if last is not None and last.number > champion.run else None
     newer = f" The model of run {last.number} {ended}." if last is not None and ended else ""
     return f"The model of run {champion.run} ({name}) {how}.{newer}"

@@ -28,7 +28,7 @@ def activity() -> Activity:
 
     return Activity(
         NoteWriter(wiring.settings()),
-        lambda loop: wiring.waker().wake(loop, "a prediction came while the endpoint rests"),
+        lambda loop: wiring.waker().wake(loop, "a prediction came while nobody was there to answer"),
     )
 
 
@@ -47,6 +47,7 @@ def predictor() -> Predictor:
         recorder,
         wiring.image_fetcher(),
         capturer=wiring.capturer(),
+        missed=wiring.activity().missed,
     )
 
 

@@ -9,7 +9,19 @@ import pytest
 
 from services.decisions.explain_rollout import promotion, traffic
 from services.decisions.explanation import Explanation, Missing
-from services.state import Approval, LoopState, ModelRef, Order, Resting, Rollout, RolloutOrder, RolloutStep, Watched
+from services.state import (
+    Approval,
+    Guard,
+    LoopState,
+    ModelRef,
+    Order,
+    Repair,
+    Resting,
+    Rollout,
+    RolloutOrder,
+    RolloutStep,
+    Watched,
+)
 from tests.support.predictions import champion
 from tests.support.stages import NOW, run, state, version
 
@@ -129,6 +141,18 @@ def test_an_endpoint_that_rests_is_told() -> None:
     found = traffic(loop(champion=champion(run=1), resting=RESTING))
     said = ("The champion's endpoint rests: nobody asked", "No model waits to be rolled out")
     assert (found.acts, tuple(m.reason for m in found.missing)) == (False, said)
+
+
+def test_a_champion_that_is_brought_back_is_told() -> None:
+    lost = Guard(trouble="gone", reason="the slot is gone", repair=Repair(trouble="gone", since=NOW))
+    found = traffic(loop(champion=champion(run=1), guard=lost))
+    assert [(m.rule, m.reason) for m in found.missing] == [
+        ("guard", "The champion is being brought back: the slot is gone"),
+        ("candidate", "No model waits to be rolled out"),
+    ]
+    made = loop(champion=champion(run=1), guard=lost, runs=[run(2, rollout="pending", model=MODEL)])
+    said = "The champion is being brought back first, and the model that waits is deployed then: the slot is gone"
+    assert [m.reason for m in traffic(made).missing] == [said]
 
 
 def test_a_model_that_waits_for_the_endpoint_to_wake_does_not_begin_now() -> None:

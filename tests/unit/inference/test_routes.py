@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.cloud.fakes import FakeBlobStore
-from services.errors import BadRequest, NotFound, Upstream, UpstreamBusy, UpstreamRefused
+from services.errors import BadRequest, NotFound, Upstream, UpstreamBusy, UpstreamRefused, UpstreamUnreached
 from services.inference.champion import Champions
 from services.inference.record import MOST_FOLDERS, Recorder
 from services.inference.routes import Routes
@@ -51,7 +51,8 @@ class World:
         self.recorder = Recorder(self.store.write, every)
         self.dice = 0.5
         self.champions = Champions(self.read)
-        self.routes = Routes(self.champions, self.recorder, lambda: self.dice)
+        self.missed: list[str] = []
+        self.routes = Routes(self.champions, self.recorder, lambda: self.dice, missed=self.missed.append)
         self.fails: dict[str, Exception] = {}
         self.asked: list[str] = []
 
@@ -347,3 +348,25 @@ def test_a_request_whose_caller_went_away_is_not_counted() -> None:
 
     asyncio.run(scene())
     assert w.seen() == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "missed"),
+    [(NotFound("gone"), True), (UpstreamUnreached("no such host"), True), (Upstream("500"), False), (None, False)],
+)
+def test_nobody_in_the_champion_s_slot_is_told_and_nothing_else(error: Exception | None, missed: bool) -> None:
+    world = World(loop_state())
+    if error is not None:
+        world.fails = {"blue": error}
+        with pytest.raises(Upstream):
+            world.ask()
+    else:
+        world.ask()
+    assert world.missed == (["cards"] if missed else [])
+
+
+def test_nobody_in_a_challenger_s_slot_is_nobody_s_loss() -> None:
+    world = World(baking(share=100))
+    world.fails = {"green": UpstreamUnreached("no such host")}
+    assert world.ask() == ("blue", "by 1")
+    assert world.missed == []

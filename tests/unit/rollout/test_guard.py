@@ -16,8 +16,20 @@ from services.names import missed_blob
 from services.rollout.guard import GuardStage
 from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
-from services.state import Order
-from tests.support.rollouts import ENDPOINT, Broken, add, champion, measure_once, quality, settle, slots, traffic, world
+from services.state import Order, RolloutOrder
+from tests.support.rollouts import (
+    ENDPOINT,
+    Broken,
+    add,
+    candidate,
+    champion,
+    measure_once,
+    quality,
+    settle,
+    slots,
+    traffic,
+    world,
+)
 from tests.support.stages import LOOP, World, killed_everywhere
 
 QUARTER, HOUR = 900.0, 3600.0
@@ -282,6 +294,23 @@ def test_a_candidate_waits_until_the_champion_can_be_compared_with() -> None:
     assert w.state.run(2).rollout == "rejected"
     assert w.kinds.index("endpoint.restored") < len(w.kinds) - 1 - w.kinds[::-1].index("rollout.started")
     assert traffic(w) == {"blue": 100}
+
+
+def test_a_persons_word_does_not_wait_for_the_champion_to_come_back() -> None:
+    w = guarded()
+    remove_slot(w)
+    later(w, 2)
+    assert w.state.guard.repair is not None
+    w.edit(lambda s: s.runs.append(candidate(2, rollout="failed")))
+    order = RolloutOrder(kind="promote", run=2, order=Order(by="Ada", at=w.fake.clock()))
+    w.edit(lambda s: setattr(s, "rollout_next", order))
+    w.wakes(1)
+    assert w.state.rollout is not None
+    assert (w.state.rollout.run, w.state.guard.repair) == (2, None)
+    settle(w)
+    assert (champion(w).run, traffic(w)) == (2, {"green": 100})
+    later(w)
+    assert w.state.guard.trouble is None
 
 
 def test_during_a_rollout_and_while_it_rests_nobody_looks() -> None:

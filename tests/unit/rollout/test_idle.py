@@ -22,7 +22,7 @@ from services.loop_config import Endpoint
 from services.names import activity_blob
 from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
-from services.state import Champion, LoopState, Resting
+from services.state import Champion, Guard, LoopState, Repair, Resting
 from tests.support.predictions import loop_state
 from tests.support.rollouts import ENDPOINT, Broken, add, champion, measure_once, quality, settle, slots, traffic, world
 from tests.support.stages import LOOP, NOW, World, killed_everywhere
@@ -319,6 +319,26 @@ def test_a_prediction_of_a_loop_that_rests_is_answered_202_and_wakes_it() -> Non
         time.sleep(0.01)
     assert proxy.woken == ["cards"]
     assert json.loads(proxy.store.read("activity/cards.json").data)["last"] > "2026"
+
+
+def test_while_a_lost_slot_is_brought_back_predictions_are_answered_202() -> None:
+    state = loop_state()
+    state.guard = Guard(reason="Slot blue is gone", repair=Repair(trouble="gone", since=NOW))
+    with pytest.raises(Waking, match="live model of cards is being brought back: Slot blue is gone; that takes min"):
+        Proxy(state).ask()
+    state.guard.repair = Repair(trouble="traffic", since=NOW)
+    assert Proxy(state).ask().slot == "blue"
+
+
+def test_a_slot_that_is_missed_is_noted_once_a_minute_and_the_loop_woken() -> None:
+    proxy = Proxy(loop_state())
+    for at in (0.0, 1.0, 59.0, 61.0):
+        proxy.now = at
+        proxy.activity.missed("cards")
+        proxy.writes()
+    assert proxy.store.calls.count("write") == 2
+    assert proxy.woken == ["cards", "cards"]
+    assert json.loads(proxy.store.read("missed/cards.json").data)["last"] > "2026"
 
 
 def test_a_loop_that_is_scaled_down_answers() -> None:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from services.rollout_state import Resting, Rollout, RolloutStep
+from services.rollout_state import Guard, Repair, Resting, Rollout, RolloutStep
 from services.state import LoopState, Order, Problem
 from services.status.progress import doing
 from services.status.standing import standing
@@ -58,6 +58,10 @@ def wrong() -> LoopState:
         (live(rollout=rollout("done", outcome="promoted")), "Live", "good"),
         (live(), "Live", "good"),
         (live(resting=Resting(kind="remove", since=NOW, phase="asleep")), "Resting", "idle"),
+        (live(guard=Guard(trouble="gone", repair=Repair(trouble="gone", since=NOW))), "Bringing it back", "warn"),
+        (live(guard=Guard(trouble="gone")), "Not served", "bad"),
+        (live(guard=Guard(trouble="traffic")), "Traffic was moved", "warn"),
+        (live(guard=Guard(trouble="gone"), rollout=rollout("deploy")), "Rolling out", "busy"),
         (live(pause=Order(at=NOW)), "Paused", "warn"),
         (wrong(), "loop.yaml is wrong", "bad"),
         (state(datasets=[version()], runs=[run(status="failed")]), "Training failed", "bad"),
@@ -83,6 +87,9 @@ def test_what_answers_meanwhile_is_said_with_what_became_of_a_newer_model() -> N
     assert standing(made, NOW)["live"].endswith("answers predictions. The model of run 2 was taken back.")
     made.resting = Resting(kind="remove", since=NOW, phase="asleep")
     assert standing(made, NOW)["live"].startswith("The model of run 1 (vl-cards:1) rests.")
+    made.guard = Guard(trouble="gone", reason="Slot blue is gone", repair=Repair(trouble="gone", since=NOW))
+    assert "is live, but does not answer (Slot blue is gone)." in standing(made, NOW)["live"]
+    assert doing(made) == "Bringing the live model back: Slot blue is gone"
 
 
 @pytest.mark.parametrize("step", get_args(RolloutStep))
