@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 DELIMITERS = ",;\t|"
 _SETS = {"train", "training", "validation", "validate", "test", "unassigned"}
+CLASS_NAMES = ("class", "label", "labelname", "label_name", "class_name", "classname", "category", "choice")
+"""What people call that which says a class, the likeliest first."""
 _NAMES = {
     "image": (
         *("filename", "file_name", "image", "image_name", "imagename", "imageid", "image_id", "path", "image_path"),
         *("file", "image_file", "img", "img_name", "img_path", "image_url", "url"),
     ),
-    "label": ("class", "label", "labelname", "label_name", "class_name", "classname", "category", "choice"),
+    "label": CLASS_NAMES,
     "left": ("xmin", "x_min", "x1", "left", "bbox_x"),
     "top": ("ymin", "y_min", "y1", "top", "bbox_y"),
     "right": ("xmax", "x_max", "x2", "right"),

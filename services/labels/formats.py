@@ -20,6 +20,7 @@ from services.labels.options import DEFAULT, Options
 from services.labels.per_image import PerImageReader
 from services.labels.problems import problem
 from services.labels.record import OptionReader, Reader, Reading
+from services.labels.via import ViaReader
 from services.labels.voc import VocReader
 from services.labels.yolo import YoloReader
 
@@ -32,6 +33,7 @@ READERS: tuple[Reader, ...] = (
     CreatemlReader(),
     CvatReader(),
     LabelmeReader(),
+    ViaReader(),
     PerImageReader(),
     YoloReader(),
     CsvReader(),

@@ -65,6 +65,7 @@ CODES: dict[str, Code] = {
     ),
     "class-number-unknown": Code("error", "Add the class to the list of names, or correct the number."),
     "labelme-structure": Code("error", "A LabelMe file is an object with the list shapes."),
+    "via-structure": Code("error", "Export annotations as JSON: an object with filename and regions for each image."),
     "label-structure": Code("error", "Hold the file against the schema docs/label.schema.json."),
     "class-invalid": Code("error", "A class is a text of 1 to 256 characters without control characters."),
     "class-unknown": Code("error", "Correct the class, or add it to classes in loop.yaml."),

@@ -190,6 +190,28 @@ LABELME: dict[str, Any] = json.loads(r"""{
   "imageHeight": 48,
   "imageWidth": 64
 }""")
+VIA: dict[str, Any] = {
+    "a.jpg52718": {
+        "filename": "a.jpg",
+        "size": 52718,
+        "regions": [
+            {
+                "shape_attributes": {"name": "rect", "x": 10, "y": 20, "width": 200, "height": 150},
+                "region_attributes": {"class": "nut"},
+            },
+            {
+                "shape_attributes": {"name": "polygon", "all_points_x": [1, 20, 10], "all_points_y": [2, 2, 20.5]},
+                "region_attributes": {"class": "bolt"},
+            },
+            {
+                "shape_attributes": {"name": "ellipse", "cx": 30, "cy": 20, "rx": 5, "ry": 2.5, "theta": 0},
+                "region_attributes": {"class": "washer"},
+            },
+        ],
+        "file_attributes": {"caption": "a belt", "public_domain": "no", "image_url": ""},
+    },
+    "b.jpg4711": {"filename": "b.jpg", "size": 4711, "regions": [], "file_attributes": {}},
+}
 PER_IMAGE: dict[str, Any] = {
     "visionloop": 1,
     "image": "belt/a.jpg",
@@ -213,6 +235,7 @@ SAMPLES: dict[str, bytes] = {
     "createml": json.dumps(CREATEML).encode(),
     "cvat": CVAT.encode(),
     "labelme": json.dumps(LABELME).encode(),
+    "via": json.dumps(VIA).encode(),
     "visionloop": json.dumps(PER_IMAGE).encode(),
     "label-studio": json.dumps(LABEL_STUDIO).encode(),
     "automl-jsonl": "\n".join(map(json.dumps, AUTOML)).encode(),

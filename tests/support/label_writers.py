@@ -121,6 +121,17 @@ def labelme(image: str, width: int, height: int, things: Sequence[Thing]) -> byt
     return json.dumps(head | {"imageHeight": height, "imageWidth": width}).encode()
 
 
+def via(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
+    regions = []
+    for name, numbers in things:
+        shape: dict[str, Any] = {"name": "polygon", "all_points_x": numbers[::2], "all_points_y": numbers[1::2]}
+        if len(numbers) == 4:
+            left, top, right, bottom = numbers
+            shape = {"name": "rect", "x": left, "y": top, "width": right - left, "height": bottom - top}
+        regions.append({"shape_attributes": shape, "region_attributes": {"class": name}})
+    return json.dumps({f"{image}7": {"filename": image, "size": 7, "regions": regions, "file_attributes": {}}}).encode()
+
+
 def per_image(image: str, width: int, height: int, things: Sequence[Thing]) -> bytes:
     labels = [
         LabelledObject(label=name, polygon=[list(numbers)])
@@ -145,6 +156,7 @@ WRITERS: dict[str, Writer] = {
     "createml": createml,
     "cvat": cvat,
     "labelme": labelme,
+    "via": via,
     "visionloop": per_image,
     "visionloop-shares": per_image_in_shares,
 }
@@ -202,6 +214,11 @@ def labelme_classes(image: str, width: int, height: int, classes: Sequence[str])
     return json.dumps(head | {"imageHeight": height, "imageWidth": width}).encode()
 
 
+def via_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
+    said = {"class": dict.fromkeys(classes, True), "caption": "a belt"}
+    return json.dumps({f"{image}7": {"filename": image, "size": 7, "regions": [], "file_attributes": said}}).encode()
+
+
 def per_image_classes(image: str, width: int, height: int, classes: Sequence[str]) -> bytes:
     labels = [LabelledObject(label=name) for name in classes]
     return LabelFile(visionloop=1, image=image, width=width, height=height, labels=labels).to_json()
@@ -217,5 +234,6 @@ CLASS_WRITERS: dict[str, Callable[[str, int, int, Sequence[str]], bytes]] = {
     "createml": createml_classes,
     "cvat": cvat_classes,
     "labelme": labelme_classes,
+    "via": via_classes,
     "visionloop": per_image_classes,
 }

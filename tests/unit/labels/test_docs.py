@@ -40,6 +40,7 @@ def test_the_examples_are_read_as_they_stand() -> None:
         "createml",
         "cvat",
         "labelme",
+        "via",
         "visionloop",
         "visionloop",
     ]
