@@ -20,7 +20,17 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, Field, ValidationError
 
 from services.cloud.ports.storage import BlobStore, Queue
-from services.errors import BadRequest, ChangedMeanwhile, Conflict, NotFound, Upstream, UpstreamRefused, VisionloopError
+from services.errors import (
+    BadRequest,
+    ChangedMeanwhile,
+    Conflict,
+    NotFound,
+    Upstream,
+    UpstreamRefused,
+    VisionloopError,
+    Waking,
+)
+from services.inference.body import check_body, check_count
 from services.inference.predict import Predictor, Reply, Request
 from services.names import LOOP, check_loop_name, digest
 from services.problem import problem
@@ -97,7 +107,11 @@ class Later:
             BadRequest, NotFound, NoChampion: the request makes no sense now.
             Conflict: the key was used for another request, or the webhook to notify is disabled.
         """
-        await self._predictor.check(request)
+        try:
+            await self._predictor.check(request)
+        except Waking:  # who does not wait does not mind
+            check_body(len(request.body), self._settings)
+            check_count(min(len(request.body), 1), self._settings)
         return _waiting(await in_thread(partial(self._keep, request)), below)
 
     def _keep(self, request: Request) -> Asked:
@@ -133,15 +147,26 @@ class Later:
             Upstream: what may pass by; not at the last attempt, whose failure is the outcome.
         """
         asked, outcome = await in_thread(partial(self._taken, body))
-        outcome = outcome or await self._make(asked, attempt)
+        try:
+            outcome = outcome or await self._make(asked, attempt)
+        except Waking as error:  # it takes longer than all attempts; what is forgotten meanwhile ends it
+            log.info("Prediction %s waits: %s", asked.id, error.detail)
+            await in_thread(partial(self._queue.send, body, delay=float(str(error.extra.get("retry_after", 0)))))
+            return
         if asked.notify:
             await in_thread(partial(self._tell, asked, outcome.status))
 
     def forget(self) -> int:
-        """Delete what is older than it is kept; returns how many blobs."""
+        """Delete what is older than it is kept; returns how many blobs.
+
+        All of a prediction at once, and what was asked last: an outcome that stayed would be that of the next request
+        with its `Idempotency-Key`.
+        """
         oldest = self._clock() - timedelta(hours=self._settings.prediction_hours)
-        old = [blob.name for blob in self._system.list(FOLDER) if blob.modified < oldest]
-        for name in old:
+        kept = [*self._system.list(FOLDER)]
+        young = {_folder_of(blob.name) for blob in kept if blob.modified >= oldest}
+        old = [blob.name for blob in kept if _folder_of(blob.name) not in young]
+        for name in sorted(old, key=lambda name: name.endswith("/asked.json")):
             self._system.delete(name)
         return len(old)
 
@@ -196,6 +221,8 @@ class Later:
             request = Request(asked.loop, kept.data, asked.headers, asked.query)
             reply, status = await self._predictor.reply(request), 200
         except VisionloopError as error:
+            if isinstance(error, Waking):
+                raise
             if isinstance(error, Upstream) and not isinstance(error, UpstreamRefused) and attempt < ATTEMPTS:
                 raise
             status, headers, content = problem(error)
@@ -228,6 +255,10 @@ class Later:
 
 def _folder(loop: str, number: str) -> str:
     return f"{FOLDER}{loop}/{number}/"
+
+
+def _folder_of(name: str) -> str:
+    return name.rpartition("/")[0]
 
 
 def _path(asked: Asked, below: str) -> str:

@@ -12,11 +12,11 @@ import pytest
 from services.cloud.fakes import FakeAsyncScorer, FakeCloud, FakeQueue, fake_settings
 from services.errors import BadRequest, Conflict, NoChampion, NotFound, TooLarge, UpstreamBusy, VisionloopError
 from services.inference.calls import Calls
-from services.inference.champion import Champions
+from services.inference.champion import WAKING_SECONDS, Champions
 from services.inference.later import ATTEMPTS, FOLDER, Later
 from services.inference.predict import Predictor, Request
 from services.inference.wishes import wants_later
-from services.state import Event
+from services.state import Event, Resting
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.guard import Guard
 from services.webhooks.registry import Registry
@@ -28,15 +28,21 @@ IMAGE = jpeg(40, 30)
 
 
 class World:
-    def __init__(self, *, live: bool = True) -> None:
+    def __init__(self, *, live: bool = True, resting: bool = False) -> None:
         self.cloud = FakeCloud()
         self.queue, self.scored = FakeQueue(), 0
         self.raises: list[VisionloopError] = []
-        state = loop_state(live=live).model_dump_json().encode()
+        self.state = loop_state(live=live)
+        if resting:
+            self.state.resting = Resting(kind="remove", since=self.cloud.clock())
+        self.seconds = 0.0
         settings = fake_settings().model_copy(update={"max_request_bytes": 5000})
         calls = Calls(sleep=lambda _: asyncio.sleep(0))
         scorer = FakeAsyncScorer(self.score)
-        predictor = Predictor(Champions(lambda name, etag: (200, "1", state)), scorer, settings, calls=calls)
+        champions = Champions(
+            lambda name, etag: (200, "1", self.state.model_dump_json().encode()), lambda: self.seconds
+        )
+        predictor = Predictor(champions, scorer, settings, calls=calls)
         system, clock = self.cloud.system, self.cloud.clock
         self.registry = Registry(system, clock, Guard(allow_local=False, resolve=lambda host, port: ["8.8.8.8"]))
         webhooks = (self.registry, Dispatcher(self.registry, self.cloud.deliveries))
@@ -47,6 +53,10 @@ class World:
         if self.raises:
             raise self.raises.pop(0)
         return SCORED
+
+    def wake(self) -> None:
+        self.state.resting = None
+        self.seconds += 60
 
     def accept(self, body: bytes = IMAGE, key: str = "", **query: str) -> str:
         headers = {"content-type": "image/jpeg", "prefer": "respond-async", "idempotency-key": key}
@@ -124,6 +134,30 @@ def test_what_may_pass_by_is_tried_again_and_the_last_failure_is_the_outcome() -
     assert w.show(number)[0] == 503
 
 
+def test_while_the_endpoint_wakes_it_is_kept_and_made_once_it_is_awake() -> None:
+    """Its outcome was that the endpoint wakes, 202, for good."""
+    w = World(resting=True)
+    number = w.accept()
+    for attempt in (1, ATTEMPTS, 1):
+        [(body, _)] = w.queue.sent
+        w.queue.sent.clear()
+        asyncio.run(w.later.make(body, attempt))
+        assert [delay for _, delay in w.queue.sent] == [WAKING_SECONDS]
+        status, found = w.show(number)
+        assert (status, found["status"]) == (202, "waiting")
+    w.wake()
+    w.work()
+    assert w.show(number)[0] == 200
+
+
+@pytest.mark.parametrize(("body", "error"), [(b"", BadRequest), (b"x" * 5001, TooLarge)], ids=["empty", "long"])
+def test_while_the_endpoint_wakes_sense_is_asked_for_too(body: bytes, error: type[VisionloopError]) -> None:
+    w = World(resting=True)
+    with pytest.raises(error):
+        asyncio.run(w.later.accept(Request("cards", body)))
+    assert w.queue.sent == []
+
+
 @pytest.mark.parametrize(("body", "error"), [(b"", BadRequest), (b"x" * 5001, TooLarge)], ids=["empty", "long"])
 def test_what_makes_no_sense_is_refused_at_once(body: bytes, error: type[VisionloopError]) -> None:
     w = World()
@@ -187,6 +221,39 @@ def test_they_are_forgotten_in_time() -> None:
     assert w.show(new)[0] == 202
     with pytest.raises(NotFound, match="24 hours"):
         w.show(old)
+
+
+def test_what_is_forgotten_is_forgotten_whole() -> None:
+    """An outcome that came long after its request stayed, and was told to the next one with the same key."""
+    w = World()
+    number = w.accept(key="daily")
+    w.cloud.clock.advance(timedelta(hours=1).total_seconds())
+    w.work()
+    w.cloud.clock.advance(timedelta(hours=23, minutes=30).total_seconds())
+    assert (w.later.forget(), w.show(number)[0]) == (0, 200)
+    w.cloud.clock.advance(timedelta(hours=1).total_seconds())
+    assert w.later.forget() == 4
+    assert w.accept(jpeg(30, 30), key="daily") == number
+    assert w.show(number)[0] == 202
+
+
+def test_what_is_forgotten_in_part_tells_no_outcome_of_another_request() -> None:
+    w = World()
+    w.accept(key="daily")
+    w.work()
+    w.cloud.clock.advance(timedelta(hours=25).total_seconds())
+    left = [4]
+
+    def hook(call: str) -> None:
+        left[0] -= call == "before:blob.delete"
+        if left[0] == 0:
+            raise Killed
+
+    w.cloud.on_call = hook
+    with pytest.raises(Killed):
+        w.later.forget()
+    w.cloud.on_call = lambda _: None
+    assert [blob.name.rpartition("/")[2] for blob in w.cloud.system.list(FOLDER)] == ["asked.json"]
 
 
 class Killed(Exception):
