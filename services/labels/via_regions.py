@@ -116,7 +116,10 @@ def _circle(content: Mapping[str, Any]) -> Polygon | None:
 
 def _ellipse(content: Mapping[str, Any]) -> Polygon | None:
     found = _numbers({"theta": 0, **content}, "cx", "cy", "rx", "ry", "theta")
-    return ellipse(*found[:4], math.degrees(found[4])) if found else None
+    if found is None:
+        return None
+    x, y, across, down, theta = found
+    return ellipse(x, y, across, down, math.degrees(theta))
 
 
 def _polygon(content: Mapping[str, Any]) -> Polygon | None:
