@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +13,10 @@ from emulator.azure_ml import sweep
 from emulator.azure_ml.errors import conflict, not_found, user_error
 from emulator.azure_ml.listings import paged, viewed
 from emulator.azure_ml.operations import with_result
-from emulator.azure_ml.resources import ASSET_NAME, Resources, check_name, now_text, read_body
+from emulator.azure_ml.resources import ASSET_NAME, Resources, check_name, now_text, read_body, read_object
 from emulator.azure_ml.runner import TASKS, Runner
 from emulator.azure_ml.runs import FINISHED, Runs, new_record, run_properties
-from emulator.azure_ml.shapes import JOBS, check_shape
+from emulator.azure_ml.shapes import JOBS, RunNotes, check_shape
 from emulator.azure_ml.store import Body
 from emulator.azure_ml.tables import Tables
 
@@ -25,6 +24,8 @@ STREAMED_LOG = "user_logs/std_log.txt"
 """The name by which the SDK knows the log that it streams."""
 NOTES = ("tags", "description", "displayName", "isArchived")
 """What a later write of a job may change."""
+HISTORY_NOTES = {"hidden": "isArchived", "displayName": "displayName", "description": "description"}
+"""By the run history's name, what of a run's notes the management API calls how."""
 CHANGING = frozenset({*NOTES, "properties", "services", "status"})
 """What is no part of what was submitted, where a job is written as it was shown."""
 
@@ -168,20 +169,24 @@ class Jobs:
             "rootRunId": name.partition("_HD")[0],
             "parentRunId": body["internal"]["parent"],
             "status": body["properties"]["status"],
-            "displayName": name,
+            "displayName": body["properties"].get("displayName") or name,
+            "description": body["properties"].get("description"),
+            "hidden": bool(body["properties"].get("isArchived")),
             "tags": {**(body["properties"].get("tags") or {}), **body["internal"]["tags"]},
             "properties": run_properties(body["properties"], body["internal"]["parent"]),
             "runType": "azureml.HyperDrive" if body["internal"]["parent"] else "automl",
         }
 
     async def patch(self, request: Request) -> Response:
-        """Run history: change a run's tags."""
-        name, body = request.path_params["name"], self._record(request.path_params["name"])
-        try:
-            tags = dict(json.loads(await request.body()).get("tags") or {})
-        except (ValueError, AttributeError):
-            raise user_error("The body has no tags") from None
-        self._runs.note(name, tags={**body["internal"]["tags"], **tags})
+        """Run history: change what is noted of a run; `hidden` is what the management API calls archived."""
+        name, given = request.path_params["name"], await read_object(request)
+        check_shape(given, RunNotes, "body")
+        notes = {shown: given[k] for k, shown in HISTORY_NOTES.items() if given.get(k) is not None}
+        with self._store.lock:
+            body = self._record(name)
+            properties = {**body["properties"], **notes}
+            self._store.put("jobs", name, {**body, "properties": properties, "modified": now_text()})
+            self._runs.note(name, tags={**body["internal"]["tags"], **(given.get("tags") or {})})
         return JSONResponse(self._history(name))
 
 

@@ -133,6 +133,14 @@ class CommandJob(Job):
     environment_variables: dict[str, str] | None = None
 
 
+class RunNotes(Shape):
+    """A run history's run, of which only notes change."""
+
+    hidden: bool | None = None
+    display_name: str | None = None
+    description: str | None = None
+
+
 JOBS: dict[str, type[Job]] = {"AutoML": AutoMLJob, "Command": CommandJob}
 
 

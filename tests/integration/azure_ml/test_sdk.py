@@ -215,6 +215,35 @@ def test_a_model_is_registered_from_the_best_trial_once(client: Any, told: Topic
     assert (event["data"]["ModelName"], str(event["data"]["ModelVersion"])) == ("cats", "1")
 
 
+def test_what_is_archived_is_hidden_until_it_is_restored(client: Any) -> None:
+    from azure.ai.ml.constants import ListViewType
+
+    client.jobs.archive("single-1")
+    assert "single-1" not in {j.name for j in client.jobs.list()}
+    assert "single-1" in {j.name for j in client.jobs.list(list_view_type=ListViewType.ARCHIVED_ONLY)}
+    client.jobs.restore("single-1")
+    assert "single-1" in {j.name for j in client.jobs.list()}
+    client.data.archive("kept", "1")
+    assert [d.version for d in client.data.list("kept")] == []
+    client.data.restore("kept", "1")
+    assert [d.version for d in client.data.list("kept")] == ["1"]
+    assert {"cats", "kept"} <= {d.name for d in client.data.list()}
+    assert "cats" in {m.name for m in client.models.list()}
+
+
+def test_long_lists_are_followed_to_their_end(client: Any) -> None:
+    from azure.ai.ml.entities import Data
+
+    path = "azureml://datastores/system/paths/cats/v1/"
+    made = [
+        Data(name="many", version=str(n), type="mltable", path=path, mltable_schema_url="")._to_rest_object()
+        for n in range(35)
+    ]
+    for number, body in enumerate(made):
+        client.data._operation.create_or_update("local", "visionloop", "many", str(number), body=body)
+    assert [d.version for d in client.data.list("many")] == [str(n) for n in range(34, -1, -1)]
+
+
 def test_what_is_not_there(client: Any) -> None:
     from azure.core.exceptions import ResourceNotFoundError
 
