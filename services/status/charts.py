@@ -10,6 +10,11 @@ Points = Sequence[tuple[int, float]]
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 320, 56, 34, 170, 40
 MOST_NAMED = 16
+STYLE = (
+    "<style>@media (prefers-color-scheme: dark) { .ground { fill: #18202a } text { fill: #e6ebf2 } "
+    "line { stroke: #2b3542 } [stroke='#000000'] { stroke: #fff } [fill='#000000'] { fill: #fff } }</style>"
+)
+"""A white picture on a dark page dazzles."""
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a8a00", "#000000")
 """Okabe and Ito's, which people who confuse colours can tell apart."""
 
@@ -19,8 +24,8 @@ def line_chart(title: str, series: Mapping[str, Points], *, steps: str = "epoch"
     held = {name: points for name, points in series.items() if points}
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'font-family="sans-serif" font-size="11" role="img"><title>{escape(title)}</title>'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
+        f'font-family="sans-serif" font-size="11" role="img"><title>{escape(title)}</title>{STYLE}'
+        f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
         f'<text x="{LEFT}" y="20" font-size="13" font-weight="bold">{escape(title)}</text>'
     )
     if not held:

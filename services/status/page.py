@@ -11,8 +11,13 @@ from pathlib import Path
 
 @cache
 def page() -> str:
-    """The HTML."""
-    return (Path(__file__).parent / "dashboard.html").read_text(encoding="utf-8")
+    """The HTML, with its style and its script in it."""
+    html, style, script = (_file(f"dashboard.{kind}") for kind in ("html", "css", "js"))
+    return html.replace("/* dashboard.css */", style).replace("/* dashboard.js */", script)
+
+
+def _file(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 @cache

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import html
-import json
 import re
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from services.cloud.fakes import FakeCloud
-from services.names import state_blob
-from services.problem import problem
 from services.state import CatalogueState, Champion, Event, LoopState, ModelRef, Problem, TrainingRun
-from services.state_store import StateStore
-from services.status.documents import Status
 from services.status.page import headers, page
-from services.status.runs import Runs
-from services.timeline import Timeline
-from services.training.trials import KeptRun, KeptTrial, place
+from services.training.trials import KeptRun, KeptTrial
 from tests.support.browser import NEEDS_IT, dom
-from tests.support.small_server import Handler, serving
+from tests.support.status_page import KEY, Site, status_site
 
-KEY = "a-function-key"
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,11 +44,8 @@ def loop_state() -> LoopState:
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
+def site() -> Iterator[Site]:
     """The page and its documents, as the app serves them."""
-    fakes = FakeCloud()
-    fakes.system.write(state_blob("cards"), loop_state().model_dump_json().encode())
-    timeline = Timeline(fakes.system)
     event = Event(
         id="cards-1",
         source="/s",
@@ -67,40 +54,16 @@ def address() -> Iterator[str]:
         time=NOW,
         data={"reason": HOSTILE},
     )
-    timeline.append([event])
-    states = StateStore(fakes.system, fakes.clock)
-    status, runs = Status(states, timeline), Runs(states, fakes.system)
     curve = KeptTrial(name="t_0", status="completed", metrics={"map50": [(1, 0.2), (2, 0.6)]})
-    fakes.system.write(place("cards", 2), KeptRun(run=2, job="j", trials=[curve]).model_dump_json().encode())
+    with status_site(NOW) as found:
+        found.holds([loop_state()], [event])
+        found.keeps("cards", KeptRun(run=2, job="j", trials=[curve]))
+        yield found
 
-    class Page(Handler):
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            if path == "/api/dashboard":
-                self.answer(200, page().encode(), {**headers(), "content-type": "text/html; charset=utf-8"})
-            elif self.headers.get("x-functions-key") != KEY:
-                self.answer(401)
-            elif path == "/api/status":
-                self.tell(status.loops())
-            elif path.endswith("/runs/2/plot"):
-                self.answer(200, runs.plot("cards", "2", None).encode(), {"content-type": "image/svg+xml"})
-            else:
-                self.document(path.split("/")[3], path.rpartition("/")[2])
 
-        def document(self, loop: str, kind: str) -> None:
-            try:
-                found = status.explain(loop, NOW) if kind == "explain" else status.loop(loop)
-            except Exception as error:
-                code, told, body = problem(error)
-                self.answer(code, body, told)
-            else:
-                self.tell(found)
-
-        def tell(self, found: object) -> None:
-            self.answer(200, json.dumps(found).encode(), {"content-type": "application/json"})
-
-    with serving(Page) as address:
-        yield f"{address}/api/dashboard"
+@pytest.fixture
+def address(site: Site) -> str:
+    return site.address
 
 
 def text_of(source: str) -> str:
@@ -131,7 +94,7 @@ def test_a_loop_is_shown_and_hostile_names_stay_text(address: str, tmp_path: Pat
     assert shown.count("onerror") >= 4
     assert re.findall('<img[^>]*?alt="([^"]*)', source) == ["Trials of run 2, by epoch"]
     assert "%3Cpolyline" in source
-    assert "<title>Visionloop</title>" in source
+    assert "<title>Live: cards | Visionloop</title>" in source
 
 
 def test_a_wrong_key_is_asked_for_again(address: str, tmp_path: Path) -> None:
@@ -151,12 +114,9 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert "script-src 'sha256-" in policy
 
 
-def test_a_script_that_got_in_all_the_same_does_not_run(
-    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_script_that_got_in_all_the_same_does_not_run(site: Site, tmp_path: Path) -> None:
     """The policy names the page's own script by its hash: markup in a name could not run even if it were not escaped."""
-    injected = page().replace("</main>", f"{HOSTILE}<script>document.title = 'owned'</script></main>")
-    monkeypatch.setattr(sys.modules[__name__], "page", lambda: injected)
-    source = dom(f"{address}?code={KEY}", tmp_path)
-    assert "<title>Visionloop</title>" in source
+    site.html = page().replace("</main>", f"{HOSTILE}<script>document.title = 'owned'</script></main>")
+    source = dom(f"{site.address}?code={KEY}", tmp_path)
+    assert "<title>Live: cards | Visionloop</title>" in source
     assert "cards:2" in text_of(source), "the page's own script still runs"
