@@ -67,8 +67,11 @@ def announced(body: bytes) -> Announced | None:
 
 
 def is_completed(job: Any) -> bool:
-    """Whether its annotations are final for now: a job that is opened again is completed again."""
-    return isinstance(job, dict) and job.get("state") == "completed"
+    """Whether its annotations are final for now: a job that is opened again is completed again.
+
+    A replica of a consensus is one of several opinions, which CVAT merges into the job that it is a replica of.
+    """
+    return isinstance(job, dict) and job.get("state") == "completed" and job.get("type") != "consensus_replica"
 
 
 def _carried(message: Mapping[str, Any], job: Any) -> Documents | None:

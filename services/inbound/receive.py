@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from services.cloud.ports.storage import BlobStore
-from services.errors import BadRequest, Forged, TooLarge
+from services.errors import BadRequest, ChangedMeanwhile, Forged, TooLarge, Upstream
 from services.inbound import cvat
 from services.inbound.generic import files_of, write_files
 from services.inbound.label_studio import apply, changes_of, check_secret
@@ -20,6 +21,7 @@ from services.settings import Settings
 MOST_ID = 256
 MOST_AT_ONCE = 4
 """Annotations of a message that are worked on while Label Studio waits, which it does for a second; else later."""
+log = logging.getLogger(__name__)
 
 
 class Inbound:
@@ -75,7 +77,12 @@ class Inbound:
             self._later.keep(source.id, body)
             return {"taken": True, "files": [], "says": f"{len(changes)} annotations are being worked on"}
         newest = Newest(self._data, self._system, source.id, source.loop)
-        return {"taken": True, "files": apply(changes, newest, self._clock()), "says": ""}
+        try:
+            return {"taken": True, "files": apply(changes, newest, self._clock()), "says": ""}
+        except (Upstream, ChangedMeanwhile) as error:
+            log.warning("Annotations of source %s are taken later: %s", source.id, error.detail)
+            self._later.keep(source.id, body)  # it is sent once: what is refused now is lost
+            return {"taken": True, "files": [], "says": "It could not be taken at once and is being worked on"}
 
     def _cvat(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """CVAT's messages have no time: a repetition that is older than our memory is told by the job's."""

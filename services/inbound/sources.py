@@ -140,7 +140,8 @@ class Sources:
             shown[:] = []
             for source in document.sources:
                 if source.id == source_id:
-                    source.description, source.address, source.token = asked.description, asked.address, asked.token
+                    for name, value in changes.items():
+                        setattr(source, name, value)
                     shown.append(source.shown())
 
         change(self._system, FILE, _Document, set_members)

@@ -146,10 +146,14 @@ class Registry:
             NotFound: there is none.
         """
         self._check_ours(endpoint_id)
-        now, old = self._clock(), self.get(endpoint_id)
-        still = [s for s in old.old_secrets if now < s.until]
-        replaced = OldSecret(secret=old.secret, until=now + OVERLAP)
-        return self._set(endpoint_id, {"secret": new_secret(), "old_secrets": [replaced, *still][:MOST_OLD_SECRETS]})
+        now, made = self._clock(), new_secret()
+
+        def change(endpoint: Endpoint) -> None:
+            still = [s for s in endpoint.old_secrets if now < s.until]
+            replaced = OldSecret(secret=endpoint.secret, until=now + OVERLAP)
+            endpoint.secret, endpoint.old_secrets = made, [replaced, *still][:MOST_OLD_SECRETS]
+
+        return self.settle(endpoint_id, change)
 
     def disable(self, endpoint_id: str, reason: str, seen: Endpoint | None = None) -> None:
         """Tell a receiver nothing more; not one that was moved, or enabled again, since it was `seen`."""

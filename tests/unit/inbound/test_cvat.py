@@ -25,6 +25,7 @@ from services.errors import (
 from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import Documents
 from services.inbound.notes import Notes
+from services.inbound.sources import Source
 from services.inbound.stage import InboundStage
 from services.inbound.taken import KEPT
 from services.state import LoopState
@@ -204,6 +205,26 @@ def test_frames_that_nothing_was_ever_said_of_cost_nothing(house: House) -> None
     house.work(FakeCvat(changed(30, box(3))))
     known = [name for name in house.cloud.system.blobs if "/images/" in name]
     assert len(known) == 1
+
+
+def test_an_opinion_of_a_consensus_is_left_to_cvat_to_merge(house: House) -> None:
+    assert "no completed job" in house.send(done(type="consensus_replica"))["says"]
+    assert house.queue.sent == []
+
+
+def test_two_who_change_a_source_at_once_lose_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = house.sources.get
+
+    def meanwhile(source: str) -> Source:
+        found = read(source)
+        monkeypatch.setattr(house.sources, "get", read)
+        house.sources.update(source, b'{"token": "newer"}')
+        return found
+
+    monkeypatch.setattr(house.sources, "get", meanwhile)
+    house.sources.update(house.id, b'{"description": "of the line"}')
+    found = house.sources.get(house.id)
+    assert (found.token, found.description) == ("newer", "of the line")
 
 
 def test_a_job_that_is_no_longer_completed_is_left_until_it_is(house: House) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.errors import BadRequest, Forged
+from services.errors import BadRequest, Forged, UpstreamBusy
 from services.inbound.label_studio import changes_of
 from services.inbound.receive import MOST_AT_ONCE
 from services.labels.label_studio import LabelStudioReader
@@ -171,6 +171,25 @@ def test_many_annotations_at_once_are_worked_on_later_and_end_alike(house: House
     assert house.classes() == ["jack"]
     assert len(house.cloud.data.blobs) == 39
     assert not [name for name in house.cloud.system.blobs if "/bodies/" in name]
+
+
+@pytest.mark.parametrize("at", range(2, 8))
+def test_what_storage_does_not_take_at_once_is_taken_later(house: House, at: int) -> None:
+    """Label Studio sends once."""
+    left = [at]
+
+    def away(call: str) -> None:
+        left[0] -= call.startswith("before:blob")
+        if left[0] == 0:
+            left[0] -= 1
+            raise UpstreamBusy("storage answers 503")
+
+    house.cloud.on_call = away
+    answer = house.send(message("ANNOTATION_CREATED", annotation(17, 1, "ace")))
+    assert (answer["taken"], answer["files"]) == (True, [])
+    house.cloud.on_call = lambda _: None
+    assert house.work() == []
+    assert house.classes() == ["ace"]
 
 
 def test_many_annotations_that_are_wrong_are_told_at_once(house: House) -> None:

@@ -80,6 +80,20 @@ def test_secrets_are_shown_when_they_are_made_only(now: World) -> None:
     assert "whsec_" not in shown
 
 
+def test_of_two_rotations_at_once_both_secrets_sign(now: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    write = now.fakes.system.write
+
+    def meanwhile(*given: Any, **named: Any) -> str:
+        monkeypatch.setattr(now.fakes.system, "write", write)
+        made.append(now.console.rotate(now.endpoint.id)["secret"])
+        return write(*given, **named)
+
+    monkeypatch.setattr(now.fakes.system, "write", meanwhile)
+    made.append(now.console.rotate(now.endpoint.id)["secret"])
+    assert {now.endpoint.secret, *made} <= set(now.registry.get(now.endpoint.id).signing(now.fakes.clock()))
+
+
 def test_endless_rotation_keeps_few_secrets(now: World) -> None:
     for _ in range(10):
         now.console.rotate(now.endpoint.id)
