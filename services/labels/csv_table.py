@@ -6,21 +6,18 @@ is therefore not read. The standard library's csv does the rest, and needs no he
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 from services.labels.csv_layout import Layout, layout_of
 from services.labels.csv_rows import Table
-from services.labels.lines import lines
 from services.labels.options import DEFAULT, Options
 from services.labels.problems import problem
 from services.labels.record import Reading
+from services.labels.text_lines import text_lines
 from services.labels.values import shown
 
 _BOXES = "boxes as xmin, ymin, xmax, ymax or bbox_x, bbox_y, bbox_width, bbox_height; other columns renamed or removed"
-_BOM = b"\xef\xbb\xbf"
-_WIDE = {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
 
 
 class CsvReader:
@@ -37,10 +34,10 @@ class CsvReader:
         return CsvReader(options)
 
     def accepts(self, head: bytes) -> bool:
-        return _layout(_first(_texts(iter([head])))) is not None
+        return _layout(_first(text_lines(iter([head])))) is not None
 
     def read(self, file: str, chunks: Iterator[bytes]) -> Iterator[Reading]:
-        texts = _texts(chunks)
+        texts = text_lines(chunks)
         first = _first(texts)
         layout = _layout(first)
         if layout is None or layout.unread:
@@ -53,28 +50,6 @@ class CsvReader:
             if text is None or text.strip():
                 yield from table.take(f"line {count}", count, text)
         yield from table.result(self._options)
-
-
-def _texts(chunks: Iterator[bytes]) -> Iterator[tuple[int, str | None]]:
-    """Numbered lines; None for one that is no UTF-8 or too long."""
-    for count, line in lines(_narrow(chunks)):
-        try:
-            yield count, None if line is None else line.removeprefix(_BOM).decode()
-        except UnicodeDecodeError:
-            yield count, None
-
-
-def _narrow(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """UTF-8, also of spreadsheets' UTF-16."""
-    first = b""
-    while len(first) < 2 and (chunk := next(chunks, b"")):
-        first += chunk
-    if first[:2] not in _WIDE:
-        yield from chain((first,), chunks)
-        return
-    decoder = codecs.getincrementaldecoder("utf-16")("replace")
-    for chunk in chain((first,), chunks):
-        yield decoder.decode(chunk).encode("utf-8", "replace")
 
 
 def _first(texts: Iterator[tuple[int, str | None]]) -> list[tuple[int, str | None]]:

@@ -21,6 +21,7 @@ from services.labels.per_image import PerImageReader
 from services.labels.problems import problem
 from services.labels.record import OptionReader, Reader, Reading
 from services.labels.via import ViaReader
+from services.labels.via_csv import ViaCsvReader
 from services.labels.voc import VocReader
 from services.labels.yolo import YoloReader
 
@@ -34,6 +35,7 @@ READERS: tuple[Reader, ...] = (
     CvatReader(),
     LabelmeReader(),
     ViaReader(),
+    ViaCsvReader(),
     PerImageReader(),
     YoloReader(),
     CsvReader(),

@@ -227,6 +227,11 @@ PER_IMAGE: dict[str, Any] = {
     "source": "a script",
 }
 CSV = "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,640,480,nut,10,20,210,170\nb.jpg,640,480,,,,,\n"
+VIA_CSV = """filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes
+a.jpg,52718,"{""caption"":""a belt""}",2,0,"{""name"":""rect"",""x"":10,""y"":20,""width"":20,""height"":15}","{""part"":""nut""}"
+a.jpg,52718,"{""caption"":""a belt""}",2,1,"{""name"":""circle"",""cx"":20,""cy"":20,""r"":5}","{""part"":""bolt""}"
+b.jpg,4711,"{}",0,0,"{}","{}"
+"""
 SAMPLES: dict[str, bytes] = {
     "coco": COCO.encode(),
     "voc": VOC.encode(),
@@ -236,6 +241,7 @@ SAMPLES: dict[str, bytes] = {
     "cvat": CVAT.encode(),
     "labelme": json.dumps(LABELME).encode(),
     "via": json.dumps(VIA).encode(),
+    "via-csv": VIA_CSV.encode(),
     "visionloop": json.dumps(PER_IMAGE).encode(),
     "label-studio": json.dumps(LABEL_STUDIO).encode(),
     "automl-jsonl": "\n".join(map(json.dumps, AUTOML)).encode(),

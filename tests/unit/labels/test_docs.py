@@ -41,6 +41,7 @@ def test_the_examples_are_read_as_they_stand() -> None:
         "cvat",
         "labelme",
         "via",
+        "via-csv",
         "visionloop",
         "visionloop",
     ]
