@@ -22,10 +22,11 @@ from services.control_stage import ControlStage
 from services.decisions.decision import Decision
 from services.loop_config import LoopConfig
 from services.names import activity_blob
+from services.rollout.guard import GuardStage
 from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
 from services.settings import Settings
-from services.state import LoopState
+from services.state import Guard, LoopState
 from services.training.stage import TrainingStage
 from tests.integration.workspace.conftest import FOLDER, IMAGES, LABEL, image
 from tests.support.azure_ml_process import AzureML
@@ -47,7 +48,7 @@ def world(workspace: AzureWorkspace, settings: Settings) -> World:
     )
     training = {"cooldown_seconds": 0, "limits": {"max_trials": 2, "max_concurrent_trials": 2}}
     made = World(
-        [ControlStage(), TrainingStage(), RolloutStage(), IdleStage()],
+        [ControlStage(), TrainingStage(), RolloutStage(), GuardStage(), IdleStage()],
         state(config={"training": training}, datasets=[first]),
     )
     made.cloud = Cloud(
@@ -201,6 +202,32 @@ def test_an_endpoint_that_nobody_asks_rests_and_wakes(world: World, workspace: A
     world.fake.system.write(activity_blob(world.state.loop), noted)
     wake_until(world, lambda s: s.resting is None)
     assert traffic(world, workspace) == {champion.slot: 100}
+    [answer] = EndpointScorer().score(champion.scoring_uri, champion.slot, [image(1)], deadline=20)
+    assert answer["boxes"]
+
+
+@pytest.mark.parametrize("what", ["slot", "endpoint"])
+def test_what_somebody_deletes_comes_back(world: World, workspace: AzureWorkspace, what: str) -> None:
+    champion, client = world.state.champion, workspace._client
+    assert champion is not None
+    configure(world, endpoint={})
+    if what == "slot":
+        workspace.begin_traffic(champion.endpoint, {})
+        client.online_deployments.begin_delete(champion.slot, champion.endpoint).result()
+    else:
+        client.online_endpoints.begin_delete(champion.endpoint).result()
+    assert workspace.deployment(champion.endpoint, champion.slot) is None
+    world.edit(lambda s: setattr(s, "guard", Guard()))  # a quarter of an hour later
+    told = len(world.kinds)
+    wake_until(world, lambda s: "endpoint.restored" in world.kinds[told:])
+    lost, restored = world.events[-2:]
+    assert (lost.type, lost.data["trouble"], lost.data["repairs"]) == ("visionloop.endpoint.lost", "gone", True)
+    assert restored.data["run"] == champion.run
+    assert world.state.champion == champion
+    assert traffic(world, workspace) == {champion.slot: 100}
+    view = workspace.endpoint(champion.endpoint)
+    assert view is not None
+    assert view.owner == world.state.loop
     [answer] = EndpointScorer().score(champion.scoring_uri, champion.slot, [image(1)], deadline=20)
     assert answer["boxes"]
 
