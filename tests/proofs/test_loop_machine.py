@@ -34,6 +34,7 @@ class Loop(RuleBasedStateMachine):
     def begins(self, count: int) -> None:
         self.loop = LivingLoop()
         self.before: str | None = None
+        self.taken_away = False
         self.champions = set[str | None]()
         for number in range(count):
             self.loop.image(number)
@@ -163,6 +164,24 @@ class Loop(RuleBasedStateMachine):
         self.loop.look()
         self.loop.fake.on_call = lambda _: None
 
+    @precondition(lambda self: self._may_be_taken_away())
+    @rule(endpoint=st.booleans(), looks=st.integers(0, 6))
+    def somebody_deletes_what_is_live(self, endpoint: bool, looks: int) -> None:
+        self.taken_away = True
+        self.loop.take_away(endpoint=endpoint)
+        self.loop.fake.clock.advance(901)
+        for _ in range(looks):
+            self.loop.wake()
+            self.loop.settle_slots()
+
+    def _may_be_taken_away(self) -> bool:
+        """Once, and where it can be brought back: a champion that cannot be is replaced without a comparison."""
+        if self.before is None or self.taken_away or self.loop.fake.workspace.failing_slots:
+            return False
+        rollout = self.loop.state.rollout
+        return rollout is None or rollout.step == "done"
+
+    @precondition(lambda self: not self.taken_away)
     @rule(slot=st.sampled_from(["blue", "green"]), bad=st.booleans())
     def slots_fail_from_now_on(self, slot: str, bad: bool) -> None:
         change = self.loop.fake.workspace.failing_slots
@@ -215,6 +234,7 @@ class Loop(RuleBasedStateMachine):
         before = loop.document()
         loop.wake()
         waits = (before["rollout"] is not None and before["rollout"]["step"] != "done") or before["resting"] is not None
+        waits = waits or before["guard"]["trouble"] is not None
         busy = loop.settle_slots() or bool(loop.running()) or waits
         for job in loop.running():
             loop.complete(job, QUALITIES)
@@ -224,6 +244,7 @@ class Loop(RuleBasedStateMachine):
     def _nothing_is_open(self) -> None:
         state = self.loop.state
         assert state.resting is None
+        assert (state.guard.trouble, state.guard.repair) == (None, None)
         assert all(v.status == "registered" for v in state.datasets)
         assert state.active_run is None
         assert not any(r.rollout == "pending" for r in state.runs)
@@ -254,6 +275,7 @@ def test_the_histories_were_not_empty() -> None:
         "rollout.rejected": 0.2,
         "replaced": 0.02,
         "endpoint.awake": 0.02,
+        "endpoint.restored": 0.04,
     }
     missing = {kind: SEEN[kind] for kind, share in expected.items() if SEEN[kind] < share * HISTORIES}
     assert not missing

@@ -25,6 +25,7 @@ from services.datasets.stage import DatasetStage
 from services.labels.annotation import Annotation
 from services.names import activity_blob
 from services.outbox import Outbox
+from services.rollout.guard import GuardStage
 from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
 from services.state import Event, LoopState
@@ -94,7 +95,8 @@ class LivingLoop:
         cloud, clock = self.fake.cloud(), self.fake.clock
         self.fake.system.break_leases()
         self.waker = Waker(self.fake.wakes, clock, 1)
-        stages: tuple[Stage, ...] = (ConfigStage(), DatasetStage(), TrainingStage(), RolloutStage(), IdleStage())
+        live: tuple[Stage, ...] = (RolloutStage(), GuardStage(), IdleStage())
+        stages: tuple[Stage, ...] = (ConfigStage(), DatasetStage(), TrainingStage(), *live)
         outbox = Outbox(Timeline(self.fake.system), _Told(self.told))  # type: ignore[arg-type]
         states = StateStore(self.fake.system, clock)
         self.states, self.controller = states, Controller(cloud, stages, self.waker, outbox, states)
@@ -177,6 +179,18 @@ class LivingLoop:
     def end(self, job: str, phase: JobPhase, error: str = "") -> None:
         old = self.fake.workspace.jobs[job]
         self.fake.workspace.jobs[job] = replace(old, status=phase.capitalize(), phase=phase, error=error)
+
+    def take_away(self, *, endpoint: bool) -> None:
+        """Somebody deletes the live slot, or the endpoint, by hand; what comes in its place has answered nothing."""
+        champion = self.state.champion
+        if champion is None or champion.endpoint not in self.fake.workspace.endpoints:
+            return
+        there = self.fake.workspace.endpoints[champion.endpoint]
+        there.slots.pop(champion.slot, None)
+        there.view = replace(there.view, traffic={})
+        self.smoked = {found for found in self.smoked if found[:2] != (champion.endpoint, champion.slot)}
+        if endpoint:
+            del self.fake.workspace.endpoints[champion.endpoint]
 
     def settle_slots(self) -> bool:
         """Whatever Azure ML is still busy with is done; returns whether it was busy with anything."""
