@@ -11,9 +11,9 @@ import binascii
 import hmac
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from services.inference.wishes import Wishes
 from services.settings import Settings
 from services.threads import in_thread
 
-_TAGS = {"RectangleLabels": "rectanglelabels", "Choices": "choices"}
+_TAGS = {"RectangleLabels": ("rectanglelabels", "Label"), "Choices": ("choices", "Choice")}
 MOST_SHOWN = 100
 """Suggestions for one image; only those certain enough to be drawn are made."""
 
@@ -41,6 +41,8 @@ class Control:
     kind: str
     from_name: str
     to_name: str
+    classes: frozenset[str] = field(default=frozenset(), compare=False)
+    """Those that it offers."""
 
 
 class Suggestions:
@@ -81,8 +83,8 @@ class Suggestions:
         if len(body) > limit:
             raise TooLarge(f"The body is over VISIONLOOP_MAX_REQUEST_BYTES = {limit}", limit=limit)
         source = await in_thread(partial(self._source, source_id, headers))
-        tasks, control = await in_thread(partial(_asked, body, self._settings))
-        results = [await self._suggest(source.loop, task, control) for task in tasks]
+        tasks, controls = await in_thread(partial(_asked, body, self._settings))
+        results = [await self._suggest(source.loop, task, controls) for task in tasks]
         return {
             "results": results,
             "model_version": next((r["model_version"] for r in results if r["model_version"]), ""),
@@ -94,7 +96,7 @@ class Suggestions:
             raise Forged("Basic authentication with the secret of a label_studio source as password is expected")
         return source
 
-    async def _suggest(self, loop: str, task: Mapping[str, Any], control: Control) -> dict[str, Any]:
+    async def _suggest(self, loop: str, task: Mapping[str, Any], controls: Sequence[Control]) -> dict[str, Any]:
         """Nothing for one image that cannot be had or read: the others of a request are to have theirs."""
         wishes = Wishes(DRAWN_SCORE, MOST_SHOWN, None, self._settings.predict_deadline_seconds)
         began = time.monotonic()
@@ -105,7 +107,7 @@ class Suggestions:
             return {"result": [], "score": 0.0, "model_version": ""}
         score = min((each.score for each in found.predictions), default=0.0)
         version = f"{found.model.name}:{found.model.version}"
-        return {"result": [*results(found, control)], "score": score, "model_version": version}
+        return {"result": [*results(found, controls)], "score": score, "model_version": version}
 
     def _image(self, loop: str, task: Mapping[str, Any]) -> bytes:
         """The loop's own image where it has it, else what is at the task's address."""
@@ -116,9 +118,26 @@ class Suggestions:
         return self._fetch(next((text for text in texts if text.startswith(("http://", "https://"))), ""))
 
 
-def results(found: Answer, control: Control) -> Iterator[dict[str, Any]]:
-    """Predictions as Label Studio shows them; pure."""
-    frame = {
+def results(found: Answer, controls: Sequence[Control]) -> Iterator[dict[str, Any]]:
+    """Predictions as Label Studio shows them: boxes, or the best class of an image; pure."""
+    drawn = [each for each in found.predictions if each.normalized_box is not None]
+    for number, each in enumerate(drawn or found.predictions[:1]):
+        control = _control(controls, "rectanglelabels" if drawn else "choices", each.label)
+        if control is not None:
+            box = each.normalized_box
+            value = {"choices": [each.label]} if box is None else _value(each.label, box)
+            named = {} if box is None else {"id": f"vl{number}"}
+            yield {**_frame(found, control), **named, "value": value, "score": each.score}
+
+
+def _control(controls: Sequence[Control], kind: str, label: str) -> Control | None:
+    """The one that offers a class, or else the first of its kind."""
+    fitting = [control for control in controls if control.kind == kind]
+    return next((control for control in fitting if label in control.classes), fitting[0] if fitting else None)
+
+
+def _frame(found: Answer, control: Control) -> dict[str, Any]:
+    return {
         "from_name": control.from_name,
         "to_name": control.to_name,
         "type": control.kind,
@@ -126,13 +145,6 @@ def results(found: Answer, control: Control) -> Iterator[dict[str, Any]]:
         "original_height": found.image.height,
         "image_rotation": 0,
     }
-    if control.kind == "choices":
-        best = found.predictions[:1] if found.predictions and found.predictions[0].normalized_box is None else []
-        yield from ({**frame, "value": {"choices": [p.label]}, "score": p.score} for p in best)
-        return
-    for number, each in enumerate(found.predictions):
-        if each.normalized_box is not None:
-            yield {**frame, "id": f"vl{number}", "value": _value(each.label, each.normalized_box), "score": each.score}
 
 
 def _value(label: str, box: Box) -> dict[str, Any]:
@@ -150,7 +162,7 @@ def _has_password(headers: Mapping[str, str], secret: str) -> bool:
     return hmac.compare_digest(password, secret.encode())
 
 
-def _asked(body: bytes, settings: Settings) -> tuple[list[dict[str, Any]], Control]:
+def _asked(body: bytes, settings: Settings) -> tuple[list[dict[str, Any]], list[Control]]:
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
@@ -161,11 +173,11 @@ def _asked(body: bytes, settings: Settings) -> tuple[list[dict[str, Any]], Contr
     limit = settings.max_request_images
     if len(tasks) > limit:
         raise TooLarge(f"{len(tasks)} tasks are over VISIONLOOP_MAX_REQUEST_IMAGES = {limit}", limit=limit)
-    return tasks, control_of(asked.get("label_config"))
+    return tasks, controls_of(asked.get("label_config"))
 
 
-def control_of(configuration: Any) -> Control:
-    """The first RectangleLabels of a labelling configuration, or else its first Choices; pure.
+def controls_of(configuration: Any) -> list[Control]:
+    """What a labelling configuration has for boxes in images and for classes of images, boxes first; pure.
 
     Raises:
         BadRequest: it is no XML, or has neither.
@@ -179,8 +191,14 @@ def control_of(configuration: Any) -> Control:
         root = fromstring(configuration if isinstance(configuration, str) else "")
     except (ParseError, DefusedXmlException, ValueError, RecursionError):
         raise BadRequest("label_config: it cannot be read as a labelling configuration") from None
-    for tag, kind in _TAGS.items():
-        for found in root.iter(tag):
-            if found.get("name") and found.get("toName"):
-                return Control(kind, found.get("name", ""), found.get("toName", ""))
-    raise BadRequest("label_config: it has no RectangleLabels and no Choices to show suggestions in")
+    images = {image.get("name") for image in root.iter("Image")}
+    found = [
+        Control(kind, tag.get("name", ""), tag.get("toName", ""), frozenset(c.get("value", "") for c in tag.iter(of)))
+        for name, (kind, of) in _TAGS.items()
+        for tag in root.iter(name)
+        if tag.get("name") and tag.get("toName") and tag.get("perRegion") != "true"
+    ]
+    about_images = [control for control in found if control.to_name in images] if images else found
+    if not about_images:
+        raise BadRequest("label_config: it has no RectangleLabels and no Choices of an image to show suggestions in")
+    return about_images

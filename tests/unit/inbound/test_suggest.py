@@ -12,7 +12,7 @@ import pytest
 
 from services.cloud.fakes import FakeAsyncScorer, fake_settings
 from services.errors import BadRequest, Forged, NotFound, TooLarge, UpstreamBusy
-from services.inbound.suggest import Control, Suggestions, control_of
+from services.inbound.suggest import Control, Suggestions, controls_of
 from services.inference.champion import Champions
 from services.inference.predict import Predictor
 from services.labels.label_studio import annotation_labels
@@ -158,11 +158,46 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "x"><!ENTITY c "&b;&b;">]><View><Choices name="&
 @pytest.mark.parametrize("config", [None, 7, "", "<View", "<View/>", '<View><Choices name="x"/></View>', BOMB])
 def test_a_configuration_without_a_place_for_suggestions_is_refused(config: Any) -> None:
     with pytest.raises(BadRequest, match="label_config"):
-        control_of(config)
+        controls_of(config)
 
 
 def test_boxes_come_before_choices() -> None:
-    assert control_of(f"<View>{CHOICES}{BOXES}</View>") == Control("rectanglelabels", "card", "pic")
+    first, *_ = controls_of(f"<View>{CHOICES}{BOXES}</View>")
+    assert first == Control("rectanglelabels", "card", "pic")
+
+
+def test_each_box_is_where_its_class_is_offered() -> None:
+    config = (
+        '<View><Image name="pic" value="$image"/>'
+        '<RectangleLabels name="card" toName="pic"><Label value="ace"/></RectangleLabels>'
+        '<RectangleLabels name="coin" toName="pic"><Label value="cent"/></RectangleLabels></View>'
+    )
+    names = ("cent", "ace", "unknown")
+    house = House({"boxes": [{"label": n, "score": 0.9, "box": PLACE} for n in names]})
+    [one] = house.ask("cards/images/shelf/1.png", config=config)["results"]
+    assert [(r["from_name"], *r["value"]["rectanglelabels"]) for r in one["result"]] == [
+        ("coin", "cent"), ("card", "ace"), ("card", "unknown"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        '<RectangleLabels name="card" toName="pic"><Label value="ace"/></RectangleLabels>',
+        '<Text name="said" value="$text"/><Choices name="mood" toName="said"><Choice value="jack"/></Choices>',
+        '<Choices name="of_box" toName="pic" perRegion="true"><Choice value="jack"/></Choices>',
+    ],
+)
+def test_a_class_is_chosen_for_the_image_whatever_else_there_is(other: str) -> None:
+    config = f'<View>{other}<Image name="pic" value="$image"/><Choices name="kind" toName="pic"/></View>'
+    house = House({"probs": [0.2, 0.8], "labels": ["ace", "jack"]}, task="image_classification")
+    [one] = house.ask("cards/images/shelf/1.png", config=config)["results"]
+    assert [(result["from_name"], result["value"]) for result in one["result"]] == [("kind", {"choices": ["jack"]})]
+
+
+def test_boxes_have_no_place_among_choices() -> None:
+    [one] = House().ask("cards/images/shelf/1.png", config=CHOICES)["results"]
+    assert one["result"] == []
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"[]", b"{}", b'{"tasks": 7}', b'{"tasks": [7]}', b"[" * 100_000])
