@@ -78,7 +78,7 @@ class Emulator:
         jobs = Jobs(self.resources, self.runs, self.runner, self.tables)
         audiences = (*AUDIENCES, self.config.base_url)
         mlflow = Mlflow(self.config, self.store, self.runs)
-        endpoints = EndpointPages(self.resources, self.endpoints)
+        endpoints = EndpointPages(self.resources, self.endpoints, self.identity)
         managed = (*self.arm.routes(), *endpoints.routes(), *self._operation_routes())
         pages = (*managed, *jobs.routes(), *mlflow.routes(), *sizes.routes(self.config))
         authorised = [_authorised(self.identity, audiences, route) for route in pages]

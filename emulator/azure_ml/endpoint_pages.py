@@ -9,12 +9,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from emulator.azure_ml.endpoints import Endpoints, tail
-from emulator.azure_ml.errors import not_found
+from emulator.azure_ml.endpoints import Endpoints, own_audience
+from emulator.azure_ml.errors import not_found, user_error
+from emulator.azure_ml.identity import LIFETIME_SECONDS, Identity
 from emulator.azure_ml.listings import paged
 from emulator.azure_ml.operations import with_result
 from emulator.azure_ml.resources import Resources, read_body, read_object
 from emulator.azure_ml.shapes import Deployment, Endpoint, Sku, check_shape
+from emulator.azure_ml.slots import tail
 from emulator.azure_ml.store import Body
 
 LOG_LINES = 5000
@@ -23,9 +25,10 @@ LOG_LINES = 5000
 class EndpointPages:
     """Pages of one workspace's endpoints."""
 
-    def __init__(self, resources: Resources, endpoints: Endpoints) -> None:
+    def __init__(self, resources: Resources, endpoints: Endpoints, identity: Identity) -> None:
         """`endpoints` does what the pages say."""
-        self._resources, self._endpoints, self._store = resources, endpoints, resources.store
+        self._resources, self._endpoints, self._identity = resources, endpoints, identity
+        self._store = resources.store
 
     def routes(self) -> Sequence[Route]:
         """Routes relative to the workspace."""
@@ -36,6 +39,7 @@ class EndpointPages:
             ("PUT", endpoint, self.put_endpoint),
             ("DELETE", endpoint, self.delete_endpoint),
             ("POST", f"{endpoint}/listKeys", self.keys),
+            ("POST", f"{endpoint}/regenerateKeys", self.new_key),
             ("POST", f"{endpoint}/token", self.token),
             ("GET", f"{endpoint}/deployments", self.deployments),
             ("GET", slot, self.deployment),
@@ -74,25 +78,29 @@ class EndpointPages:
 
     async def keys(self, request: Request) -> Response:
         """Both keys."""
-        found = self._endpoint_body(request)["internal"]["keys"]
+        found = self._endpoints.known(request.path_params["name"])["internal"]["keys"]
         return JSONResponse({"primaryKey": found[0], "secondaryKey": found[1]})
 
-    async def token(self, request: Request) -> Response:
-        """A key in the place of Azure ML's own short-lived token."""
-        found = self._endpoint_body(request)["internal"]["keys"]
-        return JSONResponse(
-            {"accessToken": found[0], "expiryTimeUtc": 0, "refreshAfterTimeUtc": 0, "tokenType": "Bearer"}
-        )
+    async def new_key(self, request: Request) -> Response:
+        """Replace one key."""
+        name, asked = request.path_params["name"], await read_object(request)
+        self._endpoints.new_key(name, str(asked.get("keyType")), asked.get("keyValue"))
+        headers = with_result(self._resources.begin(request, "onlineEndpoints", name))
+        return Response(status_code=202, headers=headers)
 
-    def _endpoint_body(self, request: Request) -> Body:
-        found = self._store.get("onlineEndpoints", request.path_params["name"])
-        if found is None:
-            raise not_found(f"Endpoint {request.path_params['name']}")
-        return found
+    async def token(self, request: Request) -> Response:
+        """A token of the endpoint's own, to be renewed after half of its time."""
+        name = request.path_params["name"]
+        mode = self._endpoints.known(name)["properties"]["authMode"]
+        if mode != "AMLToken":
+            raise user_error(f"Endpoint {name} gives no tokens of its own: it takes {mode}")
+        token, ends = self._identity.token(own_audience(name))
+        times = {"expiryTimeUtc": ends, "refreshAfterTimeUtc": ends - LIFETIME_SECONDS // 2}
+        return JSONResponse({"accessToken": token, "tokenType": "Bearer", **times})
 
     async def deployments(self, request: Request) -> Response:
         """An endpoint's deployments."""
-        self._endpoint_body(request)
+        self._endpoints.known(request.path_params["name"])
         found = self._endpoints.deployments(request.path_params["name"])
         shown = [self._deployment(k, b) for k, b in found]
         return paged(request, shown, self._resources.config.base_url)
@@ -129,7 +137,7 @@ class EndpointPages:
     async def logs(self, request: Request) -> Response:
         """The end of a deployment's log."""
         lines = (await read_object(request)).get("tail")
-        text = tail(self._endpoints.log(_deployment_key(request)), lines if isinstance(lines, int) else LOG_LINES)
+        text = tail(self._endpoints.slots.log(_deployment_key(request)), lines if isinstance(lines, int) else LOG_LINES)
         return JSONResponse({"content": text})
 
 

@@ -24,6 +24,7 @@ Kind = Literal[
     "starve_job",
     "fail_deployment",
     "slow_deployment",
+    "slow_endpoint",
     "drop_event",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -98,6 +99,11 @@ class Faults:
     def deployment_delay(self, slot: str) -> float:
         """Seconds for which a slot is to stay in creation."""
         rule = self.spend(("slow_deployment",), slot)
+        return rule.seconds if rule else 0.0
+
+    def endpoint_delay(self, name: str) -> float:
+        """Seconds for which an endpoint's next change is to go on."""
+        rule = self.spend(("slow_endpoint",), name)
         return rule.seconds if rule else 0.0
 
     def deployment_failure(self, slot: str) -> str:

@@ -34,17 +34,22 @@ class Identity:
             raise AzureError(401, "Unauthorized", "X-IDENTITY-HEADER is not this process' secret")
         if not resource:
             raise AzureError(400, "BadRequest", "The query names no resource")
-        now = int(time.time())
-        audience = resource.removesuffix("/.default").rstrip("/")
-        claims = {"aud": audience, "iss": ISSUER, "iat": now, "nbf": now - 60, "exp": now + LIFETIME_SECONDS}
-        body = f"{_encode({'alg': 'HS256', 'typ': 'JWT'})}.{_encode(claims)}"
+        token, ends = self.token(resource.removesuffix("/.default").rstrip("/"))
         return {
-            "access_token": f"{body}.{self._sign(body)}",
-            "expires_on": str(claims["exp"]),
+            "access_token": token,
+            "expires_on": str(ends),
             "resource": resource,
             "token_type": "Bearer",
             "client_id": "00000000-0000-0000-0000-00000000000b",
         }
+
+    def token(self, audience: str) -> tuple[str, int]:
+        """A token for an audience, and the second in which it ends."""
+        now = int(time.time())
+        ends = now + LIFETIME_SECONDS
+        claims = {"aud": audience, "iss": ISSUER, "iat": now, "nbf": now - 60, "exp": ends}
+        body = f"{_encode({'alg': 'HS256', 'typ': 'JWT'})}.{_encode(claims)}"
+        return f"{body}.{self._sign(body)}", ends
 
     def check(self, authorization: str | None, audiences: tuple[str, ...]) -> None:
         """See that a request carries a token of ours for one of these audiences.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import urllib3
@@ -15,13 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from emulator.azure_ml import sweep
-from emulator.azure_ml.endpoints import Endpoints, Slot
+from emulator.azure_ml.endpoints import Endpoints
 from emulator.azure_ml.errors import AzureError, not_found
 from emulator.azure_ml.identity import Identity
+from emulator.azure_ml.slots import Slot
 from emulator.azure_ml.store import Body, Store
 
 SLOT_HEADER = "azureml-model-deployment"
-AUDIENCE = "https://ml.azure.com"
 DEFAULT_TIMEOUT_SECONDS = 5.0
 """https://learn.microsoft.com/azure/machine-learning/reference-yaml-deployment-managed-online#requestsettings"""
 DEFAULT_CONCURRENT = 1
@@ -73,10 +74,11 @@ class Scoring:
             AzureError: 401, 404, 408, 424, 429, 503.
         """
         name = request.path_params["name"]
-        body = self._endpoints.authorise(name, request.headers.get("authorization"), self._check_token)
+        authorization = request.headers.get("authorization")
+        body = self._endpoints.authorise(name, authorization, lambda to: self._identity.check(authorization, (to,)))
         slot_name = request.headers.get(SLOT_HEADER) or _by_traffic(body["properties"]["traffic"])
         key = f"{name}/deployments/{slot_name}"
-        deployment, slot = self._store.get("deployments", key), self._endpoints.slots.get(key)
+        deployment, slot = self._store.get("deployments", key), self._endpoints.slots.live.get(key)
         if deployment is None or deployment["properties"]["provisioningState"] != "Succeeded":
             raise not_found(f"Deployment {slot_name!r} of endpoint {name}")
         if slot is None:  # this process was started again, and the slot is on its way
@@ -84,9 +86,6 @@ class Scoring:
         lane = self._lane(key, slot, deployment)
         answer = await self._forward(lane, await request.body(), _timeout(deployment))
         return _told(answer, slot_name)
-
-    def _check_token(self, authorization: str | None) -> None:
-        self._identity.check(authorization, (AUDIENCE,))
 
     def _lane(self, key: str, slot: Slot, deployment: Body) -> Lane:
         capacity, old = _capacity(deployment), self._lanes.get(key)
@@ -139,7 +138,8 @@ def _unanswered(error: Exception, seconds: float) -> AzureError:
 
 def _told(answer: urllib3.BaseHTTPResponse, slot: str) -> Response:
     """A slot's answer; whatever is no 200 becomes Azure ML's 424, with the slot's own status in a header."""
-    headers = {SLOT_HEADER: slot, "content-type": answer.headers.get("content-type", "application/json")}
+    kind = answer.headers.get("content-type", "application/json")
+    headers = {SLOT_HEADER: slot, "content-type": kind, "x-request-id": str(uuid.uuid4())}
     if answer.status == 200:
         return Response(answer.data, 200, headers)
     own = {"ms-azureml-model-error-statuscode": str(answer.status), "ms-azureml-model-error-reason": "model_error"}

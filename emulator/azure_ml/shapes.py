@@ -18,6 +18,8 @@ def _duration(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
+MOST_TIMEOUT_SECONDS, MOST_INSTANCES = 180, 50
+"""https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas."""
 Percent = Annotated[int, Field(ge=0, le=100)]
 
 
@@ -68,9 +70,15 @@ class Endpoint(Shape):
     traffic: dict[str, Percent] | None = None
 
 
+def _waited(text: str) -> str:
+    if duration_seconds(text, 0) > MOST_TIMEOUT_SECONDS:
+        raise ValueError(f"more than {MOST_TIMEOUT_SECONDS} s")
+    return text
+
+
 class _RequestSettings(Shape):
     max_concurrent_requests_per_instance: PositiveInt | None = None
-    request_timeout: Duration | None = None
+    request_timeout: Annotated[Duration, AfterValidator(_waited)] | None = None
 
 
 class Deployment(Shape):
@@ -79,7 +87,7 @@ class Deployment(Shape):
 
 
 class Sku(Shape):
-    capacity: PositiveInt | None = None
+    capacity: Annotated[int, Field(ge=1, le=MOST_INSTANCES)] | None = None
 
 
 class _Table(Shape):

@@ -5,12 +5,15 @@ https://github.com/Azure/azure-sdk-for-python/tree/main/sdk/ml/azure-ai-ml/tests
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from emulator.azure_ml.faults import Rule
 from tests.support.azure_ml_app import BASE, CLUSTER, App
 from tests.support.azure_ml_process import GROUP, SCOPE, SUBSCRIPTION, WORKSPACE
 
@@ -141,6 +144,76 @@ def test_a_new_endpoint_has_no_address_before_it_is_made(app: App) -> None:
     assert (found["provisioningState"], found["scoringUri"]) == ("Succeeded", f"{BASE}/online/cats/score")
     changed = app.arm("PUT", "onlineEndpoints/cats", ENDPOINT)
     assert (changed.status_code, changed.json()["properties"]["provisioningState"]) == (200, "Updating")
+
+
+def endpoint(app: App, name: str, mode: str) -> None:
+    assert app.arm("PUT", f"onlineEndpoints/{name}", {"authMode": mode}).status_code == 201
+
+
+def scored(app: App, name: str, bearer: str) -> int:
+    return app.ask("POST", f"/online/{name}/score", {}, authorization=f"Bearer {bearer}").status_code
+
+
+def test_an_endpoint_s_own_tokens_end_and_open_no_other(app: App) -> None:
+    endpoint(app, "cats", "AMLToken")
+    endpoint(app, "dogs", "AMLToken")
+    found = app.arm("POST", "onlineEndpoints/cats/token").json()
+    assert found["tokenType"] == "Bearer"
+    assert time.time() < found["refreshAfterTimeUtc"] < found["expiryTimeUtc"]
+    assert (scored(app, "cats", found["accessToken"]), scored(app, "dogs", found["accessToken"])) == (404, 401)
+    assert scored(app, "cats", app.token("https://ml.azure.com")) == 401
+    endpoint(app, "keyed", "Key")
+    assert app.arm("POST", "onlineEndpoints/keyed/token").status_code == 400
+
+
+def test_a_key_is_replaced_alone(app: App) -> None:
+    endpoint(app, "cats", "Key")
+    before = app.arm("POST", "onlineEndpoints/cats/listKeys").json()
+    replaced = app.ask("POST", f"{SCOPE}/onlineEndpoints/cats/regenerateKeys?{VERSION}", {"keyType": "Secondary"})
+    assert (replaced.status_code, "location" in replaced.headers) == (202, True)
+    after = app.arm("POST", "onlineEndpoints/cats/listKeys").json()
+    assert after["primaryKey"] == before["primaryKey"]
+    assert (scored(app, "cats", after["secondaryKey"]), scored(app, "cats", before["secondaryKey"])) == (404, 401)
+    for body in ({"keyType": "Third"}, {}):
+        path = f"{SCOPE}/onlineEndpoints/cats/regenerateKeys?{VERSION}"
+        assert app.ask("POST", path, body).status_code == 400
+
+
+def test_what_is_being_changed_is_not_changed_again(app: App) -> None:
+    model = app.store_model()
+
+    async def scenario() -> list[tuple[int, str]]:
+        app.emulator.faults.rules.append(Rule(kind="slow_endpoint", path="^cats$", seconds=3600))
+        place = f"{SCOPE}/onlineEndpoints/cats"
+        made = await app.send("PUT", f"{place}?{VERSION}", {"properties": ENDPOINT})
+        status = made.headers["azure-asyncoperation"].removeprefix(BASE)
+        found = [(0, (await app.send("GET", status)).json()["status"])]
+        for method, path, body in (
+            ("PUT", place, {"properties": ENDPOINT}),
+            ("DELETE", place, None),
+            ("PUT", f"{place}/deployments/blue", {"properties": {"model": model}}),
+        ):
+            answer = await app.send(method, f"{path}?{VERSION}", body)
+            found.append((answer.status_code, answer.json()["error"]["message"]))
+        app.emulator.endpoints._settle("cats")
+        found.append((0, (await app.send("GET", status)).json()["status"]))
+        again = await app.send("PUT", f"{place}?{VERSION}", {"properties": ENDPOINT})
+        return [*found, (again.status_code, "")]
+
+    found = asyncio.run(asyncio.wait_for(scenario(), 60))
+    assert [status for status, _ in found] == [0, 409, 409, 409, 0, 200]
+    assert (found[0][1], found[4][1]) == ("Updating", "Succeeded")
+    assert all("in Creating provisioning state" in said for _, said in found[1:4])
+
+
+def test_a_deployment_has_azure_s_limits(app: App) -> None:
+    model = app.store_model()
+    endpoint(app, "cats", "AADToken")
+    settings = {"requestSettings": {"requestTimeout": "PT181S"}}
+    refused = app.arm("PUT", "onlineEndpoints/cats/deployments/blue", {"model": model, **settings})
+    assert (refused.status_code, "180" in refused.json()["error"]["message"]) == (400, True)
+    refused = app.arm("PUT", "onlineEndpoints/cats/deployments/blue", {"model": model}, sku={"capacity": 51})
+    assert (refused.status_code, "sku.capacity" in refused.json()["error"]["message"]) == (400, True)
 
 
 def test_a_deletion_says_where_its_end_is_seen(app: App) -> None:

@@ -83,7 +83,7 @@ class World:
         self.emulator.store.put("deployments", f"cats/deployments/{name}", body)
 
     def at(self, name: str, port: int) -> None:
-        self.emulator.endpoints.slots[f"cats/deployments/{name}"] = cast("Any", SimpleNamespace(port=port))
+        self.emulator.endpoints.slots.live[f"cats/deployments/{name}"] = cast("Any", SimpleNamespace(port=port))
 
     def traffic(self, **traffic: int) -> None:
         self.emulator.endpoints.put("cats", {"properties": {"authMode": "AADToken", "traffic": traffic}})
@@ -197,7 +197,7 @@ def test_new_settings_hold_for_the_next_request(world: World) -> None:
 
 
 def test_a_slot_that_is_started_again_is_away_for_a_while(world: World) -> None:
-    del world.emulator.endpoints.slots["cats/deployments/blue"]
+    del world.emulator.endpoints.slots.live["cats/deployments/blue"]
     [answer] = world.score("blue")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     world.at("blue", world.slots["blue"].server.server_port)
@@ -205,7 +205,7 @@ def test_a_slot_that_is_started_again_is_away_for_a_while(world: World) -> None:
 
 
 def test_a_slot_that_is_not_ready_or_not_there(world: World) -> None:
-    world.emulator.endpoints._set("cats/deployments/blue", "", "Creating", {})
+    world.emulator.endpoints.slots.set("cats/deployments/blue", "", "Creating", {})
     assert world.score("blue")[0].status_code == 404
     assert world.score("purple")[0].status_code == 404
     assert world.slots["blue"].seen == 0
