@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def numbered(count: int, what: str) -> str:
-    """`1 machine`, `2 machines`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def numbered(count: int, what: str, several: str = "") -> str:
+    """`1 machine`, `2 machines`; `several` where it is not `what` with an s: `2 classes`."""
+    return f"{count:,} {what if count == 1 else several or f'{what}s'}"
 
 
 def shares(traffic: Mapping[str, int]) -> str:

@@ -9,6 +9,7 @@ from services.catalogue.class_names import class_lists
 from services.catalogue.documents import Summary, View
 from services.labels.check import Rules
 from services.loop_config import LoopConfig, Task
+from services.words import numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,13 @@ def _infer(config: LoopConfig, found: Sequence[Summary]) -> Inference:
     if config.task:
         return _inference(config, config.task, "loop.yaml says so", by_folder=config.task in _CLASSIFICATION)
     if boxes:
-        return _inference(config, "object_detection", f"{boxes} boxes in {files} label files")
+        return _inference(
+            config, "object_detection", f"{numbered(boxes, 'box', 'boxes')} in {numbered(files, 'label file')}"
+        )
     if classed := sum(s.classed for s in found):
         several = sum(s.multiclassed for s in found)
-        reason = f"{classed} images have classes without boxes in {files} label files, {several} of them several"
+        where = f"classes without boxes in {numbered(files, 'label file')}"
+        reason = f"{numbered(classed, 'image')} with {where}, {several} of them with several"
         task: Task = "image_classification_multilabel" if several else "image_classification"
         return _inference(config, task, reason, by_folder=len(folders) > 1)
     if not files and len(folders) > 1:

@@ -13,6 +13,7 @@ from services.decisions.register import FEWEST_IMAGES
 from services.labels.alike import plain
 from services.labels.problems import problem
 from services.state import Problem
+from services.words import numbered
 
 FEWEST_OF_CLASS = 2
 """One image for each side of the split."""
@@ -115,7 +116,7 @@ def _twins(found: Whole) -> Iterator[Problem]:
 def _superseded(found: Whole) -> Iterator[Problem]:
     files = sorted(found.superseded.items(), key=lambda item: (-item[1][0], item[0]))
     for file, (images, other) in files[:MOST_SUPERSEDED]:
-        told = f"{images} images whose labels are those of other files, such as {other}"
+        told = f"{numbered(images, 'image')} whose labels are those of other files, such as {other}"
         yield problem("label-superseded", file, expected="one label file about an image", found=told)
 
 

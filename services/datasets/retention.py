@@ -7,6 +7,7 @@ from services.datasets.members import remember_sides
 from services.datasets.parts import part_blob, parts_folder, read_parts
 from services.decisions.retain import decide
 from services.state import DatasetVersion
+from services.words import numbered
 
 
 def retire(context: LoopContext) -> bool:
@@ -35,7 +36,7 @@ def _archive(context: LoopContext, version: DatasetVersion) -> None:
         context.cloud.system.delete(blob)
     context.state.datasets.remove(version)
     keeps = context.config.retention.dataset_versions
-    reason = f"Version {version.number} is archived: loop.yaml keeps {keeps} versions beside those in use"
+    reason = f"Version {version.number} is archived: loop.yaml keeps {numbered(keeps, 'version')} beside those in use"
     context.tell("dataset.archived", reason, number=version.number, parts_deleted=len(gone))
     context.save()
 

@@ -13,6 +13,7 @@ from services.datasets.members import new_since_trained
 from services.datasets.parts import SIDES, read_parts, write_parts
 from services.errors import Conflict
 from services.state import DatasetVersion, LoopState
+from services.words import numbered
 
 
 def intend(context: LoopContext) -> DatasetVersion:
@@ -99,8 +100,8 @@ def _record(context: LoopContext, version: DatasetVersion) -> None:
     version.status = "registered"
     state.catalogue.first_change = state.catalogue.last_change = None
     reason = (
-        f"Version {version.number}: {version.train_images} images for training and {version.validation_images} for "
-        f"validation, of {len(version.classes)} classes"
+        f"Version {version.number}: {numbered(version.train_images, 'image')} for training and "
+        f"{version.validation_images:,} for validation, of {numbered(len(version.classes), 'class', 'classes')}"
     )
     state.reasons["dataset"] = reason
     told = version.model_dump(mode="json", exclude={"status", "folder"})

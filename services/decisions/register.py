@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from services.decisions.decision import Decision, held
 from services.loop_config import LoopConfig
 from services.state import CatalogueState, DatasetVersion, LoopState
+from services.words import numbered
 
 FEWEST_IMAGES = 10
 """AutoML for Images refuses fewer."""
@@ -51,7 +52,9 @@ def decide(facts: Facts) -> Decision:
     if same := facts.same_content:
         return Decision(act=True, reason=f"The labels are those of version {same.number} again", facts=_reuse(same))
     images, classes = facts.catalogue.labelled, len(facts.catalogue.classes)
-    return Decision(act=True, reason=f"{images} labelled images of {classes} classes are new as a whole")
+    return Decision(
+        act=True, reason=f"{images} labelled images of {numbered(classes, 'class', 'classes')} are new as a whole"
+    )
 
 
 def _reuse(version: DatasetVersion) -> dict[str, object]:
@@ -68,8 +71,10 @@ def _nothing_labelled(facts: Facts) -> Decision | None:
         return None
     if not found.images:
         return _hold("There are no images yet")
-    waiting = f", {found.waiting_labels} labels wait for their image" if found.waiting_labels else ""
-    return _hold(f"None of {found.images} images is labelled yet{waiting}")
+    waits = "waits" if found.waiting_labels == 1 else "wait"
+    waiting = f", {numbered(found.waiting_labels, 'label')} {waits} for their image" if found.waiting_labels else ""
+    none = "The one image is not" if found.images == 1 else f"None of {found.images:,} images is"
+    return _hold(f"{none} labelled yet{waiting}")
 
 
 def _nothing_new(facts: Facts) -> Decision | None:

@@ -2,7 +2,7 @@
 const api = location.pathname.replace(/\/dashboard\/?$/, "");
 const query = new URLSearchParams(location.search);
 const LOOK = 4000, PARTS = { registration: "New dataset version", training: "New training run", promotion: "Model goes live", rollout: "Traffic" };
-const STAGES = { dataset: "Dataset", training: "Training", rollout: "Rollout" };
+const STAGES = { config: "loop.yaml", task: "Task", dataset: "Dataset", training: "Training", rollout: "Rollout" };
 const USUAL = ["mean_average_precision", "map50", "accuracy", "iou"];
 let key = query.get("code") || sessionStorage.getItem("visionloop-key") || "";
 let chosen = query.get("loop") || "", shown = "", lost = "", asked = 0, seen = null;
@@ -41,7 +41,7 @@ function local(text) {
 // Only what has no place to break in is broken anywhere: else a narrow column would cut its words.
 function cell(head, content) {
   const text = content instanceof Node ? content.textContent : String(content);
-  return el("td", { "data-head": head, class: /\S{22}/.test(text) ? "long" : "" }, content);
+  return el("td", { "data-head": head, class: /\S{22}/.test(text) ? "long" : text.length <= 20 ? "short" : "" }, content);
 }
 
 function table(head, rows, empty, kind = "") {

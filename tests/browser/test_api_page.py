@@ -128,7 +128,7 @@ def test_bodies_begin_with_what_they_may_hold(site: Site, tmp_path: Path) -> Non
         if text.startswith(("{", '"', "null"))
     }
     assert bodies["webhooks_register"] == {
-        "url": "", "events": [], "loops": [], "description": "", "handshake": False,
+        "url": "", "events": [], "loops": [], "description": "", "handshake": False, "rate": None,
     }  # fmt: skip
     assert bodies["client_items"] == {"items": [{"name": "", "image": None, "label": None}]}
     assert bodies["keys_add"] == {"name": "", "scopes": ["predict"], "per_minute": None, "per_day": None}

@@ -69,7 +69,7 @@ def test_after_a_quiet_period_a_version_is_made() -> None:
     ("changes", "rule", "reason"),
     [
         ({"images": 0, "labelled": 0}, "nothing_labelled", "There are no images yet"),
-        ({"images": 1, "labelled": 0}, "nothing_labelled", "None of 1 images is labelled yet"),
+        ({"images": 1, "labelled": 0}, "nothing_labelled", "The one image is not labelled yet"),
         (
             {"labelled": 0, "waiting_labels": 5},
             "nothing_labelled",
@@ -93,7 +93,7 @@ def test_what_is_missing_is_told_and_only_new_facts_help(changes: dict[str, Any]
 @pytest.mark.parametrize("changes", [{"labelled": 10}, {"train_images": 1, "validation_images": 1}])
 def test_just_enough_is_enough(changes: dict[str, Any]) -> None:
     labelled = {"labelled": 20, **changes}["labelled"]
-    said = f"{labelled} labelled images of 1 classes are new as a whole"
+    said = f"{labelled} labelled images of 1 class are new as a whole"
     assert decide(facts(**changes)) == Decision(True, said)
 
 
