@@ -23,6 +23,8 @@ from services.words import numbered
 MONTH = timedelta(days=30)
 RECENT_RUNS = 3
 """So many of the last completed runs say how long the next one takes."""
+MOST_SCALED = 2
+"""A run on so many times the images, or a fraction of them, is no measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +108,41 @@ class Estimate:
     basis: str
 
 
-def estimate(runs: Sequence[TrainingRun], training: Training, machine: Machine) -> Estimate:
-    """From how long the last completed runs took, without any from the job's time-out; never more than that."""
+def estimate(
+    runs: Sequence[TrainingRun], training: Training, machine: Machine, pace: str = "", images: int = 0
+) -> Estimate:
+    """From how long the last runs took that were alike; never more than the job's time-out.
+
+    `pace` is the hash of the settings that the next run's duration depends on, `images` those of its dataset version.
+    """
     longest, at_once = training.limits.timeout_minutes / 60, machines(training)
-    took = [hours for run in runs if run.status == "completed" and (hours := _duration(run))][-RECENT_RUNS:]
-    hours = min(median(took), longest) if took else longest
-    of_what = f"median of the last {numbered(len(took), 'completed run')}" if took else "the job's time-out"
+    took, of_what = _took(runs, pace, images)
+    hours = min(took or longest, longest)
     total = hours * at_once * machine.gpus
     price = price_per_gpu_hour(training, machine)
     basis = f"{hours:.2f} h, {of_what}, times {numbered(at_once, 'machine')} of {machine.gpus} GPU"
     return Estimate(total, None if price is None else total * price, basis)
+
+
+def _took(runs: Sequence[TrainingRun], pace: str, images: int) -> tuple[float | None, str]:
+    """Hours, and by what: runs of the same pace, scaled by their images, else a guess by any, else nothing."""
+    completed = [run for run in runs if run.status == "completed" and _duration(run)]
+    alike = [run for run in completed if run.pace == pace and _is_near(run.images, images)][-RECENT_RUNS:]
+    if pace and alike:
+        scaled = "" if {run.images for run in alike} == {images} else f", scaled to {numbered(images, 'image')}"
+        said = f"median of the last {numbered(len(alike), 'completed run')} with these settings{scaled}"
+        return median(_duration(run) * images / run.images for run in alike), said
+    others = completed[-RECENT_RUNS:]
+    if not others:
+        return None, "the job's time-out"
+    count = numbered(len(others), "completed run")
+    said = f"a guess by the last {count}, with other settings or another number of images"
+    return median(map(_duration, others)), said
+
+
+def _is_near(images: int, wanted: int) -> bool:
+    """Near enough to go by the number of images: a run has a part that does not grow with them."""
+    return 0 < images <= wanted * MOST_SCALED and wanted <= images * MOST_SCALED
 
 
 def gpu_hours(runs: Sequence[TrainingRun], now: datetime) -> float:

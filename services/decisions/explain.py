@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from services.decisions import register, train
+from services.decisions import budget, register, train
 from services.decisions.decision import Decision, held
 from services.decisions.explain_rollout import promotion, traffic
 from services.decisions.explanation import Explanation, Missing
@@ -21,7 +21,10 @@ def explain(registration: register.Facts, training: Facts) -> tuple[Explanation,
     state = training.state
     return (
         _of_rules("registration", register.decide(registration), held(register.RULES, registration)),
-        _wanted(_of_rules("training", train.decide(training), held(train.RULES, training)), state.train_now),
+        _priced(
+            _wanted(_of_rules("training", train.decide(training), held(train.RULES, training)), state.train_now),
+            training,
+        ),
         promotion(state),
         traffic(state),
     )
@@ -45,6 +48,15 @@ def _wanted(found: Explanation, order: Order | None) -> Explanation:
     return replace(
         found, says=f"{found.says}; one was asked for{order.signed} at {since}, and starts once nothing holds it"
     )
+
+
+def _priced(found: Explanation, facts: Facts) -> Explanation:
+    """What the run that would start uses, and what that is known by."""
+    if not found.acts:
+        return found
+    next_run, currency = facts.estimate, facts.policy.budget.currency
+    cost = budget.amount(next_run.cost, currency)
+    return replace(found, says=f"{found.says}; about {next_run.gpu_hours:.2f} GPU hours, {cost} ({next_run.basis})")
 
 
 def _missing(one: Decision) -> Missing:

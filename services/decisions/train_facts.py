@@ -23,6 +23,8 @@ class Facts:
     """The size of machine that would train."""
     misfit: str = ""
     """Why the training settings do not fit the version's task, where they do not."""
+    pace: str = ""
+    """Hash of the settings that a run's duration depends on; empty where there is no version."""
 
     @property
     def policy(self) -> Training:
@@ -96,7 +98,8 @@ class Facts:
     @property
     def estimate(self) -> Estimate:
         """What the next run would cost."""
-        return budget.estimate(self.state.runs, self.policy, self.machine)
+        images = self.version.images if self.version else 0
+        return budget.estimate(self.state.runs, self.policy, self.machine, self.pace, images)
 
     def version_of(self, run: TrainingRun) -> DatasetVersion | None:
         """The dataset version that a run was trained on, while it is remembered."""

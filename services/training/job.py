@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from services.cloud.ports.training import AutoMLJobSpec, ComputeSpec, EarlyTerminationSpec
+from services.decisions.budget import machines
 from services.distributions import Distribution
 from services.loop_config import LoopConfig, Task, Training
 from services.names import digest
@@ -68,6 +69,10 @@ _SWEEPS: dict[Task, Sequence[Mapping[str, str]]] = {
 }
 
 
+_TIMELESS = frozenset({"classes", "primary_metric", "limits", "timeout_minutes"})
+"""In a recipe, what does not change how long a run takes; limits do in part, and are looked at one by one."""
+
+
 def config_hash(config: LoopConfig, version: DatasetVersion, code: str = "") -> str:
     """A hash of what changes the trained model: task, classes and the job's settings, but no threshold and no compute.
 
@@ -79,6 +84,21 @@ def config_hash(config: LoopConfig, version: DatasetVersion, code: str = "") -> 
     own = config.training.kind == "command"
     recipe = script_recipe(config.training, version, code) if own else _recipe(config.training, version)
     return digest(json.dumps(recipe, sort_keys=True))
+
+
+def pace(config: LoopConfig, version: DatasetVersion, code: str = "") -> str:
+    """A hash of what a run's duration depends on beside its images: task, model, trials, image size, script, cluster.
+
+    Raises:
+        ConfigError: the training settings do not fit the task, or there is no script.
+    """
+    training = config.training
+    own = training.kind == "command"
+    recipe = script_recipe(training, version, code) if own else _recipe(training, version)
+    timeless = {name: value for name, value in recipe.items() if name not in _TIMELESS}
+    limits = training.limits
+    trials = [] if own else [limits.max_trials, limits.trial_timeout_minutes, machines(training)]
+    return digest(json.dumps([timeless, trials, training.compute.size.lower()], sort_keys=True))
 
 
 def job_spec(loop: str, config: LoopConfig, version: DatasetVersion, run: TrainingRun) -> AutoMLJobSpec:

@@ -190,6 +190,8 @@ def _run(context: LoopContext, version: DatasetVersion, facts: Facts, reason: st
         number=max((r.number for r in context.state.runs), default=0) + 1,
         job=job_name(context.loop, version.content_hash, facts.config_hash, facts.attempt),
         dataset_version=version.number,
+        images=version.images,
+        pace=facts.pace,
         config_hash=facts.config_hash,
         attempt=facts.attempt,
         asked=context.state.train_now,

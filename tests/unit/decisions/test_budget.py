@@ -43,7 +43,38 @@ def test_the_last_three_completed_runs_say_how_long_it_takes() -> None:
     runs = [took(9, 1), took(1, 2), took(2, 3), took(30, 4, status="failed"), took(3, 5)]
     found = estimate(runs, Training(), T4)
     assert found.gpu_hours == pytest.approx(2 * 2)
-    assert "median of the last 3 completed runs" in found.basis
+    assert "a guess by the last 3 completed runs, with other settings or another number of images" in found.basis
+
+
+ALIKE: dict[str, Any] = {"pace": "same", "images": 100}
+
+
+@pytest.mark.parametrize(
+    ("runs", "hours", "basis"),
+    [
+        ([took(1, **ALIKE), took(9, 2, pace="other", images=100)], 1, "median of the last 1 completed run with these"),
+        ([took(n, n, **ALIKE) for n in (9, 1, 3, 2)], 2, "median of the last 3 completed runs with these settings, "),
+        ([took(1, pace="same", images=50)], 2, "the last 1 completed run with these settings, scaled to 100 images"),
+        ([took(2, pace="same", images=200)], 1, "the last 1 completed run with these settings, scaled to 100 images"),
+        ([took(1, pace="same", images=49)], 1, "a guess by the last 1 completed run, with other settings or another"),
+        ([took(3, pace="same", images=201)], 3, "a guess by the last 1 completed run, with other settings or another"),
+        ([took(1, **ALIKE), took(3, 2, status="failed", **ALIKE)], 1, "the last 1 completed run with these settings"),
+        ([took(3, pace="other", images=100)], 3, "a guess by the last 1 completed run"),
+        ([took(3)], 3, "a guess by the last 1 completed run"),  # of a document that does not know its pace
+        ([took(9, **ALIKE)], 4, "the last 1 completed run with these settings"),  # the job's time-out
+        ([], 4, "the job's time-out"),
+    ],
+)
+def test_runs_that_are_alike_are_the_measure_scaled_to_the_images(
+    runs: list[TrainingRun], hours: float, basis: str
+) -> None:
+    found = estimate(runs, Training(), T4, "same", 100)
+    assert found.gpu_hours == pytest.approx(hours * 2)
+    assert basis in found.basis
+
+
+def test_a_loop_without_a_pace_has_no_runs_that_are_alike() -> None:
+    assert "a guess by" in estimate([took(1, pace="", images=100)], Training(), T4, "", 100).basis
 
 
 def test_no_run_takes_longer_than_its_time_out() -> None:
@@ -178,9 +209,12 @@ def test_the_hours_of_a_run_that_are_counted(times: dict[str, float | None], hou
     assert money([counted], NOW) == 0
 
 
+BASIS = "1.38 h, median of the last 2 completed runs with these settings, times 2 machines of 4 GPU"
+
+
 def test_the_estimate_says_what_it_is_made_of() -> None:
-    found = estimate([took(1.25, 1), took(1.5, 2)], Training(), Machine(4, 8.0))
-    assert found == Estimate(11.0, 22.0, "1.38 h, median of the last 2 completed runs, times 2 machines of 4 GPU")
+    found = estimate([took(1.25, 1, **ALIKE), took(1.5, 2, **ALIKE)], Training(), Machine(4, 8.0), "same", 100)
+    assert found == Estimate(11.0, 22.0, BASIS)
 
 
 def test_a_run_of_no_length_is_no_measure() -> None:

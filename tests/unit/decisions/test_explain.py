@@ -68,7 +68,10 @@ def test_training_says_by_how_much_it_is_short_of_everything() -> None:
 def test_training_that_would_start_says_why() -> None:
     found = parts(state(datasets=[version()]))["training"]
     assert says(found) == [
-        "Training: 40 labelled images (20 needed), at least 5 of every class: dataset version 1 is trained"
+        (
+            "Training: 40 labelled images (20 needed), at least 5 of every class: dataset version 1 is trained; "
+            "about 8.00 GPU hours, price unknown (4.00 h, the job's time-out, times 2 machines of 1 GPU)"
+        )
     ]
 
 

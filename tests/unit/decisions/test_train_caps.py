@@ -46,7 +46,8 @@ def test_the_budget_counts_the_run_that_would_start_and_shows_the_sum() -> None:
     decision = decide(facts(made))
     assert decision.reason == (
         "3.0 GPU hours of the last 30 days and 6.0 for this run are 9.0 of 8 "
-        "(estimate: 3.00 h, median of the last 1 completed run, times 2 machines of 1 GPU)"
+        "(estimate: 3.00 h, a guess by the last 1 completed run, with other settings or another number of images, "
+        "times 2 machines of 1 GPU)"
     )
     assert decision.facts["rule"] == "budget"
     enough = state(config=policy(budget={"gpu_hours_per_month": 9}), datasets=[version(3)], runs=[inside])
@@ -115,7 +116,10 @@ def spent(budget: dict[str, Any], *ended: timedelta, **changes: Any) -> LoopStat
     return state(config=config, datasets=[version(9)], runs=runs)
 
 
-BASIS = "(estimate: 2.00 h, median of the last 2 completed runs, times 1 machine of 1 GPU)"
+BASIS = (
+    "(estimate: 2.00 h, a guess by the last 2 completed runs, with other settings or another number of images, "
+    "times 1 machine of 1 GPU)"
+)
 
 
 @pytest.mark.parametrize(

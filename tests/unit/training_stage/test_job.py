@@ -9,7 +9,7 @@ from services.decisions.budget import machines
 from services.errors import ConfigError
 from services.loop_config import LoopConfig, Task
 from services.training.checks import check_training
-from services.training.job import compute_spec, config_hash, job_spec, sweep
+from services.training.job import compute_spec, config_hash, job_spec, pace, sweep
 from services.training.parameters import PARAMETERS, PRIMARY_METRICS, known_parameters
 from tests.support.stages import LOOP, run, version
 
@@ -174,3 +174,33 @@ def test_the_names_are_those_of_the_sdk() -> None:
     for task, job in jobs.items():
         named = set(inspect.signature(job.set_training_parameters).parameters) - {"self"}
         assert set(PARAMETERS[task]) == named, task  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"parameters": {"image_size": 1280}},
+        {"parameters": {"model_name": "yolov5"}},
+        {"search_space": [{"number_of_epochs": "choice(50, 100)"}]},
+        {"limits": {"max_trials": 8}},
+        {"limits": {"max_concurrent_trials": 1}},
+        {"limits": {"trial_timeout_minutes": 5}},
+        {"compute": {"size": "Standard_NC24s_v3"}},
+        {"early_termination": None},
+    ],
+)
+def test_what_a_run_s_duration_depends_on_changes_its_pace(training: dict[str, Any]) -> None:
+    assert pace(config(**training), version()) != pace(config(), version())
+
+
+def test_what_takes_no_time_leaves_the_pace() -> None:
+    known = pace(config(), version())
+    for training in (
+        {"limits": {"timeout_minutes": 60}},
+        {"primary_metric": "mean_average_precision"},
+        {"cooldown_seconds": 5},
+        {"compute": {"name": "another", "idle_seconds": 60}},
+    ):
+        assert pace(config(**training), version()) == known
+    assert pace(config(), version(2, classes=["bolt", "nut", "washer"], content_hash="other")) == known
+    assert pace(config(), version(task="instance_segmentation")) != known

@@ -52,6 +52,20 @@ def test_a_run_goes_from_threshold_to_registered_model() -> None:
     assert "mean_average_precision 0.620" in w.events[1].data["reason"]
 
 
+def test_a_run_is_the_measure_of_the_next_on_as_many_images() -> None:
+    w = world()
+    w.wake()
+    w.fake.clock.advance(3600)
+    w.fake.workspace.finish(active(w), METRICS)
+    w.wakes(2)
+    w.edit(lambda s: s.datasets.append(version(2, train_images=72, content_hash="other", new_since_trained=40)))
+    w.fake.clock.advance(24 * 3600)
+    w.wake()
+    first, second = w.state.runs
+    assert (first.images, second.images, first.pace == second.pace != "") == (40, 80, True)
+    assert second.estimated_gpu_hours == pytest.approx(2 * 2, rel=0.1)
+
+
 def test_a_run_notes_what_it_cost_and_tells_it() -> None:
     w = world()
     w.wake()
