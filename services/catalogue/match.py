@@ -2,7 +2,8 @@
 
 Images and labels that belong together share a stem. Of several images with that stem the one is meant whose name fits
 better (exactly, but for case, by stem alone), then whose folders do, then the one below the label file's own folder,
-or below one that it is named by. Two that fit alike are ambiguous.
+or below one that it is named by. Two that fit alike are ambiguous. A label file may be named as its image with the
+image's extension, too: `a.jpg.txt` is about `a.jpg`, unless there is an `a.jpg.png`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from services.catalogue.paths import below, stem
+from services.catalogue.paths import below, stem, without_extension
 
 _WORD = re.compile(r"[_.\s-]+")
 _SHELVES = {"images", "labels", "jpegimages", "annotations"}
@@ -36,7 +37,8 @@ class Matcher:
             file: a label file about many: `train/_annotations.csv` and `instances_train.json` mean images of `train`.
         """
         candidates = self._by_stem.get(stem(reference.replace("\\", "/")), [])
-        found = [(_fit(reference, path, with_extension=with_extension), path) for path in candidates]
+        fits = [(_fit(reference, path, with_extension=with_extension), path) for path in candidates]
+        found = [(fit, path) for fit, path in fits if fit[0]]
         best = max(found, default=None)
         fitting = [path for fit, path in found if best and fit == best[0]]
         return (_near(fitting, file) or fitting) if file and len(fitting) > 1 else fitting
@@ -45,31 +47,41 @@ class Matcher:
 def _near(paths: Sequence[str], file: str) -> list[str]:
     """The images that lie where the label file does, else in a folder that it is named by: `instances_train.json`."""
     own = _folders(file)
-    words = {word.casefold() for word in _WORD.split(_without_extension(file.rpartition("/")[2]))}
+    words = {word.casefold() for word in _WORD.split(without_extension(file.rpartition("/")[2]))}
     below_it = [path for path in paths if own and _folders(path)[: len(own)] == own]
     return below_it or [path for path in paths if any(folder.casefold() in words for folder in _folders(path))]
 
 
 def _folders(path: str) -> list[str]:
     """The folders below images/ or labels/ that tell images apart, first first."""
-    return _parts(below(path), with_extension=True)[:0:-1]
+    return _parts(below(path))[:0:-1]
 
 
-def _parts(path: str, *, with_extension: bool) -> list[str]:
+def _parts(path: str) -> list[str]:
     """The path's parts that tell images apart, last first."""
     *folders, name = [p for p in path.replace("\\", "/").split("/") if p not in {"", "."}] or [""]
-    telling = [folder for folder in reversed(folders) if folder.lower() not in _SHELVES]
-    return [name if with_extension else _without_extension(name), *telling]
-
-
-def _without_extension(name: str) -> str:
-    return name.rpartition(".")[0] or name
+    return [name, *(folder for folder in reversed(folders) if folder.lower() not in _SHELVES)]
 
 
 def _fit(reference: str, path: str, *, with_extension: bool) -> tuple[int, int]:
-    """How well the name fits (3: exactly), and how many folders do, from the last one up."""
-    wanted = _parts(reference, with_extension=with_extension)
-    found = _parts(below(path), with_extension=with_extension)
-    same = wanted[0].casefold() == found[0].casefold()
-    name = 3 if wanted[0] == found[0] else 2 if same else 1
+    """How well the name fits (0: not at all), and how many folders do, from the last one up."""
+    wanted, found = _parts(reference), _parts(below(path))
+    name = _fit_of_file(wanted[0], found[0]) if with_extension else _fit_of_sidecar(wanted[0], found[0])
     return name, sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(wanted[1:], found[1:], strict=False)))
+
+
+def _fit_of_file(wanted: str, found: str) -> int:
+    whole = _alike(wanted, found)
+    return whole + 1 if whole else min(1, _alike(without_extension(wanted), without_extension(found)))
+
+
+def _fit_of_sidecar(file: str, found: str) -> int:
+    """A label file's name without its extension is that of the image without its own, else the image's whole name."""
+    wanted = without_extension(file)
+    stems = _alike(wanted, without_extension(found))
+    return stems + 2 if stems else _alike(wanted, found)
+
+
+def _alike(one: str, other: str) -> int:
+    """2: the same; 1: but for case; 0: not."""
+    return 2 if one == other else int(one.casefold() == other.casefold())

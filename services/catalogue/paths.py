@@ -79,9 +79,19 @@ _NO_CLASS = _SPLITS | {"images", "jpegimages", "data", "dataset"}
 
 
 def stem(path: str) -> str:
-    """What an image and its labels share: the last part without extension, whatever the case."""
-    base = path.rpartition("/")[2]
-    return (base.rpartition(".")[0] or base).casefold()
+    """What an image and its labels share: the last part without extension, whatever the case.
+
+    Where a label has its image's extension before its own (`a.jpg.txt`), that is none of it either.
+    """
+    found = without_extension(path.rpartition("/")[2]).casefold()
+    while found.rpartition(".")[2] in _IMAGE and (shorter := found.rpartition(".")[0]):
+        found = shorter
+    return found
+
+
+def without_extension(name: str) -> str:
+    """A name without what follows its last dot, if anything is left then."""
+    return name.rpartition(".")[0] or name
 
 
 def bucket_of(path: str, count: int) -> int:

@@ -122,12 +122,19 @@ class Working:
             yield from ((label.path, listing.files[label.path]) for label in bulk)
 
     def renew(self) -> None:
-        """Have everything read again that a catalogue of another format holds; until then it counts."""
-        for number, bucket in self.all():
+        """Have everything read again that a catalogue of another format holds; until then it counts.
+
+        All is dealt out anew, as what is shared by an image and its labels may be told otherwise now.
+        """
+        old = [bucket for _, bucket in self.all()]
+        self._loaded = {number: Bucket() for number in range(self.count)}
+        for bucket in old:
             bucket.images = {path: replace(image, etag="") for path, image in bucket.images.items()}
             bucket.labels = {path: label.stale for path, label in bucket.labels.items()}
             bucket.records = [filed for filed in bucket.records if filed.loads]
-            self.index.buckets[number].listed = ""
+            self._deal(bucket)
+        for ref in self.index.buckets:
+            ref.listed = ""
         self.index.format, self.index.view = FORMAT, None
 
     def forget(self, changes: Changes) -> None:

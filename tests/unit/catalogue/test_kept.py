@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from services.catalogue import refresh, store, working
+from services.catalogue import match, paths, refresh, store, working
 from services.cloud.ports.storage import Blob
 from services.datasets import observe
 from services.datasets.parts import LabelFile, label_files, read_facts, read_parts
@@ -257,6 +257,24 @@ def test_a_new_format_reads_everything_again_and_keeps_what_can_no_longer_be_rea
     assert "reading before counts" in found.problems[0].help
     house.put(FILE, GOOD)
     assert looked(house).problem_count == 0
+
+
+def test_a_label_that_an_earlier_version_put_elsewhere_comes_to_its_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`000.png.xml` was kept among files of the stem `000.png`, where its image is not."""
+    house = House()
+    for number in range(IMAGES):
+        house.put(f"images/{number:03}.png", picture(number))
+        house.put(f"labels/{number:03}.png.xml", voc((("nut", "bolt")[number % 2], BOX)))
+    with monkeypatch.context() as earlier:
+        for module in (paths, match):
+            earlier.setattr(module, "stem", lambda path: path.rpartition("/")[2].rpartition(".")[0])
+        assert house.settle().catalogue.waiting_labels == IMAGES
+    _another_format(monkeypatch)
+    found = looked(house)
+    assert (found.labelled, found.waiting_labels, found.problem_count) == (IMAGES, 0, 0)
+    house.fakes.data.calls.clear()
+    assert looked(house).content_hash == found.content_hash
+    assert "read" not in house.fakes.data.calls
 
 
 def test_a_new_format_without_usable_documents_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,11 +94,30 @@ def test_a_name_in_a_bulk_file(reference: str, found: list[str]) -> None:
         ("Annotations/b.xml", ["images/b.JPG"]),
         ("c.xml", ["images/c.jpg", "images/c.png"]),
         ("d.xml", ["images/x/D.jpg"]),
-        ("b.jpg.xml", []),
+        ("b.jpg.xml", ["images/b.JPG"]),
+        ("x/D.jpg.txt", ["images/x/D.jpg"]),
+        ("train/a.jpg.json", ["images/train/a.jpg"]),
+        ("a.png.xml", []),
+        ("c.png.txt", ["images/c.png"]),
     ],
 )
 def test_a_sidecar_is_matched_by_its_stem(reference: str, found: list[str]) -> None:
     assert sorted(Matcher(IMAGES).find(reference, with_extension=False)) == found
+
+
+@pytest.mark.parametrize(
+    ("reference", "bulk", "found"),
+    [
+        ("a.jpg.txt", False, ["images/a.jpg.png"]),
+        ("a.jpg.png.txt", False, ["images/a.jpg.png"]),
+        ("a.txt", False, ["images/a.jpg"]),
+        ("a.JPG.txt", False, ["images/a.jpg.png"]),
+        ("a.jpg", True, ["images/a.jpg"]),
+        ("a.jpg.bmp", True, ["images/a.jpg.png"]),
+    ],
+)
+def test_an_image_with_two_extensions_keeps_its_labels_to_itself(reference: str, bulk: bool, found: list[str]) -> None:
+    assert Matcher(["images/a.jpg", "images/a.jpg.png"]).find(reference, with_extension=bulk) == found
 
 
 @pytest.mark.parametrize(
