@@ -20,6 +20,7 @@ from services.commands import Asked, Commands, command
 from services.control_stage import ControlStage
 from services.loop_config import LoopConfig
 from services.names import activity_blob
+from services.rollout.guard import GuardStage
 from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
 from services.rollout.watch import CLASSES
@@ -41,7 +42,7 @@ class Rollouts(RuleBasedStateMachine):
         rollout = {"canary": canary, "bake_seconds": 120, "rollback_window_minutes": window}
         endpoint = {"name": ENDPOINT, **({"idle_after_hours": 1} if idle else {})}
         self.w = world(config={"rollout": rollout, "endpoint": endpoint})
-        self.w._stages = [ControlStage(), RolloutStage(), IdleStage()]
+        self.w._stages = [ControlStage(), RolloutStage(), GuardStage(), IdleStage()]
         self.numbers = 1
         self.answered: set[str] = set()
         self.broken: list[str] = []
