@@ -10,18 +10,8 @@ from hypothesis import strategies as st
 from services.labels import lines as lines_module
 from services.labels.lines import lines
 from services.labels.record import ImageRecord, RawLabel, Reading
-from tests.support.label_files import (
-    AUTOML,
-    SAMPLES,
-    damaged,
-    in_chunks,
-    labels,
-    loosely,
-    problems,
-    read,
-    records,
-    sane,
-)
+from tests.support.label_documents import AUTOML, SAMPLES
+from tests.support.label_files import damaged, in_chunks, labels, loosely, problems, read, records, sane
 
 URL = "azureml://subscriptions/s/resourcegroups/g/workspaces/w/datastores/d/paths/belt/c.jpg"
 

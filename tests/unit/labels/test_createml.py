@@ -9,7 +9,8 @@ from hypothesis import given
 from services.labels.createml import CreatemlReader
 from services.labels.options import Options
 from services.labels.record import ImageRecord, RawLabel, Reading
-from tests.support.label_files import CREATEML, SAMPLES, damaged, labels, loosely, problems, read, records, sane
+from tests.support.label_documents import CREATEML, SAMPLES
+from tests.support.label_files import damaged, labels, loosely, problems, read, records, sane
 
 COORDINATES = {"x": 10, "y": 20, "width": 4, "height": 6}
 BOX = (8, 17, 12, 23)

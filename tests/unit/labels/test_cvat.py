@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from services.labels import xml_stream
 from services.labels.record import ImageRecord, RawLabel, Reading
-from tests.support.label_files import CVAT, SAMPLES, damaged, labels, problems, read, records, sane
+from tests.support.label_documents import CVAT, SAMPLES
+from tests.support.label_files import damaged, labels, problems, read, records, sane
 
 BOX = '<box label="nut" occluded="0" xtl="1" ytl="2" xbr="3" ybr="4"/>'
 

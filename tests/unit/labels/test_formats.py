@@ -9,7 +9,8 @@ import pytest
 from services.labels.formats import READERS, open_labels
 from services.labels.heads import HEAD, json_head, xml_root
 from services.state import Problem
-from tests.support.label_files import SAMPLES, in_chunks, problems, read, records
+from tests.support.label_documents import SAMPLES
+from tests.support.label_files import in_chunks, problems, read, records
 
 
 def test_every_format_has_a_sample() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from services.catalogue.paths import kind_of
 from services.labels.record import ImageRecord, RawLabel, Reading
-from tests.support.label_files import GROUND_TRUTH, SAMPLES, damaged, labels, loosely, problems, read, records, sane
+from tests.support.label_documents import GROUND_TRUTH, SAMPLES
+from tests.support.label_files import damaged, labels, loosely, problems, read, records, sane
 
 BOXES, SORT, PARTS = GROUND_TRUTH
 IMAGE = {"source-ref": "s3://bucket/a.jpg"}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from services.labels.label_studio import annotation_labels, image_of
 from services.labels.record import ImageRecord, RawLabel, Reading
-from tests.support.label_files import LABEL_STUDIO, SAMPLES, damaged, labels, loosely, problems, read, records, sane
+from tests.support.label_documents import LABEL_STUDIO, SAMPLES
+from tests.support.label_files import damaged, labels, loosely, problems, read, records, sane
 
 RESULT: dict[str, Any] = LABEL_STUDIO[0]["annotations"][0]["result"][0]
 PLACE = "[0].annotations[0].result[0]"

@@ -15,18 +15,8 @@ from PIL import Image
 from services.labels import masks
 from services.labels.json_stream import members
 from services.labels.record import ImageRecord, RawLabel, Reading
-from tests.support.label_files import (
-    LABELME,
-    SAMPLES,
-    damaged,
-    in_chunks,
-    labels,
-    loosely,
-    problems,
-    read,
-    records,
-    sane,
-)
+from tests.support.label_documents import LABELME, SAMPLES
+from tests.support.label_files import damaged, in_chunks, labels, loosely, problems, read, records, sane
 
 
 def file(*shapes: Any, **more: Any) -> list[Reading]:

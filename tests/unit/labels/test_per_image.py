@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from services.labels.label_file import LabelFile, LabelledObject, schema
 from services.labels.record import ImageRecord, RawLabel, Reading
-from tests.support.label_files import PER_IMAGE, SAMPLES, damaged, labels, loosely, problems, read, records, sane
+from tests.support.label_documents import PER_IMAGE, SAMPLES
+from tests.support.label_files import damaged, labels, loosely, problems, read, records, sane
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "label.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 
 from services.labels.record import ImageRecord, RawLabel, Reading
-from tests.support.label_files import SAMPLES, VIA, damaged, labels, loosely, problems, read, records, sane
+from tests.support.label_documents import SAMPLES, VIA
+from tests.support.label_files import damaged, labels, loosely, problems, read, records, sane
 
 RECT = {"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4}
 BOX = (1, 2, 4, 6)

@@ -10,7 +10,8 @@ from hypothesis import given
 
 from services.labels import via_csv
 from services.labels.record import ImageRecord, RawLabel, Reading
-from tests.support.label_files import SAMPLES, damaged, labels, problems, read, records, sane
+from tests.support.label_documents import SAMPLES
+from tests.support.label_files import damaged, labels, problems, read, records, sane
 
 NAMES = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
 RECT = {"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4}
