@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from services.context import LoopContext
 from services.names import digest
-from services.rollout.course import give_up, go
+from services.rollout.course import give_up, go, poll
 from services.rollout.link import Question, token
 from services.state import Approval, Rollout
 
@@ -17,10 +17,13 @@ def approve(context: LoopContext, rollout: Rollout) -> float:
     """Ask once, then wait for the answer, which comes as an order, until the question is too old."""
     policy = context.config.promotion
     if rollout.order is not None or policy.approval == "none":
+        context.state.guard.repair = None
         return go(context, rollout, "approved")
     if rollout.approval is None:
         rollout.approval = _ask(context, rollout)
         context.save()
+    if rollout.approval.answer == "yes" and context.state.guard.repair is not None:
+        return poll(context)  # the traffic is shared with a champion that is on its way back
     if rollout.approval.answer == "yes":
         return go(context, rollout, "approved", rollout.decision)
     if rollout.approval.answer == "no":

@@ -24,7 +24,7 @@ from services.state import Champion, Guard, LoopState, Repair, Trouble
 
 
 class GuardStage:
-    """Between rollouts, while the endpoint does not rest."""
+    """Between rollouts, and while one waits for a person's yes; not while the endpoint rests."""
 
     name = "guard"
 
@@ -120,7 +120,8 @@ def _found(context: LoopContext, champion: Champion, verdict: rules.Verdict) -> 
 
 
 def _rolling(state: LoopState) -> bool:
-    return state.rollout is not None and state.rollout.step != "done"
+    """A rollout looks at the endpoint itself, but not while it waits for a person's yes, which may take days."""
+    return state.rollout is not None and state.rollout.step not in ("approve", "done")
 
 
 def _missed(context: LoopContext) -> datetime | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
+from services.cloud.ports.serving import DeploymentView
 from services.context import LoopContext
 from services.datasets.reading import holdout as read_holdout
 from services.decisions.idle import fall_asleep, wake_up
@@ -83,16 +84,18 @@ class IdleStage:
             return self._fall(context, champion, resting) if resting.phase == "falling" else decision.again_in
         return self._wake(context, champion, resting)
 
-    def _fall(self, context: LoopContext, champion: Champion, resting: Resting) -> float:
+    def _fall(self, context: LoopContext, champion: Champion, resting: Resting) -> float | None:
         """Traffic first, then the slot: no request is sent to a slot that is going."""
         workspace = context.cloud.workspace
-        if resting.kind == "scale":
-            workspace.begin_scale(champion.endpoint, champion.slot, 1)
-            return self._asleep(context, champion, resting, "has one machine left")
         view, slot = (
             workspace.endpoint(champion.endpoint),
             workspace.deployment(champion.endpoint, champion.slot),
         )
+        if view is not None and (set(view.traffic) - {champion.slot} or _is_anothers(slot, champion)):
+            return self._stay(context, champion)
+        if resting.kind == "scale":
+            workspace.begin_scale(champion.endpoint, champion.slot, 1)
+            return self._asleep(context, champion, resting, "has one machine left")
         if view is None or slot is None:
             return self._asleep(context, champion, resting, "is removed")
         if view.state in ("creating", "deleting") or slot.state in ("creating", "deleting"):
@@ -103,6 +106,13 @@ class IdleStage:
             workspace.begin_delete_deployment(champion.endpoint, champion.slot)
         return poll(context)
 
+    def _stay(self, context: LoopContext, champion: Champion) -> float | None:
+        """Somebody else uses the endpoint, who is not to lose it: what is wrong there is the guard's to tell."""
+        context.state.resting, context.state.awake_since = None, context.now
+        context.state.reasons[self.name] = f"Somebody else uses {champion.endpoint}, so it neither rests nor wakes"
+        context.save()
+        return None
+
     def _asleep(self, context: LoopContext, champion: Champion, resting: Resting, what: str) -> float:
         resting.phase = "asleep"
         said = f"Slot {champion.slot} of {champion.endpoint} {what}: {resting.reason}"
@@ -110,12 +120,14 @@ class IdleStage:
         context.save()
         return 0.0
 
-    def _wake(self, context: LoopContext, champion: Champion, resting: Resting) -> float:
+    def _wake(self, context: LoopContext, champion: Champion, resting: Resting) -> float | None:
         workspace, name, slot = context.cloud.workspace, champion.endpoint, champion.slot
+        view, found = workspace.endpoint(name), workspace.deployment(name, slot)
+        if _is_anothers(found, champion):
+            return self._stay(context, champion)
         if resting.kind == "scale":
             workspace.begin_scale(name, slot, context.config.endpoint.instance_count)
             return self._awake(context, champion, resting)
-        view, found = workspace.endpoint(name), workspace.deployment(name, slot)
         if view is None:
             make_endpoint(context, name)
         elif view.state in ("creating", "deleting") or (found is not None and found.state in ("creating", "deleting")):
@@ -153,3 +165,10 @@ class IdleStage:
         context.tell("endpoint.awake", said, run=champion.run, endpoint=champion.endpoint, hours=round(rested, 2))
         context.save()
         return 0.0
+
+
+def _is_anothers(slot: DeploymentView | None, champion: Champion) -> bool:
+    """Of a slot that is there: what is only just made may not say its model yet."""
+    if slot is None or slot.state not in ("succeeded", "failed"):
+        return False
+    return slot.model != f"{champion.model.name}:{champion.model.version}"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.cloud.ports.serving import DeploymentView, EndpointView
+from services.commands import Asked, Commands, command
 from services.control_stage import ControlStage
 from services.errors import Upstream, UpstreamRefused
 from services.names import missed_blob
@@ -311,6 +312,52 @@ def test_a_persons_word_does_not_wait_for_the_champion_to_come_back() -> None:
     assert (champion(w).run, traffic(w)) == (2, {"green": 100})
     later(w)
     assert w.state.guard.trouble is None
+
+
+def waits_for_a_yes() -> World:
+    """Run 2 was found better than the champion, and nobody has said yes."""
+    w = world(config={"endpoint": {"name": ENDPOINT}, "promotion": {"approval": "required"}})
+    w._stages = [ControlStage(), RolloutStage(), GuardStage(), IdleStage()]
+    w.wakes(9)
+    yes(w)
+    settle(w)
+    add(w, 2)
+    w.wakes(9)
+    assert w.state.rollout is not None
+    assert (w.state.rollout.run, w.state.rollout.step) == (2, "approve")
+    return w
+
+
+def yes(w: World) -> None:
+    asked = w.state.rollout.approval if w.state.rollout else None
+    assert asked is not None
+    found = command("approve", Asked(), w.fake.clock()).model_copy(update={"question": asked.id})
+    Commands(w.fake.system).put(LOOP, found)
+
+
+def test_while_a_challenger_waits_for_a_yes_for_days_the_champion_is_guarded() -> None:
+    w = waits_for_a_yes()
+    there = w.fake.workspace.endpoints[ENDPOINT]
+    del there.slots["blue"]
+    there.view = replace(there.view, traffic={})
+    later(w)
+    assert (traffic(w), slots(w)) == ({"blue": 100}, {"blue": "vl-nuts:1", "green": "vl-nuts:2"})
+    assert w.kinds[-2:] == ["endpoint.lost", "endpoint.restored"]
+
+
+def test_a_yes_during_a_repair_waits_for_it() -> None:
+    w = waits_for_a_yes()
+    there = w.fake.workspace.endpoints[ENDPOINT]
+    del there.slots["blue"]
+    there.view = replace(there.view, traffic={})
+    later(w, 1)
+    yes(w)
+    w.wakes(1)
+    assert w.state.rollout is not None
+    assert (w.state.rollout.step, w.state.guard.repair is not None) == ("approve", True)
+    settle(w)
+    assert (champion(w).run, traffic(w), slots(w)) == (2, {"green": 100}, {"green": "vl-nuts:2"})
+    assert w.kinds.index("endpoint.restored") < len(w.kinds) - w.kinds[::-1].index("rollout.promoted")
 
 
 def test_during_a_rollout_and_while_it_rests_nobody_looks() -> None:

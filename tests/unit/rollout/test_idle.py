@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -371,3 +372,37 @@ def test_a_write_that_fails_is_made_again_and_hurts_nobody() -> None:
         proxy.ask()
         proxy.writes()
     assert len(tries) == 2, "again after a while, not with every request"
+
+
+def anothers(w: World, model: str = "cats:7", **share: int) -> None:
+    """Somebody deploys a model of their own by hand, to our slot or with traffic of its own."""
+    there = w.fake.workspace.endpoints[ENDPOINT]
+    slot = "prod" if share else "blue"
+    there.slots[slot] = DeploymentView(slot, "succeeded", model)
+    there.view = replace(there.view, traffic=share or there.view.traffic)
+
+
+def test_an_endpoint_of_which_somebody_else_uses_a_part_does_not_rest() -> None:
+    w = idle()
+    anothers(w, blue=30, prod=70)
+    w.fake.clock.advance(2 * HOUR)
+    w.wakes(8)
+    assert (phase(w), traffic(w)) == ("awake", {"blue": 30, "prod": 70})
+    assert "endpoint.asleep" not in w.kinds
+
+
+def test_what_somebody_else_put_into_the_slot_is_not_deleted_for_a_rest() -> None:
+    w = idle()
+    anothers(w)
+    w.fake.clock.advance(2 * HOUR)
+    w.wakes(8)
+    assert (phase(w), slots(w), traffic(w)) == ("awake", {"blue": "cats:7"}, {"blue": 100})
+
+
+def test_what_somebody_else_put_into_the_slot_gets_no_traffic_by_waking() -> None:
+    w = asleep()
+    anothers(w)
+    predict(w)
+    w.wakes(6)
+    assert (phase(w), slots(w), traffic(w)) == ("awake", {"blue": "cats:7"}, {})
+    assert w.kinds[-1] != "endpoint.awake"
