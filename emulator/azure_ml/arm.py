@@ -22,7 +22,8 @@ from emulator.azure_ml.store import Body
 from emulator.azure_ml.tables import long_uri
 
 NODES = ("preparing", "running", "idle", "unusable", "leaving", "preempted")
-COMPUTE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,30}[a-zA-Z0-9]")
+COMPUTE_NAME = re.compile(r"[a-zA-Z](?![a-zA-Z0-9-]*-\d+$)[a-zA-Z0-9-]{2,23}")
+"""As Microsoft publishes it: what follows the last dash is no number."""
 DATASTORE_NAME = re.compile(r"[a-zA-Z0-9_]{1,255}")
 DEFAULT_DATASTORE = "workspaceblobstore"
 FLAVORS: Body = {"python_function": {"data": {}}}

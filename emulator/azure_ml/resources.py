@@ -18,7 +18,10 @@ from emulator.azure_ml.operations import Operations
 from emulator.azure_ml.shapes import Shape, check_shape
 from emulator.azure_ml.store import Body, Store
 
-ASSET_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
+VERSION_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
+ASSET_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}")
+"""As Microsoft publishes it of jobs, data, models and code; curated environments are known to have dots."""
+NAMES = {"environments": VERSION_NAME}
 VERSION_DEFAULTS: Body = {
     "description": None,
     "tags": {},
@@ -95,8 +98,8 @@ class Resources:
             AzureError: 400 for a wrong name, 409 where a fixed property differs.
         """
         name, version = request.path_params["name"], request.path_params["version"]
-        for part in (name, version):
-            check_name(part, ASSET_NAME)
+        check_name(name, NAMES.get(kind, ASSET_NAME))
+        check_name(version, VERSION_NAME)
         body, key = await read_body(request), f"{name}/versions/{version}"
         given = {k: v for k, v in body["properties"].items() if v is not None}
         body["properties"] = {**VERSION_DEFAULTS, **(defaults or {}), **rewrite(given)}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -148,8 +147,3 @@ def loss(head: Head, assigner: Assigner, taps: Sequence[Tensor], truth: list[tup
 def _quality_focal(logits: Tensor, targets: Tensor) -> Tensor:
     weight = (targets - logits.sigmoid()).abs().pow(2.0)
     return F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * weight
-
-
-def parameters_of(module: Any) -> int:
-    """How many numbers a module learns."""
-    return sum(p.numel() for p in module.parameters())

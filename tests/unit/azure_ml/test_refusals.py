@@ -95,6 +95,19 @@ def test_asset_names(world: World, name: str) -> None:
     assert "name" in world.refused("PUT", f"data/{name}/versions/1", data(), 400)
 
 
+@pytest.mark.parametrize("name", ["ab", "1gpu", "gpu_cluster", "gpu-cluster-1", "c" * 25])
+def test_cluster_names(world: World, name: str) -> None:
+    assert "name" in world.refused("PUT", f"computes/{name}", {"properties": {"computeType": "AmlCompute"}}, 400)
+
+
+@pytest.mark.parametrize(
+    "place", ["models/c.v2/versions/1", "data/c.v2/versions/1", "jobs/c.v2", "codes/c.v2/versions/1"]
+)
+def test_names_without_dots(world: World, place: str) -> None:
+    body = {"properties": {"modelUri": world.with_trial(), "codeUri": "https://x/y/z", **data()["properties"]}}
+    assert "name" in world.refused("PUT", place, body, 400)
+
+
 def test_latest_and_next_version(world: World) -> None:
     for version in ("1", "2", "10"):
         world.arm("PUT", f"data/cats/versions/{version}", data())
