@@ -97,8 +97,7 @@ class Training(WorkspaceBase):
         phase = _PHASES.get(status, "running")
         started, ended = self._times(name) if phase != "waiting" else (None, None)
         codes, error = job_error(self._client, name) if phase in ("failed", "canceled") else ((), "")
-        studio = (job.services or {}).get("Studio")
-        return JobView(name, status, phase, error, str(getattr(studio, "endpoint", "") or ""), started, ended, codes)
+        return JobView(name, status, phase, error, started, ended, codes)
 
     def _times(self, name: str) -> tuple[datetime | None, datetime | None]:
         """When the job began and ended; a job is not less finished where MLflow's API does not say."""

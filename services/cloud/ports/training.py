@@ -20,7 +20,6 @@ class JobView:
     status: str
     phase: JobPhase
     error: str = ""
-    studio_url: str = ""
     started: datetime | None = None
     ended: datetime | None = None
     codes: Sequence[str] = ()
