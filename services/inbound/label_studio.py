@@ -68,6 +68,8 @@ def changes_of(body: bytes) -> list[Change]:
         return [Change(_id(each)) for each in annotations or _objects(message)]
     if message["action"] not in _WRITES:
         return []
+    if "annotation" not in message and "annotations" not in message:
+        raise BadRequest('annotation: it is missing; is "Send payload" on?')
     return [*_written(annotations, _objects(message.get("task")) + _objects(message.get("tasks")))]
 
 
@@ -101,10 +103,18 @@ def _written(annotations: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> 
     by_id = {str(task.get("id")): task for task in tasks}
     for annotation in annotations:
         task = tasks[0] if len(tasks) == 1 else by_id.get(str(annotation.get("task")), {})
+        _check_one_image(annotation)
         image = image_of_task(task)
         content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
         file, whole = label_file(below_images(image), FOLDER), with_all_folders(image, FOLDER)
         yield Change(_id(annotation), changed_at(annotation), file, content, whole)
+
+
+def _check_one_image(annotation: Mapping[str, Any]) -> None:
+    """Refuse shapes in several images: they would all become those of the first."""
+    shapes = (each for each in _objects(annotation.get("result")) if {"x", "points"} & {*(each.get("value") or ())})
+    if len({str(shape.get("to_name")) for shape in shapes}) > 1:
+        raise BadRequest("annotation.result: it has shapes in several images of one task; one image a task is expected")
 
 
 def image_of_task(task: Mapping[str, Any]) -> str:

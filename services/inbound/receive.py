@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -11,16 +12,19 @@ from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, ChangedMeanwhile, Forged, TooLarge, Upstream
 from services.inbound import cvat
 from services.inbound.generic import files_of, write_files
-from services.inbound.label_studio import apply, changes_of, check_secret
+from services.inbound.label_studio import FOLDER, Change, apply, changes_of, check_secret
 from services.inbound.later import Later, key_of
 from services.inbound.newest import Newest
+from services.inbound.notes import Note, Notes
 from services.inbound.sources import Source, Sources
 from services.inbound.taken import KEPT, Taken
+from services.labels.problems import problem
 from services.settings import Settings
 
 MOST_ID = 256
 MOST_AT_ONCE = 4
 """Annotations of a message that are worked on while Label Studio waits, which it does for a second; else later."""
+_MESSAGES = "messages"
 log = logging.getLogger(__name__)
 
 
@@ -72,17 +76,32 @@ class Inbound:
     def _label_studio(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """A repeated message changes nothing, and an older one nothing newer: so no ids are noted."""
         check_secret(source.secret, headers)
-        changes = changes_of(body)
+        changes = self._changes(source, body)
         if len(changes) > MOST_AT_ONCE:
             self._later.keep(source.id, body)
             return {"taken": True, "files": [], "says": f"{len(changes)} annotations are being worked on"}
         newest = Newest(self._data, self._system, source.id, source.loop)
         try:
-            return {"taken": True, "files": apply(changes, newest, self._clock()), "says": ""}
+            files = apply(changes, newest, self._clock())
+            if files:
+                Notes(self._system).clear(source.loop, source.id, _MESSAGES)
         except (Upstream, ChangedMeanwhile) as error:
             log.warning("Annotations of source %s are taken later: %s", source.id, error.detail)
             self._later.keep(source.id, body)  # it is sent once: what is refused now is lost
             return {"taken": True, "files": [], "says": "It could not be taken at once and is being worked on"}
+        return {"taken": True, "files": files, "says": ""}
+
+    def _changes(self, source: Source, body: bytes) -> list[Change]:
+        """What is refused is noted until something is taken: Label Studio shows nobody what it is answered."""
+        try:
+            return changes_of(body)
+        except BadRequest as error:
+            expected = '"Send payload" on, and annotations of images'
+            said = problem("inbound-failed", f"labels/{FOLDER}", "a message", expected=expected, found=error.detail)
+            reason = f"A message of Label Studio could not be taken: {error.detail}"
+            with suppress(Upstream):
+                Notes(self._system).put(source.loop, _MESSAGES, Note(source=source.id, reason=reason, problems=[said]))
+            raise
 
     def _cvat(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """CVAT's messages have no time: a repetition that is older than our memory is told by the job's."""

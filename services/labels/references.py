@@ -47,10 +47,15 @@ def query_value(address: str, name: str) -> str | None:
 
 
 def task_path(value: object) -> str | None:
-    """The same as Label Studio names it: what follows `?d=`, or an upload without its eight characters."""
+    """The same as Label Studio names it: what follows `?d=`, or an upload without its eight characters.
+
+    Names of uploads are percent-encoded, though their addresses begin without a host.
+    """
     if not isinstance(value, str):
         return None
     local = query_value(value, "d") if "local-files" in value else None
     path = image_path(value.partition("?")[0] if local is None and value.startswith("/") else local or value)
     uploaded = _UPLOADED.fullmatch(path) if path else None
-    return uploaded[1] + uploaded[2] if uploaded else path
+    if not uploaded:
+        return path
+    return unquote(uploaded[1] + uploaded[2]) if value.startswith("/") else uploaded[1] + uploaded[2]

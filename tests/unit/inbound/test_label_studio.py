@@ -11,6 +11,7 @@ import pytest
 
 from services.errors import BadRequest, Forged, UpstreamBusy
 from services.inbound.label_studio import changes_of
+from services.inbound.notes import Notes
 from services.inbound.receive import MOST_AT_ONCE
 from services.labels.label_studio import LabelStudioReader
 from services.labels.per_image import PerImageReader
@@ -297,6 +298,36 @@ def test_without_the_secret_nothing_is_taken(house: House, headers: dict[str, st
 def test_a_body_that_is_no_message_is_a_bad_request(house: House, body: bytes) -> None:
     with pytest.raises(BadRequest):
         house.inbound.take(house.id, {"x-visionloop-secret": house.secret}, body)
+
+
+def test_shapes_in_several_images_of_a_task_become_no_labels_of_the_first(house: House) -> None:
+    result = [rectangle("ace"), {**rectangle("jack"), "to_name": "second"}]
+    with pytest.raises(BadRequest, match="several images"):
+        house.send(message("ANNOTATION_CREATED", annotation(17, 1, result=result)))
+    text = {"type": "choices", "to_name": "text", "value": {"choices": ["fine"]}}
+    house.send(message("ANNOTATION_CREATED", annotation(17, 1, result=[rectangle("ace"), text, {"value": None}])))
+    assert house.label() is not None
+
+
+def test_what_cannot_be_taken_is_noted_until_something_is(house: House) -> None:
+    """Label Studio shows nobody what it is answered."""
+    notes = Notes(house.cloud.system)
+    for body in ({"action": "ANNOTATIONS_DELETED"}, {"action": "ANNOTATION_CREATED"}):
+        with pytest.raises(BadRequest):
+            house.send(body)
+    [blob] = notes.list("cards")
+    [said] = notes.read(blob.name).problems
+    assert (said.code, "Send payload" in said.expected) == ("inbound-failed", True)
+    house.send({"action": "PROJECT_UPDATED"})
+    assert [*notes.list("cards")] == [blob]
+    house.send(message("ANNOTATION_CREATED", annotation(17, 1, "ace")))
+    assert [*notes.list("cards")] == []
+
+
+def test_a_forgery_is_noted_nowhere(house: House) -> None:
+    with pytest.raises(Forged):
+        house.inbound.take(house.id, {"x-visionloop-secret": "x"}, b"{}")
+    assert [*Notes(house.cloud.system).list("cards")] == []
 
 
 def test_a_writer_who_comes_between_is_not_written_over(house: House) -> None:

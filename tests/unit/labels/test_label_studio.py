@@ -178,6 +178,8 @@ def test_a_bad_task_is_left_out_and_the_others_kept(bad: Any, place: str) -> Non
     [
         ({"image": "/data/upload/624cb493-a-b.jpg"}, "data/upload/a-b.jpg"),
         ({"image": "https://ls.example.com/data/upload/12/624cb493-a%20b.jpg"}, "data/upload/12/a b.jpg"),
+        ({"image": "/data/upload/12/624cb493-%C3%BC.jpg"}, "data/upload/12/ü.jpg"),
+        ({"image": "https://ls.example.com/data/upload/12/624cb493-%2541.jpg"}, "data/upload/12/%41.jpg"),
         ({"image": "624cb493-a.jpg"}, "624cb493-a.jpg"),
         ({"image": "/data/local-files/?d=belt/a%20b.jpg"}, "belt/a b.jpg"),
         ({"image": "/data/belt/a.jpg?token=x.png"}, "data/belt/a.jpg"),
