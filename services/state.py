@@ -207,7 +207,7 @@ class LoopState(Part):
     inbound: list[InboundNote] = Field(default_factory=list)
     """What labelling tools announced and could not be taken."""
     reasons: dict[str, str] = Field(default_factory=dict)
-    """What each stage decided last, and why: `dataset`, `training`, `rollout`."""
+    """What each stage decided last, and why, by its name; `task` says why the loop has the task that it has."""
     outbox: list[Event] = Field(default_factory=list)
     """Events whose state is durable and that are yet to be told."""
     next_wake: datetime | None = None
