@@ -120,8 +120,12 @@ def _found(context: LoopContext, champion: Champion, verdict: rules.Verdict) -> 
 
 
 def _rolling(state: LoopState) -> bool:
-    """A rollout looks at the endpoint itself, but not while it waits for a person's yes, which may take days."""
-    return state.rollout is not None and state.rollout.step not in ("approve", "done")
+    """A rollout looks at the endpoint itself, but not while it waits for a person's yes, which may take days.
+
+    And its evaluation waits for a repair: nothing else is changed on the endpoint meanwhile.
+    """
+    step = state.rollout.step if state.rollout is not None else "done"
+    return step not in ("approve", "done") and not (step == "evaluate" and state.guard.repair is not None)
 
 
 def _missed(context: LoopContext) -> datetime | None:

@@ -38,7 +38,7 @@ class RolloutStage:
             "endpoint": slots.endpoint,
             "deploy": slots.deploy,
             "smoke": lambda context, rollout: trial.smoke(context, rollout, holdout),
-            "evaluate": lambda context, rollout: trial.evaluate(context, rollout, holdout),
+            "evaluate": lambda context, rollout: self._evaluate(context, rollout, holdout),
             "decide": trial.decide,
             "approve": approve,
             "mirror": mirror,
@@ -86,6 +86,16 @@ class RolloutStage:
     def _is_lost(self, context: LoopContext, champion: Champion) -> bool:
         """One that was lost is brought back first, but where a person's word makes comparing needless."""
         return context.state.guard.repair is not None or self._guard.restores_first(context, champion)
+
+    def _evaluate(self, context: LoopContext, rollout: Rollout, holdout: trial.Holdout) -> float:
+        """A champion that is lost meanwhile is not thereby beaten: it is brought back, where that can be done."""
+        champion, workspace = context.state.champion, context.cloud.workspace
+        opposed = champion is not None and rollout.order is None
+        if opposed and champion and workspace.deployment(champion.endpoint, champion.slot) is None:
+            self._guard.restores_first(context, champion)
+        if opposed and context.state.guard.repair is not None:
+            return poll(context)
+        return trial.evaluate(context, rollout, holdout)
 
     def _supersede(self, context: LoopContext) -> None:
         for run in candidates(context.state).superseded:

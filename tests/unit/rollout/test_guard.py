@@ -403,3 +403,36 @@ def test_killed_at_any_outside_call_it_is_brought_back_and_told_once(
         assert (traffic(w), slots(w), w.kinds) == (traffic(calm), slots(calm), calm.kinds), number
         assert w.state.guard.repair is None
         assert all(sum(share.values()) in (0, 100) for share in w.fake.workspace.traffic_history)
+
+
+def lose_it_while_the_challenger_is_deployed(w: World) -> None:
+    for _ in range(20):
+        w.wakes(1)
+        if w.state.rollout is not None and w.state.rollout.step == "deploy":
+            w.fake.workspace.endpoints[ENDPOINT].slots.pop("blue")
+            return
+    raise AssertionError(w.state.rollout)
+
+
+def test_a_champion_that_is_lost_during_the_evaluation_is_brought_back_and_compared_with() -> None:
+    w = guarded()
+    quality(w).right["vl-nuts:2"] = 7
+    add(w, 2)
+    lose_it_while_the_challenger_is_deployed(w)
+    settle(w)
+    assert w.state.run(2).rollout == "rejected"
+    assert "champion 0.8020" in str(w.events[-1].data["reason"])
+    w.wakes(3)
+    assert (champion(w).run, traffic(w), slots(w)) == (1, {"blue": 100}, {"blue": "vl-nuts:1"})
+    assert w.kinds.count("endpoint.restored") == 1
+
+
+def test_a_champion_that_cannot_be_brought_back_during_the_evaluation_is_gone_on_without() -> None:
+    w = guarded()
+    add(w, 2)
+    lose_it_while_the_challenger_is_deployed(w)
+    w.fake.workspace.failing_slots.add("blue")
+    w.fake.scorer.answer = Broken(quality(w), "blue", Upstream("503"))
+    settle(w)
+    assert (champion(w).run, traffic(w)) == (2, {"green": 100})
+    assert any("in 3 deployments" in said for said in told(w))
