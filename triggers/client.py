@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import azure.functions as func
 
-from triggers.http import answers, answers_large, json_answer
+from triggers.http import answers, answers_large, asked, json_answer
 
 blueprint = func.Blueprint()
 OURS = func.AuthLevel.ANONYMOUS
@@ -35,6 +35,7 @@ def status(req: func.HttpRequest) -> func.HttpResponse:
     from services import wiring
 
     loop, _ = _admin(req)
+    asked(req)
     return json_answer(wiring.status().loop(loop))
 
 
@@ -46,6 +47,7 @@ def explain(req: func.HttpRequest) -> func.HttpResponse:
     from services import wiring
 
     loop, _ = _admin(req)
+    asked(req)
     return json_answer(wiring.status().explain(loop, wiring.clock()))
 
 

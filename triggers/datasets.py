@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from triggers.http import answers, json_answer
+from triggers.http import answers, asked, json_answer
 
 blueprint = func.Blueprint()
 
@@ -16,6 +16,7 @@ def datasets(req: func.HttpRequest) -> func.HttpResponse:
     """Every version of a loop."""
     from services import wiring
 
+    asked(req)
     return json_answer(wiring.datasets().listing(req.route_params["loop"]))
 
 
@@ -26,6 +27,7 @@ def dataset(req: func.HttpRequest) -> func.HttpResponse:
     """One version."""
     from services import wiring
 
+    asked(req)
     return json_answer(wiring.datasets().version(req.route_params["loop"], req.route_params["version"]))
 
 
@@ -36,8 +38,8 @@ def dataset_changes(req: func.HttpRequest) -> func.HttpResponse:
     """A page of the images that differ from the version before."""
     from services import wiring
 
-    found = req.route_params
-    return json_answer(wiring.datasets().changes(found["loop"], found["version"], dict(req.params)))
+    found, query = req.route_params, asked(req, "kind", "limit", "offset")
+    return json_answer(wiring.datasets().changes(found["loop"], found["version"], query))
 
 
 @blueprint.function_name("dataset_labels")
@@ -47,8 +49,8 @@ def dataset_labels(req: func.HttpRequest) -> func.HttpResponse:
     """A page of the label files that a version was made of."""
     from services import wiring
 
-    found = req.route_params
-    return json_answer(wiring.datasets().labels(found["loop"], found["version"], dict(req.params)))
+    found, query = req.route_params, asked(req, "limit", "offset")
+    return json_answer(wiring.datasets().labels(found["loop"], found["version"], query))
 
 
 @blueprint.function_name("dataset_export")
@@ -58,7 +60,7 @@ def dataset_export(req: func.HttpRequest) -> func.HttpResponse:
     """A version in another tool's format, or a range of its bytes."""
     from services import wiring
 
-    found, kind = req.route_params, req.params.get("format", "coco").lower()
+    found, kind = req.route_params, asked(req, "format").get("format", "coco").lower()
     answer = wiring.exports().export(found["loop"], found["version"], kind, req.headers.get("range", ""))
     return func.HttpResponse(
         answer.body, status_code=answer.status, headers=answer.headers, mimetype=answer.content_type

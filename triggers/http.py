@@ -74,6 +74,17 @@ def _check_large(req: func.HttpRequest) -> None:
     check_body(len(req.get_body()), wiring.settings())
 
 
+def asked(req: func.HttpRequest, *known: str) -> dict[str, str]:
+    """The parameters of a request that only reads.
+
+    Raises:
+        BadRequest: there is one that is not known.
+    """
+    from services.query import checked
+
+    return checked(req.params, *known)
+
+
 def json_answer(value: object, status: int = 200) -> func.HttpResponse:
     """A JSON answer, in which people read names as they are written."""
     content = json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace")

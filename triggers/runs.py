@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from triggers.http import answers, json_answer
+from triggers.http import answers, asked, json_answer
 
 blueprint = func.Blueprint()
 SVG = "image/svg+xml"
@@ -17,8 +17,9 @@ def runs(req: func.HttpRequest) -> func.HttpResponse:
     """All runs, the best first; with `format=svg` a picture of the best value run by run."""
     from services import wiring
 
-    loop, metric = req.route_params["loop"], req.params.get("metric")
-    if req.params.get("format") == "svg":
+    loop, query = req.route_params["loop"], asked(req, "metric", "format")
+    metric = query.get("metric")
+    if wiring.runs().is_picture(query.get("format")):
         return func.HttpResponse(wiring.runs().comparison(loop, metric), mimetype=SVG)
     return json_answer(wiring.runs().leaderboard(loop, metric))
 
@@ -30,6 +31,7 @@ def run(req: func.HttpRequest) -> func.HttpResponse:
     """A run with its trials, epoch by epoch."""
     from services import wiring
 
+    asked(req)
     return json_answer(wiring.runs().run(req.route_params["loop"], req.route_params["number"]))
 
 
@@ -40,5 +42,5 @@ def plot(req: func.HttpRequest) -> func.HttpResponse:
     """A metric of all trials by epoch, as SVG."""
     from services import wiring
 
-    drawn = wiring.runs().plot(req.route_params["loop"], req.route_params["number"], req.params.get("metric"))
+    drawn = wiring.runs().plot(req.route_params["loop"], req.route_params["number"], asked(req, "metric").get("metric"))
     return func.HttpResponse(drawn, mimetype=SVG)

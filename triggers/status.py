@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from triggers.http import answers, json_answer
+from triggers.http import answers, asked, json_answer
 
 blueprint = func.Blueprint()
+KEY_HEADER = "x-functions-key"
 
 
 @blueprint.function_name("health")
@@ -15,17 +16,19 @@ blueprint = func.Blueprint()
 def health(req: func.HttpRequest) -> func.HttpResponse:
     """Whether the app answers; with `deep=true` also whether its storage does."""
     from services.status.health import health as look
+    from services.status.health import is_deep
 
-    return json_answer(look(deep=req.params.get("deep", "").lower() == "true"))
+    return json_answer(look(deep=is_deep(asked(req, "deep"))))
 
 
 @blueprint.function_name("status")
 @blueprint.route("status", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answers
-def status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  # the binding asks for it
+def status(req: func.HttpRequest) -> func.HttpResponse:
     """A line a loop."""
     from services import wiring
 
+    asked(req)
     return json_answer(wiring.status().loops())
 
 
@@ -36,6 +39,7 @@ def loop_status(req: func.HttpRequest) -> func.HttpResponse:
     """Everything about a loop."""
     from services import wiring
 
+    asked(req)
     return json_answer(wiring.status().loop(req.route_params["loop"]))
 
 
@@ -46,7 +50,10 @@ def problems(req: func.HttpRequest) -> func.HttpResponse:
     """A page of everything that is wrong with a loop's files, the worst first."""
     from services import wiring
 
-    return json_answer(wiring.problem_reports().report(req.route_params["loop"], dict(req.params)))
+    query = asked(req, "severity", "code", "limit", "offset")
+    if not req.headers.get(KEY_HEADER):
+        query.pop("code", None)  # it is the key, by which the host let the request in
+    return json_answer(wiring.problem_reports().report(req.route_params["loop"], query))
 
 
 @blueprint.function_name("timeline")
@@ -56,7 +63,7 @@ def timeline(req: func.HttpRequest) -> func.HttpResponse:
     """A page of a loop's events, newest first."""
     from services import wiring
 
-    return json_answer(wiring.status().timeline(req.route_params["loop"], dict(req.params)))
+    return json_answer(wiring.status().timeline(req.route_params["loop"], asked(req, "limit", "before")))
 
 
 @blueprint.function_name("explain")
@@ -66,6 +73,7 @@ def explain(req: func.HttpRequest) -> func.HttpResponse:
     """What would happen to a loop now, and what is missing for it."""
     from services import wiring
 
+    asked(req)
     return json_answer(wiring.status().explain(req.route_params["loop"], wiring.clock()))
 
 
@@ -76,7 +84,7 @@ def model_card(req: func.HttpRequest) -> func.HttpResponse:
     """What a model was made of, how it was measured, and what was decided."""
     from services import wiring
 
-    found, kind = req.route_params, req.params.get("format", "json").lower()
+    found, kind = req.route_params, asked(req, "format").get("format", "json").lower()
     content, content_type = wiring.cards().card(found["loop"], found["version"], kind)
     return func.HttpResponse(content, mimetype=content_type)
 

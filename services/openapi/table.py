@@ -182,7 +182,7 @@ _INBOUND = (
 )  # fmt: skip
 _APP = (
     Operation("health", "GET", "health", "app", "Whether the app answers; with `deep` its storage too",
-              {200: {JSON: "Health"}}, (413, 422, 500, 503), ("deep",), is_open=True),
+              {200: {JSON: "Health"}}, (400, 413, 422, 500, 503), ("deep",), is_open=True),
     Operation("dashboard", "GET", "dashboard", "app", "The status page", {200: {HTML: "text"}}, (413, 500),
               is_open=True),
     Operation("openapi", "GET", "openapi.json", "app", "This document", {200: {JSON: "OpenAPI"}}, (413, 500),

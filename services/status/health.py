@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from services import __version__
-from services.errors import UpstreamBusy, VisionloopError
+from services.errors import BadRequest, UpstreamBusy, VisionloopError
+
+
+def is_deep(query: Mapping[str, str]) -> bool:
+    """Whether the storage is to be looked at too.
+
+    Raises:
+        BadRequest: `deep` is something else: a probe that looks at less than it was meant to would be trusted.
+    """
+    found = query.get("deep", "false").lower()
+    if found not in ("true", "false"):
+        raise BadRequest("deep must be true or false")
+    return found == "true"
 
 
 def health(*, deep: bool) -> dict[str, Any]:

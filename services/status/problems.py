@@ -12,6 +12,7 @@ from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest
 from services.labels.problems import CODES, worst_first
 from services.names import check_loop_name
+from services.query import SHOWN, meant
 from services.state import Problem
 from services.state_store import StateStore
 
@@ -59,6 +60,9 @@ def problem_document(
 def _document(
     problems: Sequence[Problem], by_code: Counter[str], wanted: Mapping[str, str], page: tuple[int, int]
 ) -> dict[str, Any]:
+    code = wanted.get("code", "")
+    if code and code not in CODES.keys() | by_code.keys():
+        raise BadRequest(f"{code[:SHOWN]} is no code of a problem{meant(code, CODES)}")
     found = [p for p in worst_first(problems) if all(getattr(p, name) == value for name, value in wanted.items())]
     offset, limit = page
     return {

@@ -24,14 +24,24 @@ class Runs:
         """Nothing is looked up in Azure ML."""
         self._states, self._system = states, system
 
+    def is_picture(self, form: str | None) -> bool:
+        """Whether the runs are asked for as a picture.
+
+        Raises:
+            BadRequest: as something else than svg or json.
+        """
+        if form not in (None, "json", "svg"):
+            raise BadRequest("format must be one of json, svg")
+        return form == "svg"
+
     def leaderboard(self, loop: str, metric: str | None) -> dict[str, Any]:
         """Every run with its best trial, the best run first; ranked by `metric`, or by what was measured usually.
 
         Raises:
-            BadRequest, NotFound: there is no such loop.
+            BadRequest, NotFound: there is no such loop, or no run of it has such a metric.
         """
         state = self._states.read(check_loop_name(loop))
-        named = metric or _usual(run.metrics for run in state.runs)
+        named = _measured(state, metric)
         rows = sorted((_row(run, named) for run in state.runs), key=_rank)
         return {"loop": loop, "metric": named, "champion_run": _champion(state), "runs": rows}
 
@@ -70,7 +80,7 @@ class Runs:
             BadRequest, NotFound: there is no such loop.
         """
         state = self._states.read(check_loop_name(loop))
-        named = metric or _usual(run.metrics for run in state.runs)
+        named = _measured(state, metric)
         points = [(run.number, run.metrics[named]) for run in state.runs if named in run.metrics]
         return line_chart(f"{loop}: {named} by run", {"best trial": points}, steps="run")
 
@@ -102,6 +112,14 @@ def _rank(row: dict[str, Any]) -> tuple[bool, float]:
 def _usual(measured: Iterable[dict[str, float]], more: dict[str, float] | None = None) -> str:
     names = set(more or {}).union(*measured)
     return next((name for name in USUAL if name in names), USUAL[0])
+
+
+def _measured(state: LoopState, metric: str | None) -> str:
+    """The metric that is asked for, which some run has, or else the usual one."""
+    known = sorted({name for run in state.runs for name in run.metrics})
+    if metric and known and metric not in known:
+        raise BadRequest(f"metric must be one of {', '.join(known)}")
+    return metric or _usual(run.metrics for run in state.runs)
 
 
 def _metrics(trials: list[KeptTrial]) -> list[str]:
