@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,13 @@ from pathlib import Path
 from azure.functions.meta import Datum
 
 from emulator.functions_host.bindings import Function, Invoker, resolve
+from emulator.json_files import write_json
 
 log = logging.getLogger("host")
+NEVER = "0001-01-01T00:00:00+00:00"
+"""What .NET's first moment looks like: the last time of a timer that has not run."""
+MONITORED_TIMES = 5
+"""So many times to come are looked at to see how closely they follow."""
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _NAMES = {name: n for n, name in enumerate(_MONTHS, 1)} | {name: n for n, name in enumerate(_DAYS)}
@@ -58,6 +64,12 @@ class Schedule:
                 return found
         raise ValueError("the schedule never comes")
 
+    def is_monitored(self, moment: datetime) -> bool:
+        """Whether a missed time is caught up: not where times follow in less than a minute."""
+        first = self.after(moment)
+        times = list(itertools.accumulate(range(MONITORED_TIMES), lambda at, _: self.after(at), initial=first))
+        return all(after - before >= timedelta(minutes=1) for before, after in itertools.pairwise(times))
+
 
 def _values(field: str, low: int, high: int) -> frozenset[int]:
     found: set[int] = set()
@@ -77,47 +89,58 @@ def _number(text: str) -> int:
 
 
 class Timer:
-    """Runs one timer-triggered function."""
+    """Runs one timer-triggered function, as the Timers extension does.
+
+    https://github.com/Azure/azure-webjobs-sdk-extensions/blob/dev/src/WebJobs.Extensions/Extensions/Timers/Listener/TimerListener.cs
+    """
 
     def __init__(self, function: Function, invoker: Invoker, folder: Path) -> None:
         """`folder` keeps when the timer ran last."""
         self._function, self._invoker = function, invoker
         self._text = resolve(str(function.trigger["schedule"]))
         self._schedule = Schedule(self._text)
-        self._last: str | None = None
+        asked = function.trigger.get("useMonitor") is not False
+        self._monitored = asked and self._schedule.is_monitored(datetime.now(UTC))
+        self._last = NEVER
         self._file = folder / f"{function.name}.json"
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Wait for each time in turn; a time that was missed while the host was down runs at once, as past due."""
-        due = self._next_due()
+        """Wait for each time in turn; a time that was missed while the host was down runs at once, as past due.
+
+        A run that takes longer than to the next time is followed by one run at once, however many times it missed.
+        """
+        now = datetime.now(UTC)
+        due = self._next_due(now)
+        past_due, at_start = due < now, self._function.trigger.get("runOnStartup") is True
         self._remember(due)
         while not stopping.is_set():
             now = datetime.now(UTC)
-            if now < due:
+            if now < due and not at_start:
                 await _sleep(stopping, (due - now).total_seconds())
                 continue
-            await self._tick(due, past_due=now - due > timedelta(seconds=5))
+            await self._tick(due, past_due=past_due)
             self._last = now.isoformat()
-            due = self._schedule.after(datetime.now(UTC))
+            due = self._schedule.after(now)
+            past_due = at_start = False
             self._remember(due)
 
-    def _next_due(self) -> datetime:
-        """The remembered time, unless the schedule is another one now."""
+    def _next_due(self, now: datetime) -> datetime:
+        """The remembered time, unless the schedule is another one now, or catches nothing up."""
         try:
             kept = json.loads(self._file.read_text())
-            if kept["schedule"] == self._text:
-                self._last = kept["last"]
+            if self._monitored and kept["schedule"] == self._text:
+                self._last = kept["last"] or NEVER
                 return datetime.fromisoformat(kept["next"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             pass  # the first start, or a file that was cut off: no time was missed that we know of
-        return self._schedule.after(datetime.now(UTC))
+        return self._schedule.after(now)
 
     def _remember(self, due: datetime) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps({"schedule": self._text, "last": self._last, "next": due.isoformat()}))
+        if self._monitored:
+            write_json(self._file, {"schedule": self._text, "last": self._last, "next": due.isoformat()})
 
     async def _tick(self, due: datetime, *, past_due: bool) -> None:
-        status = {"Last": self._last, "Next": due.isoformat(), "LastUpdated": self._last}
+        status = {"Last": self._last, "Next": due.isoformat(), "LastUpdated": self._last} if self._monitored else None
         information = {"IsPastDue": past_due, "Schedule": {"AdjustForDST": True}, "ScheduleStatus": status}
         try:
             await self._invoker.invoke(self._function, Datum(json.dumps(information), "json"), reason="timer")

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.certificates import certificates
+from emulator.json_files import write_json
 from emulator.storage.azurite import StoragePorts, azurite_command
 from emulator.storage.installation import install
 from emulator.supervisor.children import Child, is_running, kill_stale
-from emulator.supervisor.layout import Layout, write_json
+from emulator.supervisor.layout import Layout
 from emulator.supervisor.provision import provision
 
 START_SECONDS = 60

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from emulator.json_files import write_json
+
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Azurite's published development key: https://learn.microsoft.com/azure/storage/common/storage-use-azurite"""
@@ -226,10 +228,3 @@ def _keys(file: Path) -> dict[str, str]:
         file.chmod(0o600)
     found: dict[str, str] = json.loads(file.read_text())
     return found
-
-
-def write_json(file: Path, value: object) -> None:
-    """Write a file so that a reader sees the old or the new one, never half of it."""
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1))
-    partial.replace(file)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import azure.functions as func
 import pytest
@@ -79,3 +80,63 @@ def test_a_setting_gives_the_schedule_and_ticks_are_on_time(tmp_path: Path, monk
     run_for(2.3, timer(tmp_path, told, "%SWEEP%"))
     assert len(told) in {2, 3}
     assert not any(told)
+
+
+def closely(folder: Path, taken: list[func.TimerRequest], slow: float, **binding: object) -> Timer:
+    """A timer of every second whose function takes long."""
+
+    async def sweep(timer: func.TimerRequest) -> None:
+        taken.append(timer)
+        await asyncio.sleep(slow)
+
+    told = {"type": "timerTrigger", "name": "timer", "schedule": "* * * * * *", **binding}
+    return Timer(Function("sweep", sweep, told, True), Invoker(60), folder)
+
+
+def test_times_that_follow_closely_are_not_caught_up(tmp_path: Path) -> None:
+    taken: list[func.TimerRequest] = []
+    remember(tmp_path, "* * * * * *")
+    run_for(0.01, closely(tmp_path, taken, 0))
+    assert not any(timer.past_due for timer in taken)
+    assert Schedule("0 * * * * *").is_monitored(NOON)
+    assert not Schedule("*/59 * * * * *").is_monitored(NOON)
+
+
+def test_a_long_run_is_followed_by_one_at_once_that_is_not_past_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping, told, slept = asyncio.Event(), list[bool](), set[int]()
+
+    async def sweep(timer: func.TimerRequest) -> None:
+        told.append(timer.past_due)
+        await asyncio.sleep(1.1 if len(told) == 1 else 0)
+        if len(told) == 2:
+            stopping.set()
+
+    async def sleep(stopping: asyncio.Event, pause: float) -> None:
+        slept.add(len(told))
+        await asyncio.sleep(pause)
+
+    monkeypatch.setattr("emulator.functions_host.timers._sleep", sleep)
+    binding = {"type": "timerTrigger", "name": "timer", "schedule": "* * * * * *"}
+    asyncio.run(
+        asyncio.wait_for(Timer(Function("sweep", sweep, binding, True), Invoker(60), tmp_path).run(stopping), 60)
+    )
+    assert (told, slept) == ([False, False], {0})
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"schedule": "0 0 0 1 1 *", "next": 3}'])
+def test_a_file_that_was_cut_off_is_as_none(tmp_path: Path, text: str) -> None:
+    told: list[bool] = []
+    (tmp_path / "sweep.json").write_text(text)
+    run_for(0.05, timer(tmp_path, told))
+    assert told == []
+    assert set(json.loads((tmp_path / "sweep.json").read_text())) == {"schedule", "last", "next"}
+
+
+def test_a_timer_may_run_at_the_start(tmp_path: Path) -> None:
+    taken: list[func.TimerRequest] = []
+    run_for(0.05, closely(tmp_path, taken, 0, schedule="0 0 0 1 1 *", runOnStartup=True))
+    assert [timer.past_due for timer in taken] == [False]
+    told: Any = taken[0]
+    assert str(told.schedule_status["Last"]).startswith("0001-01-01")
