@@ -36,7 +36,8 @@ def _machines(state: LoopState) -> int:
     """Of the champion's slot, and of the one beside it while a rollout has or keeps it."""
     each, resting, rollout = state.config.config.endpoint.instance_count, state.resting, state.rollout
     beside = rollout is not None and rollout.step not in ("endpoint", "done")
-    slots = (state.champion is not None) + beside
+    is_there = state.champion is not None and (state.guard.trouble != "gone" or state.guard.repair is not None)
+    slots = is_there + beside
     if resting is not None and resting.phase == "asleep":
         return 0 if resting.kind == "remove" else 1
     return slots * each
@@ -52,11 +53,10 @@ def _idle_hours(state: LoopState, now: datetime) -> float | None:
 def _says(state: LoopState, machines: int, hours: float | None, cost: float | None) -> str:
     if hours is None:
         return "Nothing is served yet"
-    if state.guard.trouble is not None:
-        return state.guard.reason
     if state.resting is not None:
         return f"The endpoint has rested since {state.resting.since:%Y-%m-%d %H:%M} UTC: {state.resting.reason}"
     billed = f", about {cost:.2f} US dollars by list price" if cost is not None else ""
     off = state.config.config.endpoint.idle_after_hours is None
     hint = "; endpoint.idle_after_hours lets it rest" if off and hours > 1 else ""
-    return f"{numbered(machines, 'machine')}, {hours:.1f} hours without a prediction{billed}{hint}"
+    lost = f"{state.guard.reason}. " if state.guard.trouble else ""
+    return f"{lost}{numbered(machines, 'machine')}, {hours:.1f} hours without a prediction{billed}{hint}"

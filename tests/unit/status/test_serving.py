@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.loop_config import Endpoint
-from services.state import LoopState, Resting
+from services.state import Guard, LoopState, Repair, Resting
 from services.status.progress import doing
 from services.status.serving import serving
 from tests.support.predictions import NOW, loop_state
@@ -50,6 +50,15 @@ def test_what_rests_is_not_billed(kind: Any, machines: int) -> None:
     assert found["machines"] == machines
     assert found["says"] == "The endpoint has rested since 2026-01-01 00:00 UTC: nobody asked"
     assert doing(state) == "The endpoint rests until the next prediction is asked for: nobody asked"
+
+
+@pytest.mark.parametrize(("repair", "machines"), [(None, 0), (Repair(trouble="gone", since=NOW), 1)])
+def test_a_slot_that_is_gone_is_not_billed_and_that_is_said(repair: Repair | None, machines: int) -> None:
+    state = loop()
+    state.guard = Guard(trouble="gone", reason="Slot blue is gone", repair=repair)
+    found = serving(state, NOW + timedelta(hours=9))
+    assert found["machines"] == machines
+    assert found["says"].startswith("Slot blue is gone. ")
 
 
 def test_two_slots_are_billed_while_there_are_two() -> None:
