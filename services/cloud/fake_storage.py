@@ -1,4 +1,7 @@
-"""Containers and queues in memory: conditional writes and leases are honoured."""
+"""Containers and queues in memory: conditional writes and leases are honoured.
+
+A listing is of one moment, as other threads may write meanwhile: the app that runs over fakes counts in one of its own.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class FakeBlobStore(Hooked):
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         with self._outside("list"):
-            found = sorted((n, b) for n, b in self.blobs.items() if n.startswith(prefix))
+            found = sorted((n, b) for n, b in [*self.blobs.items()] if n.startswith(prefix))
         for name, blob in found:
             md5 = hashlib.md5(blob.data, usedforsecurity=False).hexdigest()
             plain = blob.etag.strip('"')  # as in Azure, whose listings are the only answers without quotes
@@ -57,7 +60,7 @@ class FakeBlobStore(Hooked):
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         with self._outside("folders"):
-            below = (n[len(prefix) :] for n in self.blobs if n.startswith(prefix))
+            below = (n[len(prefix) :] for n in [*self.blobs] if n.startswith(prefix))
             return sorted({rest.split("/")[0] for rest in below if "/" in rest})
 
     def _get(self, name: str) -> _Stored:
