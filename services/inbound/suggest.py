@@ -27,6 +27,7 @@ from services.inference.predict import Predictor
 from services.inference.render import DRAWN_SCORE
 from services.inference.wishes import Wishes
 from services.settings import Settings
+from services.state import LoopState, ModelRef
 from services.threads import in_thread
 
 _TAGS = {"RectangleLabels": ("rectanglelabels", "Label"), "Choices": ("choices", "Choice")}
@@ -49,10 +50,16 @@ class Suggestions:
     """Answers Label Studio for every source of its kind."""
 
     def __init__(
-        self, data: BlobStore, sources: Sources, predictor: Predictor, fetch: Callable[[str], bytes], settings: Settings
+        self,
+        data: BlobStore,
+        sources: Sources,
+        predictor: Predictor,
+        fetch: Callable[[str], bytes],
+        settings: Settings,
+        read_state: Callable[[str], LoopState],
     ) -> None:
         """`fetch` gets images from addresses, and from nowhere that it should not reach."""
-        self._data, self._sources, self._predictor = data, sources, predictor
+        self._data, self._sources, self._predictor, self._read_state = data, sources, predictor, read_state
         self._fetch, self._settings = fetch, settings
 
     def up(self, source_id: str, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -66,10 +73,15 @@ class Suggestions:
     def setup(self, source_id: str, headers: Mapping[str, str]) -> dict[str, Any]:
         """Take a project; nothing of it is kept, since each request says all it needs.
 
+        Label Studio asks for suggestions where a task has none of the version that it is told here; with another one
+        than suggestions have, it would ask at every look at a task, and keep them all.
+
         Raises:
             Forged, NotFound: the password is not that of a source.
         """
-        return {"model_version": self._source(source_id, headers).loop}
+        loop = self._source(source_id, headers).loop
+        champion = self._read_state(loop).champion
+        return {"model_version": _version(champion.model) if champion else loop}
 
     async def predict(self, source_id: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """Suggestions, one entry a task in their order; an empty one where a task's image cannot be had.
@@ -106,8 +118,7 @@ class Suggestions:
         except BadRequest:
             return {"result": [], "score": 0.0, "model_version": ""}
         score = min((each.score for each in found.predictions), default=0.0)
-        version = f"{found.model.name}:{found.model.version}"
-        return {"result": [*results(found, controls)], "score": score, "model_version": version}
+        return {"result": [*results(found, controls)], "score": score, "model_version": _version(found.model)}
 
     def _image(self, loop: str, task: Mapping[str, Any]) -> bytes:
         """The loop's own image where it has it, else what is at the task's address."""
@@ -116,6 +127,10 @@ class Suggestions:
             return self._data.read(name, length=self._settings.max_image_bytes + 1).data
         texts = (value for value in task["data"].values() if isinstance(value, str))
         return self._fetch(next((text for text in texts if text.startswith(("http://", "https://"))), ""))
+
+
+def _version(model: ModelRef) -> str:
+    return f"{model.name}:{model.version}"
 
 
 def results(found: Answer, controls: Sequence[Control]) -> Iterator[dict[str, Any]]:

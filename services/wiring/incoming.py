@@ -101,5 +101,10 @@ def suggestions() -> Suggestions:
         wiring.champions(), wiring.async_scorer(), wiring.settings(), Recorder(NoteWriter(wiring.settings()))
     )
     return Suggestions(
-        wiring.data_store(), wiring.inbound_sources(), predictor, wiring.image_fetcher(), wiring.settings()
+        wiring.data_store(),
+        wiring.inbound_sources(),
+        predictor,
+        wiring.image_fetcher(),
+        wiring.settings(),
+        wiring.states().read,
     )

@@ -124,7 +124,7 @@ def annotate(connected: Connected, image: str, **body: Any) -> int:
 
 
 def test_the_backend_is_connected_and_a_wrong_password_is_not(connected: Connected) -> None:
-    assert (connected.backend["state"], connected.backend["model_version"]) == ("CO", "cards")
+    assert (connected.backend["state"], connected.backend["model_version"]) == ("CO", "vl-cards:1")
     wrong = {"project": connected.project, "url": connected.backend["url"], "auth_method": "BASIC_AUTH"}
     answer = connected.studio.api.post("/ml", json={**wrong, "basic_auth_user": "x", "basic_auth_pass": "whsec_x"})
     assert (answer.status_code, "403" in answer.text) == (400, True)
@@ -153,7 +153,8 @@ def test_an_annotation_is_a_label_of_the_loop_until_it_is_deleted(connected: Con
 def test_its_people_see_our_suggestions_and_may_take_them_over(connected: Connected) -> None:
     shown, four = connected.studio, connected.tasks[f"{STORED}4.png"]
     shown.act(connected.project, "retrieve_tasks_predictions", *connected.tasks.values())
-    found = {p["task"]: p for p in shown.ask("GET", f"/predictions?project={connected.project}")}
+    every = shown.ask("GET", f"/predictions?project={connected.project}")
+    found = {p["task"]: p for p in every}
     assert set(found) == {*connected.tasks.values()}
     assert (found[four]["model_version"], found[four]["score"]) == ("vl-cards:1", 0.9)
     [box] = found[four]["result"]
@@ -161,6 +162,8 @@ def test_its_people_see_our_suggestions_and_may_take_them_over(connected: Connec
     assert box["value"]["rectanglelabels"] == ["ace"]
     sides = [box["value"][name] for name in ("x", "y", "width", "height")]
     assert sides == pytest.approx([10, 20, 40, 40])
+    shown.act(connected.project, "retrieve_tasks_predictions", four)
+    assert len(shown.ask("GET", f"/predictions?project={connected.project}")) == len(every)
     version = {"model_version": "vl-cards:1"}
     both = [connected.tasks[f"{STORED}{name}"] for name in ("1.png", "4.png")]
     shown.act(connected.project, "predictions_to_annotations", *both, **version)

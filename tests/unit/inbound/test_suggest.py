@@ -17,8 +17,10 @@ from services.inference.champion import Champions
 from services.inference.predict import Predictor
 from services.labels.label_studio import annotation_labels
 from services.labels.record import RawLabel
+from services.names import state_blob
+from services.state_store import StateStore
 from tests.support.inbound_house import InboundHouse
-from tests.support.predictions import picture
+from tests.support.predictions import loop_state, picture
 
 SAMPLES = Path(__file__).resolve().parents[2] / "support" / "label_studio_samples"
 BOXES = '<View><Image name="pic" value="$image"/><RectangleLabels name="card" toName="pic"><Label value="ace"/></RectangleLabels></View>'
@@ -41,7 +43,9 @@ class House(InboundHouse):
         scorer = FakeAsyncScorer(lambda slot, image: scored or SCORED)
         self.scorer = scorer
         predictor = Predictor(Champions(self._state), scorer, fake_settings())
-        self.suggestions = Suggestions(self.cloud.data, self.sources, predictor, self.fetch, fake_settings())
+        states = StateStore(self.cloud.system, self.cloud.clock)
+        parts = (self.cloud.data, self.sources, predictor, self.fetch, fake_settings())
+        self.suggestions = Suggestions(*parts, states.read)
 
     def _state(self, name: str, etag: str) -> tuple[int, str, bytes]:
         found = self.cloud.system.blobs[name]
@@ -91,7 +95,7 @@ def test_an_installed_label_studio_is_answered_task_for_task(house: House) -> No
     assert answer["results"][0]["result"][0]["from_name"] == "label"
     body = (SAMPLES / "setup.json").read_bytes()
     assert b"access_token" in body
-    assert house.suggestions.setup(house.id, house.headers()) == {"model_version": "cards"}
+    assert house.suggestions.setup(house.id, house.headers()) == {"model_version": "vl-cards:1"}
 
 
 def test_an_image_of_elsewhere_is_fetched_by_its_address(house: House) -> None:
@@ -130,6 +134,15 @@ def test_a_model_that_does_not_answer_is_said(house: House, monkeypatch: pytest.
 
 def test_health_and_setup_answer_as_label_studio_asks(house: House) -> None:
     assert house.suggestions.up(house.id, house.headers())["status"] == "UP"
+    assert house.suggestions.setup(house.id, house.headers()) == {"model_version": "vl-cards:1"}
+
+
+def test_a_version_is_told_that_suggestions_have(house: House) -> None:
+    """Label Studio asks again for every task that has no suggestion of it, and keeps what it had."""
+    [one] = house.ask("cards/images/shelf/1.png")["results"]
+    assert house.suggestions.setup(house.id, house.headers()) == {"model_version": one["model_version"]}
+    state = loop_state(live=False)
+    house.cloud.system.write(state_blob("cards"), state.model_dump_json().encode())
     assert house.suggestions.setup(house.id, house.headers()) == {"model_version": "cards"}
 
 
