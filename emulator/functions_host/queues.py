@@ -26,6 +26,7 @@ HOLD_SECONDS = 30
 """A message is hidden this long and renewed while its function runs; the real host takes ten minutes, which would
 make a killed process' message wait longer than anybody watches a laptop."""
 SHORTEST_POLL_SECONDS = 0.1
+MOST_BATCH = 32
 log = logging.getLogger("host")
 
 
@@ -38,19 +39,39 @@ class QueueOptions:
     max_dequeue_count: int = 5
     visibility_timeout: float = 0
     max_polling_interval: float = 60
+    message_encoding: str = "base64"
 
     @classmethod
     def read(cls, host: dict[str, Any]) -> QueueOptions:
-        """From a parsed host.json, with the extension's defaults."""
+        """From a parsed host.json, with the extension's defaults.
+
+        Raises:
+            ValueError: a value with which the extension, and so the host, does not start either.
+        """
         found = host.get("extensions", {}).get("queues", {})
-        batch = min(32, int(found.get("batchSize", 16)))
+        batch = _within("batchSize", int(found.get("batchSize", 16)), 1, MOST_BATCH)
+        half = batch // 2 * (os.cpu_count() or 1)
         return cls(
             batch_size=batch,
-            new_batch_threshold=int(found.get("newBatchThreshold", batch // 2 * (os.cpu_count() or 1))),
-            max_dequeue_count=int(found.get("maxDequeueCount", 5)),
+            new_batch_threshold=_within("newBatchThreshold", int(found.get("newBatchThreshold", half)), 0),
+            max_dequeue_count=_within("maxDequeueCount", int(found.get("maxDequeueCount", 5)), 1),
             visibility_timeout=seconds(found.get("visibilityTimeout", "00:00:00")),
-            max_polling_interval=seconds(found.get("maxPollingInterval", "00:01:00")),
+            max_polling_interval=max(seconds(found.get("maxPollingInterval", "00:01:00")), SHORTEST_POLL_SECONDS),
+            message_encoding=_encoding(str(found.get("messageEncoding", "base64")).lower()),
         )
+
+
+def _within(name: str, value: int, least: int, most: int | None = None) -> int:
+    if value < least or (most is not None and value > most):
+        bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"host.json: extensions.queues.{name} is {value}: expected {bounds}")
+    return value
+
+
+def _encoding(name: str) -> str:
+    if name not in {"base64", "none"}:
+        raise ValueError(f"host.json: extensions.queues.messageEncoding is {name!r}: expected base64 or none")
+    return name
 
 
 def seconds(text: str) -> float:
@@ -124,7 +145,7 @@ class QueueListener:
         renewing = asyncio.create_task(held.keep())
         try:
             await self._invoker.invoke(
-                self._function, _body(message), _metadata(message), reason=f"queue {self._queue.queue_name}"
+                self._function, self._body(message), _metadata(message), reason=f"queue {self._queue.queue_name}"
             )
         except Exception as error:
             log.exception("%s raised", self._function.name)
@@ -134,6 +155,11 @@ class QueueListener:
             await self._quietly(held.delete)
         finally:
             renewing.cancel()
+
+    def _body(self, message: QueueMessage) -> Datum:
+        content = str(message.content)
+        plain = self._options.message_encoding == "none"
+        return Datum(content if plain else base64.b64decode(content, validate=True).decode("utf-8"), "string")
 
     async def _quietly(self, act: Callable[[], Any]) -> None:
         try:
@@ -194,10 +220,6 @@ class _Held:
         with self._settling:
             self._settled = True
             self._queue.delete_message(self.message)
-
-
-def _body(message: QueueMessage) -> Datum:
-    return Datum(base64.b64decode(str(message.content), validate=True).decode("utf-8"), "string")
 
 
 def _metadata(message: QueueMessage) -> dict[str, Datum]:
