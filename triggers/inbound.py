@@ -42,6 +42,16 @@ def update(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(wiring.inbound_sources().update(req.route_params["id"], req.get_body()))
 
 
+@blueprint.function_name("inbound_rotate")
+@blueprint.route("inbound/{id}/rotate", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@answers
+def rotate(req: func.HttpRequest) -> func.HttpResponse:
+    """A new secret, shown here and never again."""
+    from services import wiring
+
+    return json_answer(wiring.inbound_sources().rotate(req.route_params["id"], req.get_body()))
+
+
 @blueprint.function_name("inbound_remove")
 @blueprint.route("inbound/{id}", methods=["DELETE"], auth_level=func.AuthLevel.FUNCTION)
 @answers

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,14 +33,15 @@ class Announced:
     """What the job holds, where the message carries it."""
 
 
-def check_signature(secret: str, headers: Mapping[str, str], body: bytes) -> None:
-    """See that a body is signed with the source's secret.
+def check_signature(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
+    """See that a body is signed with one of the source's secrets.
 
     Raises:
         Forged: it is not.
     """
-    right = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(right.encode(), headers.get(HEADER, "").encode(errors="replace")):
+    right = ["sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest() for secret in secrets]
+    said = headers.get(HEADER, "").encode(errors="replace")
+    if not any([hmac.compare_digest(each.encode(), said) for each in right]):  # noqa: C419  # all are compared
         raise Forged(f"The header {HEADER} does not fit the body and the secret of this source")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -63,7 +63,7 @@ class Inbound:
         return self._generic(source, headers, body)
 
     def _generic(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        check_signature(source.secret, headers, body)
+        check_signature(source.good(self._clock()), headers, body)
         message = headers["webhook-id"]
         if len(message) > MOST_ID:
             raise BadRequest(f"webhook-id has more than {MOST_ID} characters")
@@ -75,7 +75,7 @@ class Inbound:
 
     def _label_studio(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """A repeated message changes nothing, and an older one nothing newer: so no ids are noted."""
-        check_secret(source.secret, headers)
+        check_secret(source.good(self._clock()), headers)
         changes = self._changes(source, body)
         if len(changes) > MOST_AT_ONCE:
             self._later.keep(source.id, body)
@@ -105,7 +105,7 @@ class Inbound:
 
     def _cvat(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """CVAT's messages have no time: a repetition that is older than our memory is told by the job's."""
-        cvat.check_signature(source.secret, headers, body)
+        cvat.check_signature(source.good(self._clock()), headers, body)
         found = cvat.announced(body)
         if found is None:
             return {"taken": True, "files": [], "says": "Nothing is to be done: this is about no completed job"}
@@ -120,18 +120,25 @@ class Inbound:
 _SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
-def check_signature(secret: str, headers: Mapping[str, str], body: bytes) -> None:
-    """See that a body is signed by Standard Webhooks, within five minutes.
+def check_signature(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
+    """See that a body is signed by Standard Webhooks, within five minutes, with one of some secrets.
 
     Raises:
         Forged: it is not.
     """
+    said = [_refusal(secret, headers, body) for secret in secrets]
+    if all(each is not None for each in said):
+        raise Forged(_forgery(headers, said[0] or ""))
+
+
+def _refusal(secret: str, headers: Mapping[str, str], body: bytes) -> str | None:
     from standardwebhooks import Webhook, WebhookVerificationError
 
     try:
         Webhook(secret).verify(body, dict(headers), json_parse=False)
     except (WebhookVerificationError, ValueError, OverflowError, OSError) as error:
-        raise Forged(_forgery(headers, str(error))) from None
+        return str(error)
+    return None
 
 
 def _forgery(headers: Mapping[str, str], said: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.access.keys import Rotation
 from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, Conflict, NotFound
 from services.inbound.documents import change, read
@@ -17,8 +18,9 @@ from services.inbound.notes import Notes
 from services.members import read_members
 from services.names import check_loop_name
 from services.state_store import StateStore
+from services.webhooks.endpoint import OldSecret
 from services.webhooks.guard import Guard
-from services.webhooks.registry import new_secret
+from services.webhooks.registry import MOST_OLD_SECRETS, new_secret
 
 FILE = "inbound/sources.json"
 MOST_SOURCES = 100
@@ -64,11 +66,19 @@ class Source(NewSource):
 
     id: str
     secret: str
+    old_secrets: list[OldSecret] = Field(default_factory=list)
     created: datetime
+
+    def good(self, now: datetime) -> list[str]:
+        """The secrets that prove a message now, the newest first."""
+        return [self.secret, *(old.secret for old in self.old_secrets if now < old.until)]
 
     def shown(self) -> dict[str, Any]:
         """Without the secret, with the path that it sends to."""
-        return {**self.model_dump(mode="json", exclude={"secret", "token"}), "path": f"/api/inbound/{self.id}/events"}
+        return {
+            **self.model_dump(mode="json", exclude={"secret", "old_secrets", "token"}),
+            "path": f"/api/inbound/{self.id}/events",
+        }
 
 
 class _Document(BaseModel):
@@ -148,6 +158,30 @@ class Sources:
         if not shown:
             raise NotFound(f"There is no inbound source {source_id[:60]}")
         return shown[0]
+
+    def rotate(self, source_id: str, body: bytes) -> dict[str, Any]:
+        """Give a source a new secret, shown here only; the one before is good beside it for a while.
+
+        Raises:
+            BadRequest: saying which member is wrong.
+            NotFound: there is no such source.
+        """
+        asked, now, made = read_members(Rotation, _json(body) if body.strip() else {}), self._clock(), new_secret()
+        until = now + timedelta(hours=asked.overlap_hours)
+        rotated: list[Source] = []
+
+        def replace(document: _Document) -> None:
+            rotated[:] = [source for source in document.sources if source.id == source_id]
+            for source in rotated:
+                # without overlap it is for a leak, which may be of any secret before
+                older = [OldSecret(secret=old.secret, until=min(old.until, until)) for old in source.old_secrets]
+                known = [OldSecret(secret=source.secret, until=until), *older]
+                source.secret, source.old_secrets = made, [o for o in known if now < o.until][:MOST_OLD_SECRETS]
+
+        change(self._system, FILE, _Document, replace)
+        if not rotated:
+            raise NotFound(f"There is no inbound source {source_id[:60]}")
+        return {**rotated[0].shown(), "secret": made}
 
     def remove(self, source_id: str) -> None:
         """Take nothing more from a system; what it sent stays, what of it could not be taken is forgotten.

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -57,9 +58,11 @@ class Suggestions:
         fetch: Callable[[str], bytes],
         settings: Settings,
         read_state: Callable[[str], LoopState],
+        clock: Callable[[], datetime],
     ) -> None:
         """`fetch` gets images from addresses, and from nowhere that it should not reach."""
         self._data, self._sources, self._predictor, self._read_state = data, sources, predictor, read_state
+        self._clock = clock
         self._fetch, self._settings = fetch, settings
 
     def up(self, source_id: str, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -104,7 +107,7 @@ class Suggestions:
 
     def _source(self, source_id: str, headers: Mapping[str, str]) -> Source:
         source = self._sources.get(source_id)
-        if source.kind != "label_studio" or not _has_password(headers, source.secret):
+        if source.kind != "label_studio" or not _has_password(headers, source.good(self._clock())):
             raise Forged("Basic authentication with the secret of a label_studio source as password is expected")
         return source
 
@@ -168,13 +171,13 @@ def _value(label: str, box: Box) -> dict[str, Any]:
     return {**{name: round(side, 4) for name, side in sides.items()}, "rotation": 0, "rectanglelabels": [label]}
 
 
-def _has_password(headers: Mapping[str, str], secret: str) -> bool:
+def _has_password(headers: Mapping[str, str], secrets: Sequence[str]) -> bool:
     kind, _, said = headers.get("authorization", "").partition(" ")
     try:
         password = base64.b64decode(said, validate=True).partition(b":")[2] if kind.lower() == "basic" else b""
     except (binascii.Error, ValueError):
         return False
-    return hmac.compare_digest(password, secret.encode())
+    return any([hmac.compare_digest(password, secret.encode()) for secret in secrets])  # noqa: C419  # all are compared
 
 
 def _asked(body: bytes, settings: Settings) -> tuple[list[dict[str, Any]], list[Control]]:

@@ -166,6 +166,8 @@ _INBOUND = (
     _get("inbound_list", "inbound", "inbound", "Lists systems that may send", "Sources"),
     Operation("inbound_update", "PATCH", "inbound/{id}", "inbound", "Changes what one is asked with, such as its token",
               {200: {JSON: "Source"}}, CHANGES, (), {JSON: "SourceChanges"}, needs_body=True),
+    Operation("inbound_rotate", "POST", "inbound/{id}/rotate", "inbound", "Makes it a new secret; the one before is "
+              "good too for a while", {200: {JSON: "NewSource"}}, CHANGES, (), {JSON: "KeyRotation"}),
     Operation("inbound_remove", "DELETE", "inbound/{id}", "inbound", "Takes nothing more from one", {204: {}}, CHANGES),
     Operation("inbound_events", "POST", "inbound/{id}/events", "inbound", "Takes images and labels, proven by its "
               "source", {200: {JSON: "Received"}}, (*CHANGES, 403), (), {JSON: "InboundMessage"}, needs_body=True,

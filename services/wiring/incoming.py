@@ -107,4 +107,5 @@ def suggestions() -> Suggestions:
         wiring.image_fetcher(),
         wiring.settings(),
         wiring.states().read,
+        wiring.clock,
     )

@@ -45,7 +45,7 @@ class House(InboundHouse):
         predictor = Predictor(Champions(self._state), scorer, fake_settings())
         states = StateStore(self.cloud.system, self.cloud.clock)
         parts = (self.cloud.data, self.sources, predictor, self.fetch, fake_settings())
-        self.suggestions = Suggestions(*parts, states.read)
+        self.suggestions = Suggestions(*parts, states.read, self.cloud.clock)
 
     def _state(self, name: str, etag: str) -> tuple[int, str, bytes]:
         found = self.cloud.system.blobs[name]
