@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from services.errors import BadRequest, NotFound
@@ -23,9 +23,9 @@ MOST_EVENTS = 500
 class Status:
     """Documents over the stored state."""
 
-    def __init__(self, states: StateStore, timeline: Timeline, prices: str = "") -> None:
+    def __init__(self, states: StateStore, timeline: Timeline, clock: Callable[[], datetime], prices: str = "") -> None:
         """Nothing is looked up in Azure ML: what is shown is what the controller knows; `prices` of the settings."""
-        self._states, self._timeline, self._prices = states, timeline, prices
+        self._states, self._timeline, self._clock, self._prices = states, timeline, clock, prices
 
     def loops(self) -> dict[str, Any]:
         """A line a loop, with where its documents are."""
@@ -48,12 +48,12 @@ class Status:
         inbound = [problem for note in shown["inbound"] for problem in note["problems"]]
         problems = [*shown["config"]["problems"], *inbound, *catalogue["dataset_problems"], *catalogue["problems"]]
         events = [e.model_dump(mode="json") for e in self._timeline.read(name, NEWEST_EVENTS)]
-        bill = serving(state, datetime.now(UTC), self._prices)
+        bill = serving(state, self._clock(), self._prices)
         more = {"problems": problems, "progress": progress(state), "serving": bill, "timeline": events}
         return {**self._summary(state), **shown, **more}
 
     def _summary(self, state: LoopState) -> dict[str, Any]:
-        return {**_summary(state), "standing": standing(state, datetime.now(UTC), self._prices)}
+        return {**_summary(state), "standing": standing(state, self._clock(), self._prices)}
 
     def explain(self, name: str, now: datetime) -> dict[str, Any]:
         """What would happen to a loop now, and what is missing for it.

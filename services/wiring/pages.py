@@ -29,7 +29,7 @@ def status() -> Status:
     """What a person sees."""
     from services.status.documents import Status
 
-    return Status(wiring.states(), wiring.timeline(), wiring.settings().machine_prices)
+    return Status(wiring.states(), wiring.timeline(), wiring.clock, wiring.settings().machine_prices)
 
 
 @cache

@@ -89,7 +89,7 @@ def wire() -> FakeCloud:
     handshake = Handshake(lambda *_: Answer(0, "no answer: nobody is there"), "app.example")
     console = Console(fakes.system, registry, Dispatcher(registry, fakes.deliveries), fakes.clock, handshake)
     states = StateStore(fakes.system, fakes.clock)
-    status = Status(states, Timeline(fakes.system))
+    status = Status(states, Timeline(fakes.system), fakes.clock)
     commands, waker = Commands(fakes.system), Waker(fakes.wakes, fakes.clock, 1)
     hooks = (registry, Dispatcher(registry, fakes.deliveries))
     usage = Usage(fakes.system)
@@ -133,6 +133,7 @@ def wire() -> FakeCloud:
     }
     for name, service in services.items():
         setattr(wiring, name, lambda service=service: service)
+    wiring.clock = fakes.clock
     return fakes
 
 

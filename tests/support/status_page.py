@@ -45,7 +45,7 @@ class Site:
     def __post_init__(self) -> None:
         self.timeline = Timeline(self.fakes.system)
         states = StateStore(self.fakes.system, self.fakes.clock)
-        self.status, self.runs = Status(states, self.timeline), Runs(states, self.fakes.system)
+        self.status, self.runs = Status(states, self.timeline, lambda: self.now), Runs(states, self.fakes.system)
 
     def holds(self, states: Sequence[LoopState], events: Sequence[Event] = ()) -> None:
         for state in states:

@@ -436,6 +436,6 @@ class TestController:
         InboundStage().step(context)
         house.cloud.system.write("state/cards.json", context.state.model_dump_json().encode())
         states = StateStore(house.cloud.system, house.cloud.clock)
-        shown = Status(states, Timeline(house.cloud.system)).loop("cards")["problems"]
+        shown = Status(states, Timeline(house.cloud.system), house.cloud.clock).loop("cards")["problems"]
         report = ProblemReports(states, house.cloud.system).report("cards", {})
         assert [p["code"] for p in shown] == [p["code"] for p in report["problems"]] == ["inbound-failed"]

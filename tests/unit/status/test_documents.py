@@ -24,7 +24,7 @@ class World:
         for one in states:
             self.fakes.system.write(state_blob(one.loop), one.model_dump_json().encode())
         self.timeline = Timeline(self.fakes.system)
-        self.status = Status(StateStore(self.fakes.system, self.fakes.clock), self.timeline)
+        self.status = Status(StateStore(self.fakes.system, self.fakes.clock), self.timeline, self.fakes.clock)
 
     def tell(self, loop: str, count: int) -> None:
         events = [
@@ -51,6 +51,14 @@ def test_all_loops_in_a_line_each() -> None:
     assert cards["addresses"]["predict"] == "/api/loops/cards/predict"
     assert found[1]["champion_model"] is None
     json.dumps(found)
+
+
+def test_what_passes_with_time_goes_by_the_clock_that_is_given() -> None:
+    world = World(loop_state())
+    world.fakes.clock.now = loop_state().champion.promoted + timedelta(hours=30)  # type: ignore[union-attr]
+    assert world.status.loop("cards")["serving"]["idle_hours"] == 30
+    world.fakes.clock.advance(3600)
+    assert world.status.loop("cards")["serving"]["idle_hours"] == 31
 
 
 def test_no_loops_are_an_empty_list() -> None:
