@@ -84,6 +84,8 @@ class LocalCloud:
         for child in self._children[1:3]:
             child.start()
         self._wait([storage], ends)
+        if ends.is_set():  # nobody answers yet, and nothing more is needed
+            return
         provision(self._layout)
         for child in self._children[3:]:
             child.start()
