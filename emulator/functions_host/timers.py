@@ -12,7 +12,7 @@ from pathlib import Path
 from azure.functions.meta import Datum
 
 from emulator.functions_host.bindings import Function, Invoker, resolve
-from emulator.json_files import write_json
+from emulator.state_files import write_json
 
 log = logging.getLogger("host")
 NEVER = "0001-01-01T00:00:00+00:00"

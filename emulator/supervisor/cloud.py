@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.certificates import certificates
-from emulator.json_files import write_json
+from emulator.state_files import write_json
 from emulator.storage.azurite import StoragePorts, azurite_command
 from emulator.storage.installation import install
 from emulator.supervisor.children import Child, is_running, kill_stale
