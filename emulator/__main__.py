@@ -12,6 +12,7 @@ from pathlib import Path
 
 from emulator.event_grid.settings import Chaos
 from emulator.lifetime import end_with_parent
+from emulator.state_files import BrokenFile
 from emulator.storage.installation import InstallationError
 from emulator.supervisor.cloud import ROOT, AlreadyRunning, DidNotStart, LocalCloud, Options
 from emulator.supervisor.layout import Layout, PortTaken
@@ -57,6 +58,8 @@ def main() -> int:
     )
     try:
         return _run(LocalCloud(Layout.open(arguments.folder, arguments.ports), options), ends)
+    except BrokenFile as error:
+        return _say(str(error), 1)
     except OSError as error:
         return _say(f"The local cloud cannot use {error.filename or arguments.folder}: {error.strerror}", 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -12,6 +13,7 @@ from emulator.azure_ml.config import Config
 from emulator.azure_ml.connections import CuttableProtocol
 from emulator.certificates import certificates
 from emulator.lifetime import begin_service
+from emulator.state_files import BrokenFile
 
 
 def main() -> None:
@@ -25,8 +27,12 @@ def main() -> None:
     begin_service()
     found = certificates(arguments.certs)
     config = Config.read(arguments.config, arguments.folder.resolve(), f"https://localhost:{arguments.port}")
+    try:
+        emulator = Emulator(config)
+    except BrokenFile as error:
+        sys.exit(str(error))
     uvicorn.run(
-        Emulator(config).application(),
+        emulator.application(),
         host="127.0.0.1",
         port=arguments.port,
         ssl_certfile=str(found.server),

@@ -37,6 +37,7 @@ from emulator.azure_ml.runs import Runs
 from emulator.azure_ml.scoring import Scoring
 from emulator.azure_ml.store import Store
 from emulator.azure_ml.tables import Tables
+from emulator.state_files import DISK_FULL, is_disk_full
 
 AUDIENCES = ("https://management.azure.com", "https://management.core.windows.net", "https://ml.azure.com")
 log = logging.getLogger("azure_ml")
@@ -224,8 +225,9 @@ async def _unknown(request: Request, _: Exception) -> Response:
     return AzureError(404, "NotFound", message).response()
 
 
-async def _broken(_: Request, __: Exception) -> Response:
-    return AzureError(500, "InternalServerError", "The local cloud failed; see its log").response()
+async def _broken(_: Request, error: Exception) -> Response:
+    said = DISK_FULL if is_disk_full(error) else "The local cloud failed; see its log"
+    return AzureError(500, "InternalServerError", said).response()
 
 
 class Capture:

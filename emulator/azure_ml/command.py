@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from emulator.azure_ml.errors import AzureError, user_error
+from emulator.azure_ml.errors import AzureError, JobFailed, user_error
 from emulator.azure_ml.processes import end_tree
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ def run_command(runner: Runner, name: str, body: Body) -> None:
     Raises:
         JobFailed: the command ended with another code than 0.
     """
-    from emulator.azure_ml.runner import JobFailed
-
     properties, folder = body["properties"], runner.folder(name)
     _end_left_over(folder / PROCESS_FILE)
     code = folder / "code"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from starlette.responses import JSONResponse
 
@@ -53,3 +55,20 @@ def check_api_version(version: str | None) -> None:
         raise AzureError(400, "MissingApiVersionParameter", said)
     if not _API_VERSION.fullmatch(version):
         raise AzureError(400, "InvalidApiVersionParameter", f"The api-version {version[:100]!r} is invalid.")
+
+
+class JobFailed(Exception):
+    """The job ends as Failed; `error` is told with it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """`code` is UserError or SystemError, or codes from the outside in, joined by slashes."""
+        super().__init__(message)
+        outer, *inner = code.split("/")
+        self.error: dict[str, Any] = {"code": outer, "message": message}
+        if inner:
+            self.error["innerError"] = _nested(inner)
+
+
+def _nested(codes: Sequence[str]) -> dict[str, Any]:
+    first, *rest = codes
+    return {"code": first, "innerError": _nested(rest)} if rest else {"code": first}

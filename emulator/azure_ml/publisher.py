@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 
 import httpx
 
@@ -22,11 +23,18 @@ async def publish(config: Config, store: Store, faults: Faults) -> None:
         return
     async with httpx.AsyncClient(timeout=10, headers={"aeg-sas-key": config.event_topic["key"]}) as client:
         while True:
-            waiting = [(n, e) for n, e in store.events() if not _dropped(store, faults, n, e)]
-            events = [event for _, event in waiting]
-            if events and await _post(client, config.event_topic["url"], events):
-                store.forget_events([number for number, _ in waiting])
+            try:
+                await _publish(client, config.event_topic["url"], store, faults)
+            except sqlite3.OperationalError:  # no room on the disk: what was published is published again
+                log.exception("Events cannot be forgotten")
+                await asyncio.sleep(RETRY_SECONDS)
             await asyncio.sleep(POLL_SECONDS)
+
+
+async def _publish(client: httpx.AsyncClient, url: str, store: Store, faults: Faults) -> None:
+    waiting = [(n, e) for n, e in store.events() if not _dropped(store, faults, n, e)]
+    if waiting and await _post(client, url, [event for _, event in waiting]):
+        store.forget_events([number for number, _ in waiting])
 
 
 def _dropped(store: Store, faults: Faults, number: int, event: Body) -> bool:

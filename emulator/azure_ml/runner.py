@@ -8,20 +8,22 @@ import logging
 import os
 import queue
 import shutil
+import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from emulator.azure_ml import sweep
 from emulator.azure_ml.config import Config
-from emulator.azure_ml.errors import AzureError
+from emulator.azure_ml.errors import AzureError, JobFailed
 from emulator.azure_ml.faults import Faults, Rule
 from emulator.azure_ml.processes import end_tree, end_tree_surely, wait_looking
 from emulator.azure_ml.runs import FINISHED, Runs
 from emulator.azure_ml.tables import Tables
+from emulator.state_files import DISK_FULL, is_disk_full
 
 log = logging.getLogger("azure_ml")
 TASKS = {
@@ -30,23 +32,6 @@ TASKS = {
     "ImageClassificationMultilabel": ("image_classification_multilabel", "iou"),
 }
 FEWEST_IMAGES = 10
-
-
-class JobFailed(Exception):
-    """The job ends as Failed; `error` is told with it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        """`code` is UserError or SystemError, or codes from the outside in, joined by slashes."""
-        super().__init__(message)
-        outer, *inner = code.split("/")
-        self.error: dict[str, Any] = {"code": outer, "message": message}
-        if inner:
-            self.error["innerError"] = _nested(inner)
-
-
-def _nested(codes: Sequence[str]) -> dict[str, Any]:
-    first, *rest = codes
-    return {"code": first, "innerError": _nested(rest)} if rest else {"code": first}
 
 
 class Runner:
@@ -109,15 +94,19 @@ class Runner:
             except (JobFailed, AzureError) as error:
                 told = error.error if isinstance(error, JobFailed) else {"code": "UserError", "message": error.message}
                 self._fail(name, told)
-            except Exception:
+            except Exception as error:
                 log.exception("Job %s failed", name)
-                self._fail(name, {"code": "SystemError", "message": "The local cloud failed; see its log"})
+                said = DISK_FULL if is_disk_full(error) else "The local cloud failed; see its log"
+                self._fail(name, {"code": "SystemError", "message": said})
 
     def _fail(self, name: str, error: dict[str, str]) -> None:
         if self._stopping:
             return
         log.warning("Job %s failed: %s", name, error["message"])
-        self._end(name, "Failed", error)
+        try:
+            self._end(name, "Failed", error)
+        except sqlite3.Error:  # the next start runs it again; this thread has other jobs to do
+            log.exception("It cannot be noted that job %s failed", name)
 
     def _run(self, name: str) -> None:
         body = self._runs.get(name) or {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from emulator.state_files import open_database
 
 Body = dict[str, Any]
 Rows = list[tuple[str, Body]]
@@ -18,16 +19,21 @@ CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, event TEXT NOT NULL);
 """
 
 
+LOST = "its jobs, models and endpoints are lost"
+
+
 class Store:
     """One SQLite file, shared by the request handlers and the threads of the jobs."""
 
     def __init__(self, file: Path) -> None:
-        """Open or make the file."""
-        file.parent.mkdir(parents=True, exist_ok=True)
+        """Open or make the file.
+
+        Raises:
+            BrokenFile: it is damaged.
+        """
         self.lock = threading.RLock()
         """Held over a read and the write that follows from it."""
-        self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-        self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_TABLES}")
+        self._db = open_database(file, _TABLES, LOST, one_thread=False)
 
     def close(self) -> None:
         """Close the file."""

@@ -27,6 +27,7 @@ from emulator.event_grid.settings import Chaos, Subscription
 from emulator.event_grid.store import Store
 from emulator.event_grid.topics import Topics
 from emulator.lifetime import begin_service
+from emulator.state_files import BrokenFile
 
 
 class Pages:
@@ -118,7 +119,10 @@ def main() -> None:
     arguments = parser.parse_args()
     begin_service()
     found = certificates(arguments.certs)
-    application = build(json.loads(arguments.config.read_text()), found.authority)
+    try:
+        application = build(json.loads(arguments.config.read_text()), found.authority)
+    except BrokenFile as error:
+        sys.exit(str(error))
     uvicorn.run(
         application,
         host="127.0.0.1",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from emulator.state_files import open_database
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS pending (
@@ -37,10 +38,12 @@ class Store:
     """Used from one thread, in short transactions."""
 
     def __init__(self, file: Path) -> None:
-        """Open or make the file."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(file, isolation_level=None)
-        self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_TABLES}")
+        """Open or make the file.
+
+        Raises:
+            BrokenFile: it is damaged.
+        """
+        self._db = open_database(file, _TABLES, "events that wait are lost, and Azurite's log is read again")
 
     def close(self) -> None:
         """Close the file."""

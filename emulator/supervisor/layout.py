@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from emulator.state_files import write_json
+from emulator.state_files import read_json, write_json
 
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -20,6 +19,7 @@ ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 RESOURCE_GROUP, WORKSPACE = "local", "visionloop"
 DATA_CONTAINER, SYSTEM_CONTAINER, WORKSPACE_CONTAINER = "visionloop-data", "visionloop-system", "workspaceblobstore"
+KEYS = ("master", "default", "eventgrid_extension", "event_topic", "identity")
 QUEUES = ("visionloop-wake", "visionloop-deliveries", "visionloop-predictions", "visionloop-inbound")
 
 
@@ -218,13 +218,13 @@ def _ports(file: Path, choice: str) -> Ports:
     if not file.exists():
         blob, queue, table, azure_ml, event_grid, host = _free_ports(6)
         write_json(file, asdict(Ports(blob, queue, table, azure_ml, event_grid, host)))
-    return Ports(**json.loads(file.read_text()))
+    names = [field.name for field in fields(Ports)]
+    found = read_json(file, names, "everything in the folder has other addresses then")
+    return Ports(**{name: int(found[name]) for name in names})
 
 
 def _keys(file: Path) -> dict[str, str]:
     if not file.exists():
-        names = ("master", "default", "eventgrid_extension", "event_topic", "identity")
-        write_json(file, {name: secrets.token_urlsafe(32) for name in names})
+        write_json(file, {name: secrets.token_urlsafe(32) for name in KEYS})
         file.chmod(0o600)
-    found: dict[str, str] = json.loads(file.read_text())
-    return found
+    return read_json(file, KEYS, "programs that have the old keys need the new ones")
