@@ -96,7 +96,7 @@ def _id(annotation: Mapping[str, Any]) -> str:
     found = annotation.get("id")
     if isinstance(found, bool) or not isinstance(found, int | str):
         raise BadRequest("annotation.id: a number is expected")
-    return str(found)[:100]
+    return str(found).encode("ascii", "backslashreplace").decode()[:100]
 
 
 def _written(annotations: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> Iterator[Change]:

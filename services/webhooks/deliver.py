@@ -114,7 +114,7 @@ class Deliverer:
         if endpoint.handshake and answer.retry_after:
             self._pace.hold(endpoint.id, min(answer.retry_after, LONGEST_SECONDS))
         if endpoint.kind == "webhook":
-            with suppress(ChangedMeanwhile):  # many attempts find out the same, and the next one does again
+            with suppress(ChangedMeanwhile, NotFound):  # many attempts find out the same, and the next one does again
                 self._note(endpoint, answer, now)
 
     def _outcome(self, message: Message, endpoint: Endpoint, found: Delivery, answer: Answer) -> None:

@@ -126,6 +126,14 @@ def test_an_older_message_writes_over_nothing_newer(house: House) -> None:
     assert house.classes() == ["jack"]
 
 
+@pytest.mark.parametrize("number", ["17", "ü", "\ud800", "x" * 300])
+def test_an_id_may_be_any_text(house: House, number: str) -> None:
+    house.send(message("ANNOTATION_CREATED", annotation(17, 1, "ace", id=number)))
+    assert house.classes() == ["ace"]
+    house.send({"action": "ANNOTATIONS_DELETED", "annotations": [{"id": number}]})
+    assert house.label() is None
+
+
 def test_the_last_deletion_takes_the_file_away_for_good(house: House) -> None:
     created = message("ANNOTATION_CREATED", annotation(17, 1, "ace"))
     house.send(created)

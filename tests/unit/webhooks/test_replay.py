@@ -184,6 +184,22 @@ def test_what_a_person_changes_during_an_attempt_is_not_undone_by_it(
     assert (found.enabled, found.failing_since) == (True, None)
 
 
+def test_one_that_is_removed_during_an_attempt_is_nothing_more(now: World) -> None:
+    now.answers = [Answer(500)]
+    send(now, 1)
+    now.fakes.clock.advance(PATIENCE.total_seconds())
+    now.queue.sent.clear()
+
+    def meanwhile(url: str, headers: dict[str, str], body: bytes) -> Answer:
+        now.registry.remove(now.endpoint.id)
+        return Answer(500)
+
+    now.deliverer._sender = meanwhile
+    now.dispatcher.dispatch([now.event(2)])
+    now.work()
+    assert now.registry.list() == []
+
+
 def test_another_address_has_its_own_days(now: World) -> None:
     now.answers = [Answer(500), Answer(500)]
     send(now, 1)
