@@ -63,7 +63,8 @@ def test_severity_and_code_choose(house: House) -> None:
     assert {p["code"] for p in report(house, severity="note")["problems"]} == {"image-unlabelled", "label-waiting"}
     found = report(house, code="box-outside")
     assert (found["kept"], found["count"]) == (3, 6)
-    assert report(house, code="no-such")["problems"] == []
+    with pytest.raises(BadRequest, match="no-such is no code of a problem"):
+        report(house, code="no-such")
 
 
 @pytest.mark.parametrize(
