@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from services.labels.formats import open_labels
+from services.labels.options import DEFAULT, Options
 from services.labels.problems import CODES
 from services.labels.record import ImageRecord, RawLabel, Reading
 from services.state import Problem
@@ -19,9 +20,11 @@ def in_chunks(data: bytes, size: int) -> Iterator[bytes]:
         yield data[start : start + size]
 
 
-def read(data: bytes, *, cut: int = 7, expect: str = "") -> list[Reading]:
+def read(
+    data: bytes, *, cut: int = 7, expect: str = "", limit: int = 1 << 30, options: Options = DEFAULT
+) -> list[Reading]:
     """Everything that comes of a file, read as the app reads it; `expect` is the format that must be recognised."""
-    opened = open_labels("labels/x", len(data), 1 << 30, in_chunks(data, cut))
+    opened = open_labels("labels/x", len(data), limit, in_chunks(data, cut), options)
     assert not expect or opened.format == expect
     return list(opened.readings)
 
@@ -33,6 +36,11 @@ def records(found: list[Reading]) -> list[ImageRecord]:
 def problems(found: list[Reading]) -> list[tuple[str, str]]:
     """Codes and places."""
     return [(f.code, f.place) for f in found if isinstance(f, Problem)]
+
+
+def only_problem(found: list[Reading]) -> Problem:
+    (problem,) = (each for each in found if isinstance(each, Problem))
+    return problem
 
 
 def labels(found: list[Reading]) -> list[RawLabel]:

@@ -1,22 +1,17 @@
-"""Both readers, through the way every label file is opened."""
+"""COCO, through the way every label file is opened."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from services.labels import voc
-from services.labels.formats import open_labels
 from services.labels.options import DEFAULT, Options
-from services.labels.problems import CODES
 from services.labels.record import ImageRecord, RawLabel, Reading
-from services.state import Problem
+from tests.support.label_files import damaged, loosely, only_problem, problems, read, records, sane
 
 COCO: dict[str, Any] = {
     "info": {"year": 2026},
@@ -30,22 +25,6 @@ COCO: dict[str, Any] = {
     ],
     "categories": [{"id": 3, "name": "nut"}, {"id": 4, "name": " bolt "}],
 }
-VOC = """<?xml version="1.0"?>
-<annotation>
-  <filename>old_name.jpg</filename>
-  <size><width>378</width><height>504</height><depth>3</depth></size>
-  <object><name>ace</name><bndbox><xmin>203</xmin><ymin>217.5</ymin><xmax>305</xmax><ymax>396</ymax></bndbox></object>
-  <object><name>king</name><bndbox><xmax>30</xmax><ymax>40</ymax><xmin>1</xmin><ymin>2</ymin></bndbox></object>
-</annotation>
-"""
-
-
-def read(data: bytes, limit: int = 1 << 30, cut: int = 7, options: Options = DEFAULT) -> list[Reading]:
-    def chunks() -> Iterator[bytes]:
-        for start in range(0, len(data), cut):
-            yield data[start : start + cut]
-
-    return list(open_labels("labels/x", len(data), limit, chunks(), options).readings)
 
 
 def coco(options: Options = DEFAULT, **changes: Any) -> list[Reading]:
@@ -53,17 +32,7 @@ def coco(options: Options = DEFAULT, **changes: Any) -> list[Reading]:
 
 
 def codes(found: list[Reading]) -> list[str]:
-    return [f.code for f in found if isinstance(f, Problem)]
-
-
-def records(found: list[Reading]) -> list[ImageRecord]:
-    return [f for f in found if isinstance(f, ImageRecord)]
-
-
-def only_problem(found: list[Reading]) -> Problem:
-    problems = [f for f in found if isinstance(f, Problem)]
-    assert len(problems) == 1
-    return problems[0]
+    return [code for code, _ in problems(found)]
 
 
 NUT = RawLabel("nut", (10, 20, 40, 60), "annotations[0]")
@@ -307,120 +276,20 @@ def test_half_a_file_is_quarantined_as_a_whole(cut: int) -> None:
     assert problem.code == "json-invalid"
 
 
-def test_voc() -> None:
-    ace = RawLabel("ace", (203, 217.5, 305, 396), "annotation/object[1]")
-    king = RawLabel("king", (1, 2, 30, 40), "annotation/object[2]")
-    assert read(VOC.encode()) == [ImageRecord("old_name.jpg", "annotation", (ace, king), 378, 504)]
-    assert read(VOC.replace("?>", ' encoding="utf-16"?>').encode("utf-16")) == read(VOC.encode())
-
-
-def test_voc_without_objects_and_without_size() -> None:
-    assert read(b"<annotation/>") == [ImageRecord("", "annotation")]
-    text = VOC.replace("378", "0").replace("504", "many")
-    assert [(r.width, r.height) for r in records(read(text.encode()))] == [(0, 0)]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "code", "place"),
-    [
-        ("<name>ace</name>", "", "class-invalid", "annotation/object[1]/name"),
-        ("<xmin>203</xmin>", "", "box-invalid", "annotation/object[1]/bndbox"),
-        ("217.5", "nan", "box-invalid", "annotation/object[1]/bndbox"),
-        ("217.5", "-inf", "box-invalid", "annotation/object[1]/bndbox"),
-        ("217.5", "1,5", "box-invalid", "annotation/object[1]/bndbox"),
-    ],
-)
-def test_one_bad_object_is_quarantined_and_the_rest_kept(old: str, new: str, code: str, place: str) -> None:
-    found = read(VOC.replace(old, new).encode())
-    problem = only_problem(found)
-    assert (problem.code, problem.place) == (code, place)
-    assert [(label.label, r.broken) for r in records(found) for label in r.labels] == [("king", 1)]
-
-
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [
-        (VOC.encode()[:200], "xml-invalid"),
-        (b'<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "xml-invalid"),
-        (b'<?xml version="1.0" encoding="no-such"?><annotation/>', "xml-invalid"),
-        (b"<annotated/>", "voc-structure"),
-        (b"<" * 1000, "xml-invalid"),
-        (b"", "label-file-unknown"),
-        (b"1 0.5 0.5 0.2", "label-file-unknown"),
-        (b"[1, 2]", "label-file-unknown"),
-    ],
-)
-def test_what_is_no_label_file_is_told(data: bytes, code: str) -> None:
-    assert only_problem(read(data)).code == code
-
-
-def test_deep_xml_does_no_harm() -> None:
-    depth = 50_000
-    found = read(b"<annotation>" + b"<a>" * depth + b"</a>" * depth + b"</annotation>", cut=1 << 20)
-    assert found == [ImageRecord("", "annotation")] or codes(found) == ["xml-invalid"]
-
-
-def test_a_file_above_the_limit_is_refused_with_the_limit_named() -> None:
-    problem = only_problem(read(b"{}", limit=1))
-    assert problem.code == "label-file-too-large"
-    assert "VISIONLOOP_MAX_LABEL_FILE_BYTES" in problem.expected
-
-
-def test_a_large_xml_is_refused_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voc, "MOST_BYTES", 100)
-    assert only_problem(read(VOC.encode())).code == "label-file-too-large"
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-keys = st.sampled_from([1, 2, "1", None]) | json_values
-segmentations = json_values | st.fixed_dictionaries({"size": json_values, "counts": json_values})
-loose = st.fixed_dictionaries(
-    {},
-    optional={
-        "images": st.lists(
-            st.fixed_dictionaries({}, optional=dict.fromkeys(("id", "file_name", "width"), keys)) | json_values,
-            max_size=4,
-        ),
-        "annotations": st.lists(
-            st.fixed_dictionaries(
-                {},
-                optional=dict.fromkeys(("image_id", "category_id", "bbox", "iscrowd"), keys)
-                | {"bbox": json_values, "segmentation": segmentations},
-            )
-            | json_values,
-            max_size=5,
-        ),
-        "categories": st.lists(st.fixed_dictionaries({}, optional={"id": keys, "name": keys}) | json_values, max_size=3)
-        | json_values,
-    },
-)
-
-
-def sane(found: list[Reading]) -> None:
-    for each in found:
-        if isinstance(each, Problem):
-            assert each.code in CODES
-            each.model_dump_json()
-        else:
-            assert all(label.label for label in each.labels)
+OUTLINED = [
+    {"id": 3, "image_id": 8, "category_id": 3, "segmentation": [[1, 2, 30, 2, 20, 30.5]]},
+    {"id": 4, "image_id": 8, "category_id": 4, "segmentation": {"size": [4, 4], "counts": [5, 2, 2, 2, 5]}},
+]
 
 
 @settings(max_examples=200)
-@given(loose)
-def test_any_json_gives_records_and_known_problems_only(document: dict[str, Any]) -> None:
+@given(loosely(COCO | {"annotations": [*COCO["annotations"], *OUTLINED]}))
+def test_any_json_gives_records_and_known_problems_only(document: Any) -> None:
     sane(read(json.dumps(document).encode()))
     sane(read(json.dumps(document).encode(), options=OUTLINES))
 
 
 @settings(max_examples=200)
-@given(st.data())
-def test_any_change_of_a_file_gives_records_and_known_problems_only(data: st.DataObject) -> None:
-    text = bytearray(data.draw(st.sampled_from([VOC.encode(), json.dumps(COCO).encode()])))
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(text)))
-        text[at : at + data.draw(st.integers(0, 20))] = data.draw(st.binary(max_size=8))
-    sane(read(bytes(text)))
+@given(damaged(json.dumps(COCO).encode()))
+def test_any_change_of_a_file_gives_records_and_known_problems_only(data: bytes) -> None:
+    sane(read(data))
