@@ -210,7 +210,10 @@ class Registry:
     def _change(self, change: Callable[[_Document], None]) -> None:
         for _ in range(_TRIES):
             document, etag = self._read()
+            before = document.model_copy(deep=True)
             change(document)
+            if document == before:
+                return  # a write of nothing would keep others from theirs
             data = document.model_dump_json(indent=1).encode()
             try:
                 self.system.write(FILE, data, etag=etag or None, create=not etag)

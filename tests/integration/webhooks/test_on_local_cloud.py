@@ -18,8 +18,11 @@ from services.cloud.queues import AzureQueue
 from services.errors import Upstream
 from services.settings import DELIVERY_QUEUE, read_settings
 from services.state import Event
+from services.webhooks.dispatch import Dispatcher
 from services.webhooks.envelope import cloud_event
+from services.webhooks.guard import Guard
 from services.webhooks.log import FOLDER, LogRetention
+from services.webhooks.registry import Registry
 from tests.integration.webhooks.test_handshake_http import agreeing
 from tests.support.cloud_process import CloudProcess, running_cloud
 from tests.support.predictions import jpeg
@@ -165,6 +168,24 @@ def test_a_topic_takes_events_by_the_apps_identity(cloud: CloudProcess) -> None:
     assert topic.publish(cloud_event(event, "")) == (200, "", None)
     published = httpx.get(f"{cloud.urls['event_grid']}/emulator/topics/own/events").json()
     assert [one["id"] for one in published] == ["cards-1"]
+
+
+def test_an_event_that_no_queue_takes_is_delivered_all_the_same(client: httpx.Client, cloud: CloudProcess) -> None:
+    """Such as a data set's of a thousand classes; queued by real storage, delivered by the host."""
+    settings = read_settings(cloud.environment)
+    store = AzureBlobStore(settings.system_blob_uri, settings.system_container)
+    registry = Registry(store, lambda: datetime.now(UTC), Guard(allow_local=True))
+    counts = {f"a class with a name of some length, number {n}": n for n in range(1500)}
+    told = {"loop": "large", "reason": "r", "annotations_per_class": counts}
+    event = Event(id="large-1", source="/s", type="visionloop.dataset.registered", subject="large", time=NOW, data=told)
+    with receiving() as receiver:
+        endpoint = client.post("/webhooks", json={"url": receiver.url, "loops": ["large"]}).json()
+        receiver.secret = endpoint["secret"]
+        Dispatcher(registry, AzureQueue(settings.system_queue_uri, DELIVERY_QUEUE)).dispatch([event])
+        eventually(receiver.ids)
+        assert [found["data"] for found in receiver.events] == [told]
+        assert receiver.forged == []
+    assert client.delete(f"/webhooks/{endpoint['id']}").status_code == 204
 
 
 def test_a_queue_takes_as_much_as_is_said_and_no_more(cloud: CloudProcess) -> None:

@@ -46,6 +46,14 @@ def test_a_receiver_is_registered_with_a_secret_of_its_own(registry: Registry) -
     assert registry.get(one.id) == one
 
 
+def test_what_changes_nothing_is_not_written(registry: Registry) -> None:
+    endpoint = registry.add({"url": URL})
+    before = registry.system.read(FILE).etag
+    registry.failing(endpoint, None)
+    registry.disable(endpoint.id, "it answered 410 Gone", endpoint.model_copy(update={"url": "https://moved.example/"}))
+    assert registry.system.read(FILE).etag == before
+
+
 def test_what_is_shown_has_no_secret(registry: Registry) -> None:
     endpoint = registry.add({"url": URL})
     assert endpoint.secret not in json.dumps(endpoint.shown())
