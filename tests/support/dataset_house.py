@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -16,7 +17,7 @@ from services.datasets.parts import files_of
 from services.datasets.splits import Side
 from services.datasets.stage import DatasetStage
 from services.loop_config import LoopConfig
-from services.state import Event, LoopState
+from services.state import CatalogueState, Event, LoopState
 
 LOOP = "parts"
 STATE = f"state/{LOOP}.json"
@@ -140,3 +141,14 @@ class House:
     def lines(self, side: Side, version: int = -1) -> list[dict[str, Any]]:
         files = files_of(self.fakes.system, self.state.datasets[version], side)
         return [json.loads(line) for f in files for line in self.fakes.system.blobs[f].data.splitlines()]
+
+
+def looked(house: House) -> CatalogueState:
+    """The catalogue after one more step."""
+    house.step()
+    return house.state.catalogue
+
+
+def codes(found: CatalogueState) -> Counter[str]:
+    """How many problems of each code."""
+    return Counter(p.code for p in found.problems)
