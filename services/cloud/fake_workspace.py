@@ -167,14 +167,19 @@ class FakeWorkspace(Hooked):
                 del slots[slot]
             return view
 
+    def _there(self, endpoint: str) -> FakeEndpoint:
+        if endpoint not in self.endpoints:
+            raise NotFound(f"There is no endpoint {endpoint}")
+        return self.endpoints[endpoint]
+
     def begin_deployment(self, spec: DeploymentSpec) -> None:
         with self._outside("begin_deployment"):
             view = DeploymentView(spec.slot, "creating", spec.model)
-            self.endpoints[spec.endpoint].slots.setdefault(spec.slot, view)
+            self._there(spec.endpoint).slots.setdefault(spec.slot, view)
 
     def begin_traffic(self, endpoint: str, traffic: Mapping[str, int]) -> None:
         with self._outside("begin_traffic"):
-            found = self.endpoints[endpoint]
+            found = self._there(endpoint)
             share = {slot: percent for slot, percent in traffic.items() if percent}
             if sum(share.values()) not in (0, 100) or any(s not in found.slots for s in share):
                 raise Conflict(f"Traffic {dict(traffic)} is refused")
@@ -183,14 +188,14 @@ class FakeWorkspace(Hooked):
 
     def begin_scale(self, endpoint: str, slot: str, instances: int) -> None:
         with self._outside("begin_scale"):
-            if slot not in self.endpoints[endpoint].slots:
+            if slot not in self._there(endpoint).slots:
                 raise NotFound(f"There is no slot {slot}")
             self.machines[endpoint, slot] = instances
 
     def begin_delete_deployment(self, endpoint: str, slot: str) -> None:
         with self._outside("begin_delete_deployment"):
-            found = self.endpoints[endpoint]
-            if found.view.traffic.get(slot):
+            found = self.endpoints.get(endpoint)
+            if found is not None and found.view.traffic.get(slot):
                 raise Conflict(f"{slot} has traffic")
-            if slot in found.slots:
+            if found is not None and slot in found.slots:
                 found.slots[slot] = replace(found.slots[slot], state="deleting")

@@ -20,11 +20,11 @@ from services.names import missed_blob
 from services.rollout.course import poll
 from services.rollout.specs import make_deployment, make_endpoint
 from services.rollout.trial import Holdout, answers
-from services.state import Champion, Guard, LoopState, Repair, Trouble
+from services.state import Champion, Guard, LoopState, Repair, Resting, Trouble
 
 
 class GuardStage:
-    """Between rollouts, and while one waits for a person's yes; not while the endpoint rests."""
+    """Between rollouts, and while one waits for a person's yes; not while the endpoint rests without its slot."""
 
     name = "guard"
 
@@ -40,7 +40,7 @@ class GuardStage:
         """
         state = context.state
         champion, guard = state.champion, state.guard
-        if champion is None or _rolling(state) or state.resting is not None:
+        if champion is None or _rolling(state) or _is_away(state.resting):
             return None
         if guard.repair is not None:
             return self._go_on(context, champion, guard.repair)
@@ -111,6 +111,7 @@ def _found(context: LoopContext, champion: Champion, verdict: rules.Verdict) -> 
     plan = rules.repair(context.state, verdict.trouble, _is_removed(context), now)
     _tell_trouble(context, champion, verdict, plan)
     if plan.act:
+        context.state.resting = None  # what is made anew has all its machines
         guard.repair = Repair(trouble=verdict.trouble, since=now)
         guard.repaired = [*rules.recent(guard, now), now]
     context.save()
@@ -126,6 +127,11 @@ def _rolling(state: LoopState) -> bool:
     """
     step = state.rollout.step if state.rollout is not None else "done"
     return step not in ("approve", "done") and not (step == "evaluate" and state.guard.repair is not None)
+
+
+def _is_away(resting: Resting | None) -> bool:
+    """Whether the slot is gone, or changed, by our own doing; one that was only scaled down is there, and answers."""
+    return resting is not None and (resting.kind == "remove" or resting.phase != "asleep")
 
 
 def _missed(context: LoopContext) -> datetime | None:

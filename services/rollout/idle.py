@@ -92,7 +92,9 @@ class IdleStage:
             workspace.deployment(champion.endpoint, champion.slot),
         )
         if view is not None and (set(view.traffic) - {champion.slot} or _is_anothers(slot, champion)):
-            return self._stay(context, champion)
+            return self._stay(context, f"Somebody else uses {champion.endpoint}, so it does not rest")
+        if resting.kind == "scale" and slot is None:
+            return self._stay(context, f"Slot {champion.slot} of {champion.endpoint} is gone")
         if resting.kind == "scale":
             workspace.begin_scale(champion.endpoint, champion.slot, 1)
             return self._asleep(context, champion, resting, "has one machine left")
@@ -106,10 +108,10 @@ class IdleStage:
             workspace.begin_delete_deployment(champion.endpoint, champion.slot)
         return poll(context)
 
-    def _stay(self, context: LoopContext, champion: Champion) -> float | None:
-        """Somebody else uses the endpoint, who is not to lose it: what is wrong there is the guard's to tell."""
+    def _stay(self, context: LoopContext, why: str) -> float | None:
+        """No more rest: what somebody did to the endpoint is the guard's to tell, and to mend."""
         context.state.resting, context.state.awake_since = None, context.now
-        context.state.reasons[self.name] = f"Somebody else uses {champion.endpoint}, so it neither rests nor wakes"
+        context.state.reasons[self.name] = why
         context.save()
         return None
 
@@ -124,7 +126,9 @@ class IdleStage:
         workspace, name, slot = context.cloud.workspace, champion.endpoint, champion.slot
         view, found = workspace.endpoint(name), workspace.deployment(name, slot)
         if _is_anothers(found, champion):
-            return self._stay(context, champion)
+            return self._stay(context, f"Somebody else uses slot {slot} of {name}, so it is not woken")
+        if resting.kind == "scale" and found is None:
+            return self._stay(context, f"Slot {slot} of {name} is gone")
         if resting.kind == "scale":
             workspace.begin_scale(name, slot, context.config.endpoint.instance_count)
             return self._awake(context, champion, resting)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.errors import NotFound
 from services.rollout import trial
 from services.rollout.guard import GuardStage
 from services.rollout.stage import RolloutStage
@@ -38,7 +39,10 @@ class Quality:
 
     def __call__(self, slot: str, image: bytes) -> dict[str, object]:
         time.sleep(self.seconds)
-        model = next(e.slots[slot].model for e in self.world.fake.workspace.endpoints.values() if slot in e.slots)
+        there = [e.slots[slot].model for e in self.world.fake.workspace.endpoints.values() if slot in e.slots]
+        if not there:
+            raise NotFound(f"There is no slot {slot}")
+        model = there[0]
         self.asked.append((model, image.decode()))
         number = int(image.decode().rpartition("-")[2])
         box = {k: v for k, v in TRUTH.items() if k.endswith(("X", "Y"))}

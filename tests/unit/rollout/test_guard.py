@@ -13,7 +13,7 @@ from services.cloud.ports.serving import DeploymentView, EndpointView
 from services.commands import Asked, Commands, command
 from services.control_stage import ControlStage
 from services.errors import Upstream, UpstreamRefused
-from services.names import missed_blob
+from services.names import activity_blob, missed_blob
 from services.rollout.guard import GuardStage
 from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
@@ -436,3 +436,26 @@ def test_a_champion_that_cannot_be_brought_back_during_the_evaluation_is_gone_on
     settle(w)
     assert (champion(w).run, traffic(w)) == (2, {"green": 100})
     assert any("in 3 deployments" in said for said in told(w))
+
+
+@pytest.mark.parametrize("wakes", [0, 3])
+def test_a_slot_that_is_lost_when_or_after_it_was_scaled_down_is_brought_back(wakes: int) -> None:
+    w = guarded(idle_after_hours=1, idle="scale", instance_count=3)
+    w.fake.clock.advance(HOUR)
+    w.wakes(wakes)
+    assert (w.state.resting is not None) is bool(wakes)
+    remove_slot(w)
+    later(w)
+    assert (traffic(w), slots(w)) == ({"blue": 100}, {"blue": "vl-nuts:1"})
+    assert "endpoint.restored" in w.kinds
+
+
+def test_a_slot_that_is_lost_before_its_machines_are_given_back_is_brought_back() -> None:
+    w = guarded(idle_after_hours=1, idle="scale", instance_count=3)
+    w.fake.clock.advance(HOUR)
+    w.wakes(3)
+    remove_slot(w)
+    w.fake.system.write(activity_blob(LOOP), json.dumps({"last": w.fake.clock().isoformat()}).encode())
+    w.wakes(1)
+    later(w)
+    assert (traffic(w), w.state.resting) == ({"blue": 100}, None)
