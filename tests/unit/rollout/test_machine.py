@@ -180,15 +180,7 @@ class Rollouts(RuleBasedStateMachine):
         """Whatever happened, let go it comes to rest, with the champion's slot alone."""
         if not hasattr(self, "w"):
             return
-        Commands(self.w.fake.system).put(LOOP, command("release", Asked(), self.w.fake.clock()))
-        calm(self.w)
-        for _ in range(400):
-            self.w.wakes()
-            state = self.w.state
-            if state.rollout and state.rollout.step == "done" and not state.rollout_next and not pending(state):
-                break
-        else:
-            raise AssertionError(f"it does not end: {self.w.state.rollout}")
+        let_go(self.w)
         self.nothing_is_broken()
         self.the_champion_was_only_replaced_for_a_reason()
         self.w.wakes(12)
@@ -196,6 +188,18 @@ class Rollouts(RuleBasedStateMachine):
         champion = self.w.state.champion
         assert set(slots) == ({champion.slot} if champion else set()), self.w.state.rollout
         SEEN.update(self.w.kinds)
+
+
+def let_go(w: World) -> None:
+    """Nobody holds it any more, and what is under way comes to its end."""
+    Commands(w.fake.system).put(LOOP, command("release", Asked(), w.fake.clock()))
+    calm(w)
+    for _ in range(400):
+        w.wakes()
+        state = w.state
+        if state.rollout and state.rollout.step == "done" and not state.rollout_next and not pending(state):
+            return
+    raise AssertionError(f"it does not end: {w.state.rollout}")
 
 
 def calm(w: World) -> None:
