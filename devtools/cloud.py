@@ -86,7 +86,7 @@ class LocalCloud:
             code = self._process.wait(0)
             if code is not None:
                 self._reader.join(2)
-                raise Stop("\n".join(self._words) or "The local cloud did not start", code or 1)
+                raise Stop(_sentence(self._words), code or 1)
         return Client(self.folder)
 
     def wait(self) -> int:
@@ -94,6 +94,10 @@ class LocalCloud:
         while (code := self._process.wait(0.5)) is None:
             continue
         return code
+
+    def is_over(self) -> bool:
+        """Whether it has ended by itself, as one that could not start."""
+        return self._process.wait(0) is not None
 
     def end(self) -> None:
         self._process.end()
@@ -106,6 +110,12 @@ class LocalCloud:
                 say(line)
             else:
                 self._words.append(line)
+
+
+def _sentence(words: Sequence[str]) -> str:
+    """What a cloud that did not start says; argparse's own words are about a program that nobody called."""
+    said = [line.rpartition("python -m emulator: error: ")[2] for line in words if not line.startswith("usage: ")]
+    return "\n".join(said) or "The local cloud did not start"
 
 
 @contextlib.contextmanager
@@ -123,9 +133,12 @@ def local_cloud(folder: Path, ports: str, options: Sequence[str] = ()) -> Iterat
 
 
 def _end(cloud: LocalCloud) -> None:
-    started = time.monotonic()
+    started, was_over = time.monotonic(), cloud.is_over()
     cloud.end()
-    say(f"The local cloud has ended ({time.monotonic() - started:.1f} s); its state is kept in {shown(cloud.folder)}.")
+    if not was_over:
+        say(
+            f"The local cloud has ended ({time.monotonic() - started:.1f} s); its state is kept in {shown(cloud.folder)}."
+        )
 
 
 def describe(client: Client, folder: Path) -> str:

@@ -16,6 +16,7 @@ from devtools import doctor
 from devtools.client import Client, Refused, Unreachable
 from devtools.cloud import LocalCloud, check_can_start, describe, local_cloud, running
 from devtools.console import Stop, say, step
+from devtools.folders import IMAGES, LOOP, LOOP_RULE, is_image, visible_files
 from devtools.follow import follow
 from devtools.install import ensure_installed, ensure_program
 from devtools.layout import CLOUD, LOCAL, LOGS, ROOT, VENV, shown, venv_python
@@ -54,8 +55,7 @@ def serve(arguments: argparse.Namespace) -> int:
 def demo(arguments: argparse.Namespace) -> int:
     """The local cloud, and a loop that closes on it before one's eyes."""
     folder = _cloud_folder(arguments)
-    if arguments.data is not None and not Path(arguments.data).is_dir():
-        raise Stop(f"There is no folder {arguments.data}: --data takes a folder of images and labels.", 2)
+    _check_demo(arguments)
     check_can_start(folder, arguments.ports)
     drawing = _drawing(arguments.example) if arguments.example is not None else None
     ensure_installed("app")
@@ -172,7 +172,10 @@ def clean(arguments: argparse.Namespace) -> int:
 
 
 def _cloud_folder(arguments: argparse.Namespace) -> Path:
-    return Path(arguments.folder).resolve() if arguments.folder else CLOUD
+    folder = Path(arguments.folder).resolve() if arguments.folder else CLOUD
+    if folder.exists() and not folder.is_dir():
+        raise Stop(f"{folder} is a file: --folder takes a folder, which is made where there is none.", 2)
+    return folder
 
 
 def _check_is_ours(folder: Path) -> None:
@@ -208,6 +211,17 @@ def _drawn(drawing: Path, folder: Path, seed: int | None) -> Path:
     if code:
         raise Stop(f"{shown(drawing)} ended with {code}.")
     return target
+
+
+def _check_demo(arguments: argparse.Namespace) -> None:
+    """What the demonstration would refuse only once everything is installed and started."""
+    data = None if arguments.data is None else Path(arguments.data)
+    if data is not None and not data.is_dir():
+        raise Stop(f"There is no folder {data}: --data takes a folder of images and labels.", 2)
+    if data is not None and not any(map(is_image, visible_files(data))):
+        raise Stop(f"{data} holds no images ({', '.join(sorted(IMAGES))}).", 2)
+    if arguments.loop is not None and not LOOP.fullmatch(arguments.loop):
+        raise Stop(f"'{arguments.loop}' is not a loop's name: {LOOP_RULE}.", 2)
 
 
 def _demo_options(arguments: argparse.Namespace, folder: Path) -> list[str]:

@@ -6,11 +6,14 @@ A training script's files stay below code/, where a loop.yaml lies beside that f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+LOOP = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
+LOOP_RULE = "3 to 40 lower-case letters, digits and hyphens, a letter first"
 CONFIG, CODE = "loop.yaml", "code/"
 _KEPT = ("images/", "labels/")
 _SHELVES = {"images", "labels"}

@@ -39,6 +39,11 @@ KNOWN = (
         sentence="pip is missing or broken. Run `python3 dev.py clean --all` and then the same command again",
     ),
     Trouble(
+        pattern=r"requirement (?P<what>\S+) \(from versions: none\)",
+        sentence="The package registry cannot be reached, or has no {what} for this Python. Check the network (and "
+        "HTTPS_PROXY, PIP_INDEX_URL), use Python 3.11 to 3.13 on a 64-bit system, and run the same command again",
+    ),
+    Trouble(
         pattern=r"No matching distribution found for (?P<what>\S+)",
         sentence="There is no build of {what} for this Python on this system: use Python 3.11 to 3.13 on a 64-bit "
         "system",

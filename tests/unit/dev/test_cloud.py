@@ -108,6 +108,17 @@ def test_what_the_supervisor_says_is_passed_on_with_its_code(tmp_path: Path, mon
     assert refused.value.code == 4
 
 
+def test_words_about_options_name_no_other_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "usage: python -m emulator [-h] up\npython -m emulator: error: chaos knows copies, not foo"
+    _script(monkeypatch, tmp_path, f"print({words!r}, file=sys.stderr); sys.exit(2)")
+    with pytest.raises(Stop) as refused, local_cloud(tmp_path, "auto"):
+        pytest.fail("it did not start")
+    assert str(refused.value) == "chaos knows copies, not foo"
+    assert "its state is kept" not in capsys.readouterr().out, "there never was a cloud"
+
+
 def test_nothing_is_left_after_the_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

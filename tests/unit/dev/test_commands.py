@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from devtools import cli, commands, console, doctor
+from devtools import cli, commands, console, doctor, folders
 from devtools.client import Refused
 from devtools.console import Stop, step
 from devtools.layout import PORTS, ROOT
+from services.errors import BadRequest
+from services.names import LOOP, check_loop_name
 from tests.support.programs import program
 
 COMMANDS = ("demo", "serve", "explain", "check", "upload", "test", "lint", "bench", "doctor", "clean")
@@ -137,6 +139,25 @@ def test_a_benchmark_is_listed_by_its_first_line_and_run_by_its_name(
 def test_a_folder_that_is_not_there_is_said_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["demo", "--data", "/no/such/folder"]) == 2
     assert "There is no folder /no/such/folder" in capsys.readouterr().err
+
+
+def test_what_the_demonstration_would_refuse_is_said_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("nothing to look at")
+    assert cli.main(["demo", "--data", str(tmp_path)]) == 2
+    assert cli.main(["demo", "--loop", "Böse"]) == 2
+    assert cli.main(["serve", "--folder", str(tmp_path / "notes.txt")]) == 2
+    said = capsys.readouterr().err
+    assert "holds no images (.bmp, " in said
+    assert "'Böse' is not a loop's name: 3 to 40 lower-case" in said
+    assert "notes.txt is a file: --folder takes a folder" in said
+
+
+def test_a_loop_s_name_is_the_app_s() -> None:
+    assert folders.LOOP.pattern == LOOP.pattern
+    with pytest.raises(BadRequest, match=folders.LOOP_RULE):
+        check_loop_name("Böse")
 
 
 @pytest.mark.parametrize(
@@ -303,6 +324,7 @@ def test_an_example_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]
 @pytest.mark.usefixtures("no_cloud")
 def test_demo_hands_its_options_on(runs: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path.parent)
+    (tmp_path / "one.jpg").touch()
     given = ["--once", "--data", tmp_path.name, "--loop", "cards", "--seed", "7", "--fast", "--folder", str(tmp_path)]
     assert cli.main(["demo", *given]) == 0
     assert runs[0][1:] == [

@@ -206,6 +206,10 @@ def test_two_installations_wait_for_each_other(bare: Path, monkeypatch: pytest.M
         ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]", "certificate is not trusted"),
         ("/x/.venv/bin/python: No module named pip", "pip is missing or broken"),
         ("ERROR: No matching distribution found for torch==2.13.0", "no build of torch==2.13.0"),
+        (
+            "ERROR: Could not find a version that satisfies the requirement torch==2.13.0 (from versions: none)",
+            "cannot be reached, or has no torch==2.13.0 for this Python",
+        ),
         ("PermissionError: [Errno 13] Permission denied: '/x'", "could not be written"),
         ("something nobody has seen", "It failed"),
     ],
