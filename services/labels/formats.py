@@ -34,10 +34,10 @@ READERS: tuple[Reader, ...] = (
     CreatemlReader(),
     CvatReader(),
     LabelmeReader(),
-    ViaReader(),
-    ViaCsvReader(),
     PerImageReader(),
+    ViaReader(),
     YoloReader(),
+    ViaCsvReader(),
     CsvReader(),
 )
 """The first that accepts a file reads it."""
