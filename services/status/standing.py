@@ -8,7 +8,7 @@ from typing import Literal
 
 from services.decisions import train
 from services.decisions.decision import held
-from services.state import LoopState
+from services.state import LoopState, Trouble
 
 Tone = Literal["good", "busy", "idle", "warn", "bad"]
 HOLDS = frozenset({"config", "preflight", "backoff", "cooldown", "daily_cap", "budget"})
@@ -35,7 +35,13 @@ def _lost(state: LoopState) -> tuple[str, Tone] | None:
         return None
     if state.guard.repair is not None:
         return "Bringing it back", "warn"
-    return ("Traffic was moved", "warn") if trouble == "traffic" else ("Not served", "bad")
+    words: dict[Trouble, tuple[str, Tone]] = {
+        "gone": ("Not served", "bad"),
+        "failed": ("Not served", "bad"),
+        "taken": ("Taken over", "bad"),
+        "traffic": ("Traffic was moved", "warn"),
+    }
+    return words[trouble]
 
 
 def _under_way(state: LoopState) -> tuple[str, Tone] | None:
@@ -78,8 +84,9 @@ def live(state: LoopState) -> str:
         return "No model is live yet."
     name = f"{champion.model.name}:{champion.model.version}"
     how = "rests" if state.resting is not None else "is live and answers predictions"
-    if state.guard.trouble not in (None, "traffic"):
-        how = f"is live, but does not answer ({state.guard.reason})"
+    if state.guard.trouble is not None:
+        silent = "does not answer" if state.guard.trouble in ("gone", "failed") else "not as it was left"
+        how = f"is live, but {silent} ({state.guard.reason})"
     ended = NOT_LIVE.get(last.rollout) if last is not None and last.number > champion.run else None
     newer = f" The model of run {last.number} {ended}." if last is not None and ended else ""
     return f"The model of run {champion.run} ({name}) {how}.{newer}"

@@ -60,6 +60,7 @@ def wrong() -> LoopState:
         (live(resting=Resting(kind="remove", since=NOW, phase="asleep")), "Resting", "idle"),
         (live(guard=Guard(trouble="gone", repair=Repair(trouble="gone", since=NOW))), "Bringing it back", "warn"),
         (live(guard=Guard(trouble="gone")), "Not served", "bad"),
+        (live(guard=Guard(trouble="taken")), "Taken over", "bad"),
         (live(guard=Guard(trouble="traffic")), "Traffic was moved", "warn"),
         (live(guard=Guard(trouble="gone"), rollout=rollout("deploy")), "Rolling out", "busy"),
         (live(pause=Order(at=NOW)), "Paused", "warn"),
@@ -89,6 +90,9 @@ def test_what_answers_meanwhile_is_said_with_what_became_of_a_newer_model() -> N
     assert standing(made, NOW)["live"].startswith("The model of run 1 (vl-cards:1) rests.")
     made.guard = Guard(trouble="gone", reason="Slot blue is gone", repair=Repair(trouble="gone", since=NOW))
     assert "is live, but does not answer (Slot blue is gone)." in standing(made, NOW)["live"]
+    made.guard = Guard(trouble="traffic", reason="It goes to prod")
+    assert "is live, but not as it was left (It goes to prod)." in standing(made, NOW)["live"]
+    made.guard = Guard(trouble="gone", reason="Slot blue is gone", repair=Repair(trouble="gone", since=NOW))
     assert doing(made) == "Bringing the live model back: Slot blue is gone"
 
 
