@@ -22,7 +22,7 @@ async def predict(req: func.HttpRequest) -> func.HttpResponse:
 async def ask(
     req: func.HttpRequest, admit: Callable[[], Awaitable[object]] | None = None, below: str = "/api"
 ) -> func.HttpResponse:
-    """The same; `admit`, which may take its time, raises where the request may not come in, `below` is our address."""
+    """The same; `admit` says in its time who asks, or raises where nobody may come in; `below` is our address."""
     from services import wiring
     from services.inference.predict import Request
     from services.inference.wishes import wants_later
@@ -30,7 +30,6 @@ async def ask(
     request = Request(req.route_params["loop"], req.get_body(), req.headers, req.params)
     later, predictor = wiring.later() if wants_later(req.headers) else None, wiring.predictor()
     with wiring.gate():
-        if admit is not None:
-            await admit()
-        status, reply = await later.accept(request, below) if later else (200, await predictor.reply(request))
+        who = "" if admit is None else str(await admit())
+        status, reply = await later.accept(request, below, who) if later else (200, await predictor.reply(request))
     return func.HttpResponse(reply.content, status_code=status, mimetype=reply.content_type, headers=reply.headers)

@@ -98,10 +98,10 @@ class Later:
         self._registry, self._dispatcher = webhooks
         self._settings, self._clock = settings, clock
 
-    async def accept(self, request: Request, below: str = API) -> Shown:
+    async def accept(self, request: Request, below: str = API, who: str = "") -> Shown:
         """Keep a request and queue it: 202 with the address of its outcome, which lies `below` another.
 
-        The same `Idempotency-Key` with the same request is the same prediction.
+        The same `Idempotency-Key` with the same request is the same prediction; keys of others than `who` are others.
 
         Raises:
             BadRequest, NotFound, NoChampion: the request makes no sense now.
@@ -112,10 +112,10 @@ class Later:
         except Waking:  # who does not wait does not mind
             check_body(len(request.body), self._settings)
             check_count(min(len(request.body), 1), self._settings)
-        return _waiting(await in_thread(partial(self._keep, request)), below)
+        return _waiting(await in_thread(partial(self._keep, request, who)), below)
 
-    def _keep(self, request: Request) -> Asked:
-        asked = self._asked(request)
+    def _keep(self, request: Request, who: str) -> Asked:
+        asked = self._asked(request, who)
         self._system.write(asked.body, request.body)
         try:
             self._system.write(
@@ -178,11 +178,12 @@ class Later:
             raise BadRequest("A message of predictions names a loop and a prediction that is kept") from None
         return asked, self._outcome(asked)
 
-    def _asked(self, request: Request) -> Asked:
+    def _asked(self, request: Request, who: str) -> Asked:
         key, notify = request.headers.get("idempotency-key", ""), request.query.get("notify", "")
         if notify:
             self._registry.receiving(notify)
-        number = digest(request.loop, key, length=32) if key else uuid.uuid4().hex
+        named = (request.loop, key, who) if who else (request.loop, key)
+        number = digest(*named, length=32) if key else uuid.uuid4().hex
         content = hashlib.sha256(request.body).hexdigest()[:32]
         return Asked(
             id=number,

@@ -25,7 +25,7 @@ from services.names import state_blob
 from tests.support import faked_app
 from tests.support.predictions import loop_state
 
-names = ("settings", "system_store", "data_store", "states", "door", "key_console", "push", "controls")
+names = ("clock", "settings", "system_store", "data_store", "states", "door", "key_console", "push", "controls")
 real = {name: getattr(wiring, name) for name in names}
 app = faked_app.load()
 for name, service in real.items():

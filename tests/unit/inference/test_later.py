@@ -112,6 +112,20 @@ def test_one_key_is_one_prediction() -> None:
     assert w.show(w.accept(key="order-7"))[0] == 200
 
 
+def test_clients_have_keys_of_their_own() -> None:
+    """Two that count their orders met: the second was told of a conflict, and how often the first had asked."""
+    w = World()
+    request = Request("cards", IMAGE, {"content-type": "image/jpeg", "idempotency-key": "1"})
+    other = Request("cards", jpeg(30, 30), request.headers)
+    first, second, again = (
+        json.loads(asyncio.run(w.later.accept(r, "/api/client", who)).reply.content)["id"]
+        for r, who in ((request, "key a"), (other, "key b"), (request, "key a"))
+    )
+    assert first == again != second
+    with pytest.raises(Conflict):
+        asyncio.run(w.later.accept(other, "/api/client", "key a"))
+
+
 def test_errors_of_the_request_are_its_outcome() -> None:
     w = World()
     number = w.accept(b"GIF89a")
