@@ -113,7 +113,7 @@ class Endpoints:
                 self._store.put("onlineEndpoints", name, body)
 
     def new_key(self, name: str, kind: str, value: str | None) -> None:
-        """Replace one of an endpoint's keys, by `value` or by a random one.
+        """Replace one of an endpoint's keys, by `value` or by a random one: azure-ai-ml sends the key that it is.
 
         Raises:
             AzureError: 400, the endpoint takes tokens, or has no such key.
@@ -122,7 +122,8 @@ class Endpoints:
             body = self.known(name)
             if body["properties"]["authMode"] != "Key" or kind not in KEY_TYPES:
                 raise user_error(f"Endpoint {name} takes {body['properties']['authMode']}, and has no {kind[:20]} key")
-            body["internal"]["keys"][KEY_TYPES.index(kind)] = value or secrets.token_urlsafe(24)
+            keys, at = body["internal"]["keys"], KEY_TYPES.index(kind)
+            keys[at] = value if value and value != keys[at] else secrets.token_urlsafe(24)
             self._store.put("onlineEndpoints", name, body)
 
     def known(self, name: str) -> Body:
@@ -206,11 +207,13 @@ class Endpoints:
         """See that a scoring request may pass; returns the endpoint. `check_token` is given the audience to check for.
 
         Raises:
-            AzureError: 404, 401.
+            AzureError: 404, 401, 403.
         """
         body = self.known(name)
         if body["properties"]["authMode"] == "Key":
-            given = (authorization or "").removeprefix("Bearer ")
+            scheme, _, given = (authorization or "").partition(" ")
+            if authorization and scheme.lower() != "bearer":
+                raise AzureError(403, "key_auth_bad_header_forbidden", "The header is not 'Authorization: Bearer KEY'")
             if not any(secrets.compare_digest(given.encode(), key.encode()) for key in body["internal"]["keys"]):
                 raise AzureError(401, "key_auth_access_denied", "The key is missing or wrong")
         else:

@@ -106,7 +106,7 @@ class Jobs:
             record["internal"]["submitted"] = body["properties"]
             self._store.put("jobs", name, record)
         self._runner.submit(name)
-        return JSONResponse(self._shown(name, self._record(name)), 201)
+        return self._resources.created(request, self._shown(name, self._record(name)), new=True)
 
     def _annotate(self, name: str, old: Body, given: Body) -> None:
         submitted = old["internal"].get("submitted") or {}

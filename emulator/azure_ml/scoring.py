@@ -71,7 +71,7 @@ class Scoring:
         """Answer a scoring request.
 
         Raises:
-            AzureError: 401, 404, 408, 424, 429, 503.
+            AzureError: 401, 403, 404, 408, 424, 429, 503.
         """
         name = request.path_params["name"]
         authorization = request.headers.get("authorization")

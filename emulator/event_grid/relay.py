@@ -9,6 +9,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ async def _handshake(subscription: Subscription, client: httpx.AsyncClient) -> b
         "subject": "",
         "data": {"validationCode": code},
         "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
-        "eventTime": "2026-01-01T00:00:00Z",
+        "eventTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "metadataVersion": "1",
         "dataVersion": "2",
     }

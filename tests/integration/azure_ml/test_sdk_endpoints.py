@@ -76,6 +76,26 @@ def test_an_endpoint_is_made_and_shown(client: Any, endpoint: str, emulator: Azu
     assert client.online_endpoints.get_keys(endpoint).access_token
 
 
+def test_keys_and_tokens_of_an_endpoint_s_own(client: Any, emulator: AzureML) -> None:
+    from azure.ai.ml.entities import ManagedOnlineEndpoint
+
+    for name, mode in (("keyed-endpoint", "key"), ("token-endpoint", "aml_token")):
+        made = ManagedOnlineEndpoint(name=name, auth_mode=mode)
+        found = client.online_endpoints.begin_create_or_update(made).result(timeout=90)
+        assert (found.auth_mode, found.provisioning_state) == (mode, "Succeeded")
+    keyed, token = (client.online_endpoints.get(name).scoring_uri for name in ("keyed-endpoint", "token-endpoint"))
+    before = client.online_endpoints.get_keys("keyed-endpoint")
+    client.online_endpoints.begin_regenerate_keys("keyed-endpoint", key_type="primary").result(timeout=90)
+    after = client.online_endpoints.get_keys("keyed-endpoint")
+    assert (before.primary_key != after.primary_key, before.secondary_key) == (True, after.secondary_key)
+    assert [ask(emulator, keyed, token=key)[0] for key in (before.primary_key, after.primary_key)] == [401, 404]
+    own = client.online_endpoints.get_keys("token-endpoint")
+    assert own.refresh_after_time_utc < own.expiry_time_utc
+    assert [ask(emulator, token, token=one)[0] for one in (after.primary_key, own.access_token)] == [401, 404]
+    for name in ("keyed-endpoint", "token-endpoint"):
+        client.online_endpoints.begin_delete(name).result(timeout=90)
+
+
 @pytest.mark.parametrize("name", ["x", "1cats", "cats_endpoint", "c" * 40, "cats-"])
 def test_an_endpoint_s_name_has_rules(emulator: AzureML, name: str) -> None:
     body = {"location": "local", "properties": {"authMode": "AADToken"}, "identity": {"type": "SystemAssigned"}}

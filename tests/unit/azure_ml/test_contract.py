@@ -163,6 +163,10 @@ def test_an_endpoint_s_own_tokens_end_and_open_no_other(app: App) -> None:
     assert (scored(app, "cats", found["accessToken"]), scored(app, "dogs", found["accessToken"])) == (404, 401)
     assert scored(app, "cats", app.token("https://ml.azure.com")) == 401
     endpoint(app, "keyed", "Key")
+    key = app.arm("POST", "onlineEndpoints/keyed/listKeys").json()["primaryKey"]
+    assert (scored(app, "keyed", key), scored(app, "keyed", "")) == (404, 401)
+    bare = app.ask("POST", "/online/keyed/score", {}, authorization=key)
+    assert (bare.status_code, bare.json()["error"]["code"]) == (403, "key_auth_bad_header_forbidden")
     assert app.arm("POST", "onlineEndpoints/keyed/token").status_code == 400
 
 
@@ -246,6 +250,7 @@ def submitted(app: App, name: str = "job-1", **more: Any) -> Any:
 
 
 def test_a_job_shows_what_azure_adds(app: App) -> None:
+    assert submitted(app, "job-0")["systemData"]["createdByType"] == "User"
     properties = submitted(app)["properties"]
     assert {"Tracking", "Studio"} == set(properties["services"])
     assert (properties["isArchived"], properties["displayName"]) == (False, "job-1")
