@@ -85,7 +85,7 @@ class GuardStage:
         missing = verdict.moving or verdict.trouble in ("gone", "failed")
         if missing and context.now - repair.since > rules.LASTS:
             minutes = rules.LASTS.total_seconds() / 60
-            return _give_up(context, champion, f"it did not come back in {minutes:.0f} minutes{repair.error}")
+            return _give_up(context, champion, f"did not come back in {minutes:.0f} minutes{repair.error}")
         if verdict.moving:
             return poll(context)
         if verdict.trouble in (None, "traffic") and not answers(context, champion, self._holdout):
@@ -163,9 +163,10 @@ def _may_move(context: LoopContext, champion: Champion) -> bool:
 
 
 def _tell_trouble(context: LoopContext, champion: Champion, verdict: rules.Verdict, plan: Decision) -> None:
-    guard = context.state.guard
-    said = f"{verdict.reason}: {plan.reason}"
-    if guard.trouble == verdict.trouble and guard.reason == said:
+    """Once: the words for the same trouble may change at every look, as the end of a slot's log does."""
+    guard, said = context.state.guard, f"{verdict.reason}: {plan.reason}"
+    if guard.trouble == verdict.trouble and guard.reason.endswith(f": {plan.reason}"):
+        guard.reason = context.state.reasons[GuardStage.name] = said
         return
     guard.since = guard.since if guard.trouble == verdict.trouble else context.now
     guard.trouble = verdict.trouble
@@ -200,7 +201,7 @@ def _give_up(context: LoopContext, champion: Champion, why: str) -> float | None
     trouble = guard.trouble or (guard.repair.trouble if guard.repair else "gone")
     guard.repair, guard.looked = None, now
     plan = rules.repair(context.state, trouble, removed=False, now=now)
-    _tell_lost(context, champion, f"Slot {champion.slot} of {champion.endpoint}: {why}; {plan.reason}", repairs=False)
+    _tell_lost(context, champion, f"Slot {champion.slot} of {champion.endpoint} {why}: {plan.reason}", repairs=False)
     context.save()
     return 0.0 if plan.act else plan.again_in
 
@@ -227,14 +228,14 @@ def _silent(context: LoopContext, champion: Champion, repair: Repair) -> float |
     repair.asked += 1
     context.save()
     if repair.asked >= rules.MOST_ASKED:
-        return _give_up(context, champion, f"it is there, but did not answer {repair.asked} requests")
+        return _give_up(context, champion, f"is there, but did not answer {repair.asked} requests")
     return poll(context)
 
 
 def _deploy(context: LoopContext, champion: Champion, repair: Repair) -> float | None:
     """The endpoint's address may be another one than that of the endpoint that is gone."""
     if repair.attempts >= rules.MOST_DEPLOYMENTS:
-        return _give_up(context, champion, f"it did not come back in {repair.attempts} deployments{repair.error}")
+        return _give_up(context, champion, f"did not come back in {repair.attempts} deployments{repair.error}")
     view = context.cloud.workspace.endpoint(champion.endpoint)
     champion.scoring_uri = (view.scoring_uri if view else "") or champion.scoring_uri
     repair.attempts += 1

@@ -232,7 +232,7 @@ def test_deployments_that_fail_end_and_are_tried_again_later_and_later() -> None
     w.fake.clock.advance(QUARTER)
     w.wakes(300, every=61)
     assert w.fake.workspace.calls.count("begin_deployment") - before == 3 * 3
-    assert any("it did not come back in 3 deployments" in said for said in told(w))
+    assert any("blue of nuts-endpoint did not come back in 3 deployments: it was" in said for said in told(w))
     assert w.state.guard.repair is None
     w.fake.workspace.failing_slots.clear()
     w.fake.scorer.answer = w.fake.scorer.answer.inner
@@ -250,7 +250,9 @@ def test_why_azure_does_not_take_it_is_the_reason_that_is_told() -> None:
 
     w.fake.workspace.begin_deployment = refuse  # type: ignore[method-assign]
     later(w, 8)
-    assert "it did not come back in 3 deployments: There is no quota for Standard_DS3_v2; " in told(w)[-1]
+    assert (
+        "did not come back in 3 deployments: There is no quota for Standard_DS3_v2: it was brought back" in told(w)[-1]
+    )
 
 
 def test_a_repair_that_lasts_too_long_is_given_up() -> None:
@@ -261,7 +263,7 @@ def test_a_repair_that_lasts_too_long_is_given_up() -> None:
     w.fake.workspace.deployment = lambda endpoint, slot: creating  # type: ignore[method-assign]
     w.fake.clock.advance(2 * HOUR)
     w.wakes(1)
-    assert "it did not come back in 120 minutes" in told(w)[-1]
+    assert "did not come back in 120 minutes" in told(w)[-1]
     assert w.state.guard.repair is None
 
 
@@ -279,7 +281,7 @@ def test_a_slot_that_answers_only_after_it_was_given_up_gets_its_traffic_all_the
     remove_slot(w)
     w.fake.scorer.answer = Broken(quality(w), "blue", Upstream("502"), times=10)
     later(w, 13)
-    assert "it is there, but did not answer 10 requests; it was brought back, or that was tried, 1 time" in told(w)[-1]
+    assert "is there, but did not answer 10 requests: it was brought back, or that was tried, 1 time" in told(w)[-1]
     assert traffic(w) == {}
     later(w)
     assert (traffic(w), w.kinds[-1]) == ({"blue": 100}, "endpoint.restored")
@@ -459,3 +461,27 @@ def test_a_slot_that_is_lost_before_its_machines_are_given_back_is_brought_back(
     w.wakes(1)
     later(w)
     assert (traffic(w), w.state.resting) == ({"blue": 100}, None)
+
+
+def test_a_trouble_is_told_once_though_its_words_change_at_every_look() -> None:
+    """The end of a failed slot's log has the time in it."""
+    w = guarded(repair="none")
+    fail_slot(w)
+    there = w.fake.workspace.endpoints[ENDPOINT]
+    for number in range(3):
+        there.slots["blue"] = replace(there.slots["blue"], error=f"its log ends: 12:0{number} out of memory")
+        later(w, 2)
+    assert w.kinds.count("endpoint.lost") == 1
+    assert "12:02 out of memory" in w.state.guard.reason
+
+
+def test_a_repair_that_is_given_up_is_told_once_until_the_next() -> None:
+    w = guarded()
+    remove_slot(w)
+    w.fake.scorer.answer = Broken(quality(w), "blue", Upstream("502"))
+    w.fake.clock.advance(QUARTER)
+    w.wakes(300, every=61)
+    tries = [said for said in told(w) if said.endswith("the same model is brought back")]
+    given_up = [said for said in told(w) if "did not answer 10 requests: " in said]
+    both = set(tries) & set(given_up)  # the next one is due already when this one is given up
+    assert (len(tries), len(given_up), len(told(w))) == (3, 3, 6 - len(both))
