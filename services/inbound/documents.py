@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,6 +14,8 @@ from services.errors import ChangedMeanwhile, NotFound
 
 Document = TypeVar("Document", bound=BaseModel)
 _TRIES = 8
+_PAUSE_SECONDS = 0.005
+"""Doubled each time: some 0.6 s in all, as Label Studio waits for one."""
 
 
 def read(store: BlobStore, name: str, kind: type[Document]) -> tuple[Document, str]:
@@ -40,12 +44,16 @@ def changed(
     Raises:
         ChangedMeanwhile: others were faster each time.
     """
-    for _ in range(_TRIES):
+    for tried in range(_TRIES):
         document, etag = read(store, name, kind)
+        before = document.model_copy(deep=True)
         change(document)
+        if etag and document == before:
+            return document, etag  # a repetition, whose write would keep others from theirs
         try:
             etag = store.write(name, document.model_dump_json().encode(), etag=etag or None, create=not etag)
         except ChangedMeanwhile:
+            time.sleep(random.random() * _PAUSE_SECONDS * 2**tried)
             continue
         return document, etag
     raise ChangedMeanwhile("Others are changing the same; try again")

@@ -21,7 +21,7 @@ from services.inbound.cvat import Announced, announced
 from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_job
 from services.inbound.documents import change, read
-from services.inbound.label_studio import apply, changes_of
+from services.inbound.label_studio import Change, apply, changes_of
 from services.inbound.later import Message, body_of
 from services.inbound.newest import Entry, Newest
 from services.inbound.notes import Note, Notes
@@ -113,8 +113,14 @@ class Worker:
             self._cvat_job(message, source, found)
 
     def _annotations(self, message: Message, source: Source, content: bytes) -> None:
-        newest = Newest(self._data, self._system, source.id, source.loop)
-        apply(changes_of(content), newest, self._clock())
+        """In threads, as a message may be about thousands; those of one image in one, as they change one document."""
+        newest, now = Newest(self._data, self._system, source.id, source.loop), self._clock()
+        by_image: dict[str, list[Change]] = {}
+        for each in changes_of(content):
+            by_image.setdefault(each.file or each.annotation, []).append(each)
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(lambda changes: apply(changes, newest, now), by_image.values()):
+                pass
         self._system.delete(body_of(message))
 
     def _cvat_job(self, message: Message, source: Source, found: Announced) -> None:

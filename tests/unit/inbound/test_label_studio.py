@@ -182,6 +182,25 @@ def test_many_annotations_at_once_are_worked_on_later_and_end_alike(house: House
     assert not [name for name in house.cloud.system.blobs if "/bodies/" in name]
 
 
+def test_many_annotations_of_one_image_meet_each_other_and_are_all_taken(house: House) -> None:
+    task = {"id": 5, "data": {"image": "cards/images/shelf/1.jpg"}}
+    many = [annotation(n, n, f"class {n}") for n in range(1, 41)]
+    house.send({"action": "ANNOTATIONS_CREATED", "annotation": many, "task": [task]})
+    assert house.work() == []
+    assert house.classes() == ["class 40"]
+    house.send(deletion(*range(2, 41)))
+    assert house.work() == []
+    assert house.classes() == ["class 1"]
+
+
+def test_a_repetition_writes_nothing_but_the_label_file(house: House) -> None:
+    created = message("ANNOTATION_CREATED", annotation(17, 1, "ace"))
+    house.send(created)
+    before = {name: blob.etag for name, blob in house.cloud.system.blobs.items()}
+    house.send(created)
+    assert {name: blob.etag for name, blob in house.cloud.system.blobs.items()} == before
+
+
 @pytest.mark.parametrize("at", range(2, 8))
 def test_what_storage_does_not_take_at_once_is_taken_later(house: House, at: int) -> None:
     """Label Studio sends once."""
