@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     tell(console, f"On {marks.images} held-out images: {marks.told}")
     if not already:
         tell(console, f"From first upload to first prediction: {seconds:.0f} s")
-    tell(console, f"Try it: {curl(client, source.loop)}")
+    tell(console, f"Ask it yourself: {curl(client, source.loop, asked_image(picture.parent, example))}")
     check_closed(status, found, example)
 
 
@@ -106,10 +107,16 @@ def most_to_see(examples: Sequence[Example]) -> Example:
     return max(examples, key=lambda e: (len({t.name for t in e.things}), len(e.things), e.name))
 
 
+def asked_image(folder: Path, example: Example) -> Path:
+    """Where the image is that was asked about, whatever folder it came from."""
+    return folder / f"asked-{Path(example.name).name}"
+
+
 def save_picture(client: Client, loop: str, example: Example, folder: Path) -> Path:
-    """The prediction as the app draws it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The prediction as the app draws it; the image itself lies beside it, to be asked about again."""
     picture = folder / "prediction.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    asked_image(folder, example).write_bytes(example.data)
     picture.write_bytes(client.predict(loop, example.data, content_type(example), render=True))
     return picture
 
@@ -125,10 +132,10 @@ def table(example: Example, found: Sequence[Found]) -> Table:
     return shown
 
 
-def curl(client: Client, loop: str) -> str:
+def curl(client: Client, loop: str, image: Path) -> str:
     """A command that predicts by hand."""
     url = f"{client.urls['host']}/api/loops/{loop}/predict"
-    return f"curl --data-binary @IMAGE.jpg -H 'content-type: image/jpeg' -H 'x-functions-key: {client.key}' {url}"
+    return f"curl --data-binary {shlex.quote(f'@{image}')} -H 'x-functions-key: {client.key}' {url}"
 
 
 def check_closed(status: dict[str, Any], found: Sequence[Found], example: Example) -> None:

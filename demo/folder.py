@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +18,8 @@ from services.labels.annotation import Annotation
 from services.names import CONFIG_FILE
 
 TEST = {"test", "testing"}
+LEAST = 3
+"""Letters of a loop's name."""
 ONE_IN = 8
 """Where no folder is named `test`, one image in so many is held out."""
 EPOCHS, EPOCHS_FAST = 12, 6
@@ -55,8 +58,10 @@ def read_folder(folder: Path, loop: str | None, seed: int, *, fast: bool) -> Sou
 
 def loop_name(text: str) -> str:
     """A loop's name: lower-case letters, digits and hyphens, beginning with a letter."""
-    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    return (name if name[:1].isalpha() else f"loop-{name}".rstrip("-"))[:24].rstrip("-")
+    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    is_name = name[:1].isalpha() and len(name) >= LEAST
+    return (name if is_name else f"loop-{name}".rstrip("-"))[:24].rstrip("-")
 
 
 def _held_out(images: Sequence[str], found: Known, seed: int) -> list[str]:

@@ -141,10 +141,15 @@ def _end(cloud: LocalCloud) -> None:
         )
 
 
+def dashboard(client: Client) -> str:
+    """The status page with its key, which it takes out of the address."""
+    return f"{client.urls['host']}/api/dashboard?code={client.key}"
+
+
 def describe(client: Client, folder: Path) -> str:
     """Addresses, keys and files worth looking at."""
     rows = {
-        "dashboard": f"{client.urls['host']}/api/dashboard?code={client.key}",
+        "dashboard": dashboard(client),
         "API": f"{client.urls['host']}/api/docs  (what there is, to read and to try)",
         "status": f"{client.urls['host']}/api/status?code={client.key}",
         "storage": f"{client.urls['blob']}  (queues: {client.urls['queue']})",

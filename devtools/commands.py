@@ -14,7 +14,7 @@ from pathlib import Path
 
 from devtools import doctor
 from devtools.client import Client, Refused, Unreachable
-from devtools.cloud import LocalCloud, check_can_start, describe, local_cloud, running
+from devtools.cloud import LocalCloud, check_can_start, dashboard, describe, local_cloud, running
 from devtools.console import Stop, say, step
 from devtools.folders import IMAGES, LOOP, LOOP_RULE, is_image, visible_files
 from devtools.follow import follow
@@ -62,6 +62,7 @@ def demo(arguments: argparse.Namespace) -> int:
     if drawing is not None:
         arguments.data = _drawn(drawing, folder, arguments.seed)
     with _until_interrupted(arguments.once), local_cloud(folder, arguments.ports) as (cloud, client):
+        say(f"Watch it in a browser too: {dashboard(client)}")
         code = run([venv_python(), "-m", "demo", *_demo_options(arguments, folder)])
         if code or arguments.once:
             return code

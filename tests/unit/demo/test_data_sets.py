@@ -204,7 +204,10 @@ class TestFolder:
         with pytest.raises(Unusable, match=said):
             read_folder(tmp_path, None, 0, fast=False)
 
-    @pytest.mark.parametrize("text", ["playing_cards", "Ünï côde!", "2026 photos", "x" * 80, "___"])
+    @pytest.mark.parametrize("text", ["playing_cards", "Ünï côde!", "2026 photos", "x" * 80, "___", "ab", "ö"])
     def test_a_loop_is_named_after_any_folder(self, text: str) -> None:
         name: Any = loop_name(text)
         assert check_loop_name(name) == name
+
+    def test_accents_are_left_away(self) -> None:
+        assert loop_name("Türen & Äpfel") == "turen-apfel"

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from demo.__main__ import Failed, check_closed, most_to_see, table
+from demo.__main__ import Failed, asked_image, check_closed, curl, most_to_see, save_picture, table
 from demo.examples import Box, Example, Thing
 from demo.scoring import Found, is_right, judge, predict
 from demo.screen import LiveScreen, PlainScreen, Screen, screen
@@ -217,3 +218,19 @@ def test_what_is_missing_fails_the_demonstration(missing: str) -> None:
 def test_it_is_started_by_dev_py_only(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Client(tmp_path)
+
+
+def test_the_command_to_ask_by_hand_can_be_run_as_it_is(tmp_path: Path) -> None:
+    class Drawing:
+        urls, key = {"host": "http://h"}, "secret"  # nobody changes it
+
+        def predict(self, *_: object, render: bool) -> bytes:
+            return b"a picture" if render else b""
+
+    client, folder = cast("Client", Drawing()), tmp_path / "Eigene Bilder"
+    example = Example("shelf/prediction.png", b"an image", 160, 120, (NUT,))
+    assert save_picture(client, "nuts", example, folder).read_bytes() == b"a picture"
+    said = shlex.split(curl(client, "nuts", asked_image(folder, example)))
+    image = Path(said[2].removeprefix("@"))
+    assert (said[:2], image.read_bytes()) == (["curl", "--data-binary"], b"an image")
+    assert said[-1] == "http://h/api/loops/nuts/predict"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -298,7 +299,8 @@ class TestDoctor:
 def no_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
     class Cloud:
         def __enter__(self) -> tuple[Any, Any]:
-            return None, None
+            client = SimpleNamespace(urls={"host": "http://h"}, key="secret")
+            return None, client
 
         def __exit__(self, *_: object) -> None:
             return None
@@ -322,7 +324,9 @@ def test_an_example_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("no_cloud")
-def test_demo_hands_its_options_on(runs: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_demo_hands_its_options_on(
+    runs: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path.parent)
     (tmp_path / "one.jpg").touch()
     given = ["--once", "--data", tmp_path.name, "--loop", "cards", "--seed", "7", "--fast", "--folder", str(tmp_path)]
@@ -331,3 +335,4 @@ def test_demo_hands_its_options_on(runs: list[list[str]], monkeypatch: pytest.Mo
         *("-m", "demo", "--folder", str(tmp_path)),
         *("--data", str(tmp_path), "--loop", "cards", "--seed", "7", "--fast"),
     ]
+    assert "Watch it in a browser too: http://h/api/dashboard?code=secret" in capsys.readouterr().out
