@@ -136,9 +136,8 @@ def _end(cloud: LocalCloud) -> None:
     started, was_over = time.monotonic(), cloud.is_over()
     cloud.end()
     if not was_over:
-        say(
-            f"The local cloud has ended ({time.monotonic() - started:.1f} s); its state is kept in {shown(cloud.folder)}."
-        )
+        seconds = time.monotonic() - started
+        say(f"The local cloud has ended ({seconds:.1f} s); its state is kept in {shown(cloud.folder)}.")
 
 
 def dashboard(client: Client) -> str:
