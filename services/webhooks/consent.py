@@ -16,6 +16,7 @@ from services.webhooks.registry import PENDING, Registry
 
 PATIENCE = timedelta(days=7)
 """A person may have to find the address in the receiver's log."""
+ASKED_AT_MOST = timedelta(minutes=1)
 log = logging.getLogger(__name__)
 
 
@@ -84,6 +85,12 @@ class Consent:
         else:
             endpoint.disabled_reason = f"it has not agreed by CloudEvents' handshake: {found.refusal}"
             endpoint.asked_hash, endpoint.waiting_until = "", None
+
+
+def is_asked_now(endpoint: Endpoint, now: datetime) -> bool:
+    """Whether its answer comes within seconds, if the process that asks it has not died."""
+    asked = endpoint.waiting_until - PATIENCE if endpoint.waiting_until else None
+    return endpoint.disabled_reason == PENDING and asked is not None and now - asked < ASKED_AT_MOST
 
 
 def _least(*rates: int | None) -> int | None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from services.cloud.ports.storage import BlobStore, Queue
 from services.errors import BadRequest, ChangedMeanwhile, NotFound, Upstream
 from services.state import Event
+from services.webhooks.consent import is_asked_now
 from services.webhooks.dispatch import Dispatcher
 from services.webhooks.endpoint import Endpoint
 from services.webhooks.envelope import cloud_event, payload, sign
@@ -26,7 +27,7 @@ from services.webhooks.registry import Registry
 from services.webhooks.schedule import LONGEST_SECONDS, pause
 from services.webhooks.topic import NEVER, Topic, publish
 
-STORAGE_SECONDS = 60.0
+STORAGE_SECONDS, ASKED_SECONDS = 60.0, 30.0
 PATIENCE = timedelta(days=5)
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,9 @@ class Deliverer:
         found = found or (first(message.delivery, message.endpoint, event) if event else None)
         if found is None or event is None or found.state != "pending" or len(found.attempts) >= message.attempt:
             return
-        if not endpoint.enabled:
+        if is_asked_now(endpoint, self._clock()):
+            put(self._system, self._queue, message, ASKED_SECONDS)
+        elif not endpoint.enabled:
             found.state, found.reason = "failed", f"the webhook is disabled: {endpoint.disabled_reason}"
             found.next_attempt = None
             self._write(found)

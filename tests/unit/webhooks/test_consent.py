@@ -11,12 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from services.errors import BadLink, BadRequest
-from services.webhooks.consent import PATIENCE
+from services.webhooks.consent import ASKED_AT_MOST, PATIENCE
 from services.webhooks.console import Console
+from services.webhooks.deliver import ASKED_SECONDS
 from services.webhooks.handshake import CALLBACK, Handshake
 from services.webhooks.receiver import Answer
 from services.webhooks.registry import FILE
-from tests.unit.webhooks.test_deliver import APP, URL, World
+from tests.unit.webhooks.test_deliver import APP, URL, Killed, World
 from tests.unit.webhooks.test_handshake import OTHER, says, yes
 
 SILENT = says(204)
@@ -88,6 +89,37 @@ def test_while_it_waits_it_is_told_nothing_and_later_only_what_comes_then() -> N
     world.dispatcher.dispatch([world.event(2)])
     world.work()
     assert [json.loads(body)["id"] for _, _, body in world.posted] == ["cards-2"]
+
+
+def test_what_is_on_its_way_while_it_is_asked_anew_waits_for_the_answer() -> None:
+    world = Asking(yes(), Answer(500), yes())
+    shown = world.register()
+    world.dispatcher.dispatch([world.event(1)])
+    world.deliverer.deliver(world.take()[0])
+    retried, _ = world.take()
+    world.meanwhile = [lambda: world.deliverer.deliver(retried)]
+    world.console.update(shown["id"], b'{"rate": 60}')
+    assert (len(world.posted), [delay for _, delay in world.queue.sent]) == (1, [ASKED_SECONDS])
+    world.work()
+    assert len(world.posted) == 2
+
+
+def test_a_process_that_died_as_it_asked_holds_nothing_up_for_long() -> None:
+    world = Asking(yes(), Answer(500), yes())
+    shown = world.register()
+    world.dispatcher.dispatch([world.event(1)])
+    world.deliverer.deliver(world.take()[0])
+    world.meanwhile = [killed]
+    with pytest.raises(Killed):
+        world.console.update(shown["id"], b'{"rate": 60}')
+    world.fakes.clock.advance(ASKED_AT_MOST.total_seconds())
+    world.work()
+    [logged] = world.console.deliveries(shown["id"])["deliveries"]
+    assert (logged["state"], len(world.posted)) == ("failed", 1)
+
+
+def killed() -> None:
+    raise Killed
 
 
 def test_the_address_is_kept_as_a_hash_only() -> None:
