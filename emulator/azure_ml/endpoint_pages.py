@@ -52,11 +52,12 @@ class EndpointPages:
 
     async def list_endpoints(self, request: Request) -> Response:
         """All endpoints."""
-        return self._resources.listing(request, "onlineEndpoints")
+        rows = [(name, _addressed(body)) for name, body in self._store.list("onlineEndpoints")]
+        return self._resources.listing(request, "onlineEndpoints", rows)
 
     async def endpoint(self, request: Request) -> Response:
         """One endpoint."""
-        return JSONResponse(self._resources.show("onlineEndpoints", request.path_params["name"]))
+        return JSONResponse(_addressed(self._resources.show("onlineEndpoints", request.path_params["name"])))
 
     async def put_endpoint(self, request: Request) -> Response:
         """Create an endpoint, or change its traffic."""
@@ -65,7 +66,9 @@ class EndpointPages:
         shown = self._resources.show("onlineEndpoints", name)
         headers = self._resources.begin(request, "onlineEndpoints", name)
         told = {**headers, **self._resources.address(request)}
-        return JSONResponse(_being_changed(shown, new=new), 201 if new else 200, told)
+        state = {"provisioningState": "Creating" if new else "Updating"}  # never ready yet, however fast
+        shown = {**shown, "properties": {**shown["properties"], **state}}
+        return JSONResponse(_addressed(shown), 201 if new else 200, told)
 
     async def delete_endpoint(self, request: Request) -> Response:
         """Delete an endpoint."""
@@ -141,11 +144,11 @@ class EndpointPages:
         return JSONResponse({"content": text})
 
 
-def _being_changed(shown: Body, *, new: bool) -> Body:
-    """An endpoint as the answer to its write shows it: it is never ready yet, and a new one has no address."""
-    addresses: Body = {"scoringUri": None, "swaggerUri": None} if new else {}
-    state = {"provisioningState": "Creating" if new else "Updating", **addresses}
-    return {**shown, "properties": {**shown["properties"], **state}}
+def _addressed(shown: Body) -> Body:
+    """An endpoint, which has no addresses before it is made."""
+    if shown["properties"]["provisioningState"] != "Creating":
+        return shown
+    return {**shown, "properties": {**shown["properties"], "scoringUri": None, "swaggerUri": None}}
 
 
 def _endpoint_and_slot(request: Request) -> tuple[str, str]:
