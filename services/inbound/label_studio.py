@@ -113,8 +113,9 @@ def _written(annotations: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> 
 
 def _check_one_image(annotation: Mapping[str, Any]) -> None:
     """Refuse shapes in several images: they would all become those of the first."""
-    shapes = (each for each in _objects(annotation.get("result")) if {"x", "points"} & {*(each.get("value") or ())})
-    if len({str(shape.get("to_name")) for shape in shapes}) > 1:
+    results = _objects(annotation.get("result"))
+    values = [(str(each.get("to_name")), each.get("value")) for each in results]
+    if len({name for name, value in values if isinstance(value, dict) and ("x" in value or "points" in value)}) > 1:
         raise BadRequest("annotation.result: it has shapes in several images of one task; one image a task is expected")
 
 

@@ -120,6 +120,13 @@ def test_shapes_in_several_images_of_a_task_become_no_labels_of_the_first(house:
     assert house.label() is not None
 
 
+@pytest.mark.parametrize("value", [7, "x", [[1]], [{}], None])
+def test_odd_values_are_kept_for_their_problem_to_be_shown(house: House, value: Any) -> None:
+    result = [rectangle("ace"), {**rectangle("jack"), "value": value, "to_name": []}]
+    house.send(message("ANNOTATION_CREATED", annotation(17, 1, result=result)))
+    assert len((house.label() or {})["result"]) == 2
+
+
 def test_what_cannot_be_taken_is_noted_until_something_is(house: House) -> None:
     """Label Studio shows nobody what it is answered."""
     notes = Notes(house.cloud.system)
