@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from services.loop_config import Training
 from services.state import TrainingRun
+from services.training_config import Training
 from services.words import numbered
 
 MONTH = timedelta(days=30)

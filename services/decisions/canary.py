@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.loop_config import Health
+from services.rollout_config import Health
 from services.state import Watched
 from services.words import numbered
 

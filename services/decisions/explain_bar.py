@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.decisions import promote
-from services.loop_config import Promotion, Task
+from services.loop_config import Task
+from services.rollout_config import Promotion
 from services.state import Champion, LoopState
 
 

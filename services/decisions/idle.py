@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from services.decisions.decision import Decision
-from services.loop_config import Endpoint
+from services.rollout_config import Endpoint
 from services.state import LoopState, Resting
 
 LONGEST_WAIT = 3600.0

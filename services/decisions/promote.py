@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.decisions.decision import Decision
-from services.loop_config import Promotion, Task
+from services.loop_config import Task
+from services.rollout_config import Promotion
 from services.state import Interval
 
 METRICS: Mapping[Task, tuple[str, ...]] = {

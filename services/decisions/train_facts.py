@@ -7,8 +7,8 @@ from datetime import datetime
 
 from services.decisions import budget
 from services.decisions.budget import UNLISTED, Estimate, Machine
-from services.loop_config import Training
 from services.state import DatasetVersion, LoopState, TrainingRun
+from services.training_config import Training
 
 
 @dataclass(frozen=True, slots=True)

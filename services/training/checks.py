@@ -12,7 +12,8 @@ from services.training.parameters import known_metrics, known_parameters
 from services.training.search_space import check_sampling, read_space
 
 if TYPE_CHECKING:  # loop_config checks itself with this module
-    from services.loop_config import Command, Task, Training
+    from services.loop_config import Task
+    from services.training_config import Command, Training
 
 
 INPUTS = ("train", "validation")

@@ -12,9 +12,10 @@ from services.catalogue.paths import CODE
 from services.cloud.ports.storage import BlobInfo, BlobReader
 from services.cloud.ports.training import CommandJobSpec
 from services.errors import ChangedMeanwhile, ConfigError
-from services.loop_config import LoopConfig, Training
+from services.loop_config import LoopConfig
 from services.state import DatasetVersion, TrainingRun
 from services.training.checks import check_command
+from services.training_config import Training
 
 MOST_BYTES = 20 << 20
 """Of all files together: they pass through the app's own disk, and a script is no place for data."""

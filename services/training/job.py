@@ -9,13 +9,14 @@ from dataclasses import asdict
 from services.cloud.ports.training import AutoMLJobSpec, ComputeSpec, EarlyTerminationSpec
 from services.decisions.budget import machines
 from services.distributions import Distribution
-from services.loop_config import LoopConfig, Task, Training
+from services.loop_config import LoopConfig, Task
 from services.names import digest
 from services.state import DatasetVersion, TrainingRun
 from services.training.checks import check_training
 from services.training.code import script_recipe
 from services.training.parameters import PRIMARY_METRICS
 from services.training.search_space import read_space
+from services.training_config import Training
 
 _Space = dict[str, Distribution]
 

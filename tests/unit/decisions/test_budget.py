@@ -19,8 +19,8 @@ from services.decisions.budget import (
     read_prices,
     settle,
 )
-from services.loop_config import Training
 from services.state import TrainingRun
+from services.training_config import Training
 from tests.support.stages import NOW, run
 
 

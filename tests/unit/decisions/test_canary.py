@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decisions.canary import judge
-from services.loop_config import Health
+from services.rollout_config import Health
 from services.state import Watched
 
 POLICY = Health(min_requests=20, max_error_rate=0.05, max_latency_ratio=2)

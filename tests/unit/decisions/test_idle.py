@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decisions.idle import fall_asleep, wake_up
-from services.loop_config import Endpoint
+from services.rollout_config import Endpoint
 from services.state import LoopState, ModelRef, Order, Resting, RolloutOrder
 from tests.support.stages import NOW, run, state
 

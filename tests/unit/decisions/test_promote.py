@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.decisions.promote import METRICS, Evidence, decide
-from services.loop_config import Promotion, Task
+from services.loop_config import Task
 from services.rollout.metrics import measure
+from services.rollout_config import Promotion
 from services.state import Interval
 
 DETECTION: Task = "object_detection"

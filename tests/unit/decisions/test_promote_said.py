@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from services.decisions.promote import ROUNDING, Evidence, decide, metric_of
-from services.loop_config import Promotion, Task
+from services.loop_config import Task
+from services.rollout_config import Promotion
 from services.state import Interval
 
 DETECTION: Task = "object_detection"

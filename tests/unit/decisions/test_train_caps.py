@@ -10,8 +10,8 @@ import pytest
 from services.decisions.budget import Machine
 from services.decisions.train import decide
 from services.decisions.train_facts import Facts
-from services.loop_config import Training
 from services.state import LoopState
+from services.training_config import Training
 from tests.support.stages import NOW, run, state, version
 from tests.unit.decisions.test_train import facts, policy
 

@@ -19,10 +19,10 @@ from services.decisions.idle import fall_asleep, wake_up
 from services.errors import Upstream, Waking
 from services.inference.activity import EVERY_SECONDS, RESTING_SECONDS, Activity
 from services.inference.champion import Champions
-from services.loop_config import Endpoint
 from services.names import activity_blob
 from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
+from services.rollout_config import Endpoint
 from services.state import Champion, Guard, LoopState, Repair, Resting
 from tests.support.predictions import loop_state
 from tests.support.rollouts import ENDPOINT, Broken, add, champion, measure_once, quality, settle, slots, traffic, world

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.loop_config import Endpoint
+from services.rollout_config import Endpoint
 from services.state import Guard, LoopState, Repair, Resting
 from services.status.progress import doing
 from services.status.serving import serving
