@@ -22,6 +22,7 @@ Kind = Literal[
     "reset",
     "fail_job",
     "starve_job",
+    "slow_cancel",
     "fail_deployment",
     "slow_deployment",
     "slow_endpoint",
@@ -95,6 +96,11 @@ class Faults:
     def starvation(self, job: str) -> Rule | None:
         """The rule by which a job is to wait for a machine."""
         return self.spend(("starve_job",), job)
+
+    def cancel_delay(self, job: str) -> float:
+        """Seconds for which a job is to go on after it was cancelled."""
+        rule = self.spend(("slow_cancel",), job)
+        return rule.seconds if rule else 0.0
 
     def deployment_delay(self, slot: str) -> float:
         """Seconds for which a slot is to stay in creation."""

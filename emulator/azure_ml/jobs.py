@@ -141,7 +141,7 @@ class Jobs:
             raise user_error(f"Job {name} is in a final state and cannot be canceled")
         headers = with_result(self._resources.begin(request, "jobs", name))
         del headers["Azure-AsyncOperation"]
-        self._runner.cancel(name)
+        self._runner.cancels.ask(name)
         return Response(status_code=202, headers=headers)
 
     async def children(self, request: Request) -> Response:

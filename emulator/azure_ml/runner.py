@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from emulator.azure_ml import sweep
+from emulator.azure_ml.cancels import Cancels
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.errors import AzureError, JobFailed
 from emulator.azure_ml.faults import Faults, Rule
 from emulator.azure_ml.processes import end_tree, end_tree_surely, wait_looking
-from emulator.azure_ml.runs import FINISHED, Runs
+from emulator.azure_ml.runs import CANCELING, FINISHED, Runs
 from emulator.azure_ml.tables import Tables
 from emulator.state_files import DISK_FULL, is_disk_full
 
@@ -43,11 +44,14 @@ class Runner:
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._processes: dict[str, subprocess.Popen[Any]] = {}
         self._threads: list[threading.Thread] = []
+        self.cancels = Cancels(runs, faults, self._cancel)
         self._stopping = False
 
     def start(self) -> None:
-        """Start to work, first on what was interrupted."""
+        """Start to work, first on what was interrupted; what was to be cancelled then is."""
         for name in self._runs.unfinished():
+            if self._runs.status(name) == CANCELING:
+                self._end(name, "Canceled", {})
             self._queue.put(name)
         for number in range(self._config.jobs_at_once):
             thread = threading.Thread(target=self._work, name=f"job-{number}", daemon=True)
@@ -57,6 +61,7 @@ class Runner:
     def stop(self) -> None:
         """End the processes, leaving their jobs unfinished for the next start."""
         self._stopping = True
+        self.cancels.stop()
         for _ in self._threads:
             self._queue.put(None)
         for process in list(self._processes.values()):
@@ -69,8 +74,7 @@ class Runner:
         self._runs.move(name, "Queued")
         self._queue.put(name)
 
-    def cancel(self, name: str) -> None:
-        """End a job as Canceled."""
+    def _cancel(self, name: str) -> None:
         self._end(name, "Canceled", {})
         process = self._processes.get(name)
         if process is not None:

@@ -10,6 +10,7 @@ from emulator.azure_ml.config import Config
 from emulator.azure_ml.resources import now_text
 from emulator.azure_ml.store import Body, Store
 
+CANCELING = "CancelRequested"
 FINISHED = frozenset({"Completed", "Failed", "Canceled"})
 
 
@@ -24,6 +25,11 @@ def _described(job_type: str, *, is_trial: bool) -> tuple[str, str]:
     if is_trial:
         return "automl_child", "azureml.HyperDrive"
     return ("", "azureml.scriptrun") if job_type == "Command" else ("AutoML", "automl")
+
+
+def _follows(old: str, new: str) -> bool:
+    """Whether a status may come after another: nothing after an end, and only an end after a wish to cancel."""
+    return old not in FINISHED and old != new and (old != CANCELING or new in FINISHED)
 
 
 def run_properties(properties: Body, parent: str | None) -> dict[str, str]:
@@ -72,7 +78,7 @@ class Runs:
 
     def _move(self, name: str, status: str, error: dict[str, str]) -> None:
         body = self.get(name)
-        if body is None or body["properties"]["status"] in FINISHED or body["properties"]["status"] == status:
+        if body is None or not _follows(body["properties"]["status"], status):
             return
         internal = body["internal"]
         if status == "Running":

@@ -115,10 +115,36 @@ def test_so_many_jobs_at_once(tmp_path: Path, at_once: int, second: str) -> None
     time.sleep(0.2)
     assert app.emulator.runs.status("second") == second
     for name in ("first", "second"):
-        app.emulator.runner.cancel(name)
+        app.emulator.runner.cancels.ask(name)
     ended(app)
     assert app.emulator.runner._processes == {}
     assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def slow_to_cancel(app: App, name: str, seconds: float) -> None:
+    app.emulator.faults.rules.append(Rule(kind="slow_cancel", path=name, seconds=seconds))
+    assert app.arm("POST", f"jobs/{name}/cancel").status_code == 202
+
+
+def test_a_job_that_is_slow_to_cancel_is_canceled_in_the_end(app: App) -> None:
+    submit(app, "late", pause=30)
+    status(app, "late", "Running")
+    slow_to_cancel(app, "late", 0.05)
+    status(app, "late", "Canceled")
+    told = [e["data"]["runStatus"] for _, e in app.emulator.store.events() if e["data"].get("runId") == "late"]
+    assert told == ["Queued", "Preparing", "Running", "CancelRequested", "Canceled"]
+
+
+def test_a_wish_to_cancel_outlives_a_restart(tmp_path: Path) -> None:
+    app = made(tmp_path, TRAINER)
+    submit(app, "late", pause=30)
+    status(app, "late", "Running")
+    slow_to_cancel(app, "late", 3600)
+    ended(app)
+    again = App(tmp_path, training_command=TRAINER)
+    again.emulator.runner.start()
+    status(again, "late", "Canceled")
+    ended(again)
 
 
 def test_a_command_that_names_an_input_it_has_not(app: App) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emulator.azure_ml.config import Config
-from emulator.azure_ml.faults import Faults
+from emulator.azure_ml.faults import Faults, Rule
 from emulator.azure_ml.publisher import publish
 from emulator.azure_ml.runner import Runner
 from emulator.azure_ml.runs import Runs, new_record
@@ -89,17 +89,30 @@ def test_a_cancelled_job_takes_its_trials_along(runs: Runs, runner: Runner) -> N
     for parent, name in (("job", "job_HD"), ("job_HD", "job_HD_0"), ("job_HD", "job_HD_1")):
         runs.add_child(parent, name, {})
     runs.move("job_HD_0", "Completed")
-    runner.cancel("job")
+    runner.cancels.ask("job")
     statuses = [runs.status(n) for n in ("job", "job_HD", "job_HD_0", "job_HD_1")]
     assert statuses == ["Canceled", "Canceled", "Completed", "Canceled"]
 
 
 def test_trials_made_after_a_cancellation_are_cancelled_too(runs: Runs, runner: Runner) -> None:
-    runner.cancel("job")
+    runner.cancels.ask("job")
     runs.add_child("job", "job_HD", {})
     runner._finish("job", {"best_trial": "job_HD_0"})
     assert (runs.status("job"), runs.status("job_HD")) == ("Canceled", "Canceled")
     assert (runs.get("job") or {})["internal"]["tags"] == {}
+
+
+@pytest.mark.parametrize("ends", ["Completed", "Failed", "Canceled"])
+def test_a_job_that_is_to_be_cancelled_only_ends(runs: Runs, runner: Runner, ends: str) -> None:
+    runner._faults.rules.append(Rule(kind="slow_cancel", seconds=3600))
+    runs.move("job", "Preparing")
+    for _ in range(2):
+        runner.cancels.ask("job")
+    runs.move("job", "Running")
+    assert runs.status("job") == "CancelRequested"
+    runs.move("job", ends)
+    assert runs.status("job") == ends
+    runner.cancels.stop()
 
 
 def test_the_trainer_s_words_become_records(runs: Runs, runner: Runner) -> None:
