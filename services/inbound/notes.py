@@ -13,6 +13,8 @@ from services.cloud.ports.storage import BlobInfo, BlobStore
 from services.state import Problem
 
 FOLDER = "inbound-problems/"
+MESSAGES = "messages"
+"""The key of what Label Studio's messages lack: the newest for all, as the next one that is taken ends it."""
 MOST_SHOWN = 20
 """Problems of one message that are kept."""
 

@@ -15,7 +15,7 @@ from services.inbound.generic import files_of, write_files
 from services.inbound.label_studio import FOLDER, Change, apply, changes_of, check_secret
 from services.inbound.later import Later, key_of
 from services.inbound.newest import Newest
-from services.inbound.notes import Note, Notes
+from services.inbound.notes import MESSAGES, Note, Notes
 from services.inbound.sources import Source, Sources
 from services.inbound.taken import KEPT, Taken
 from services.labels.problems import problem
@@ -24,7 +24,6 @@ from services.settings import Settings
 MOST_ID = 256
 MOST_AT_ONCE = 4
 """Annotations of a message that are worked on while Label Studio waits, which it does for a second; else later."""
-_MESSAGES = "messages"
 log = logging.getLogger(__name__)
 
 
@@ -84,7 +83,7 @@ class Inbound:
         try:
             files = apply(changes, newest, self._clock())
             if files:
-                Notes(self._system).clear(source.loop, source.id, _MESSAGES)
+                Notes(self._system).clear(source.loop, source.id, MESSAGES)
         except (Upstream, ChangedMeanwhile) as error:
             log.warning("Annotations of source %s are taken later: %s", source.id, error.detail)
             self._later.keep(source.id, body)  # it is sent once: what is refused now is lost
@@ -100,7 +99,7 @@ class Inbound:
             said = problem("inbound-failed", f"labels/{FOLDER}", "a message", expected=expected, found=error.detail)
             reason = f"A message of Label Studio could not be taken: {error.detail}"
             with suppress(Upstream):
-                Notes(self._system).put(source.loop, _MESSAGES, Note(source=source.id, reason=reason, problems=[said]))
+                Notes(self._system).put(source.loop, MESSAGES, Note(source=source.id, reason=reason, problems=[said]))
             raise
 
     def _cvat(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:

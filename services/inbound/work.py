@@ -24,7 +24,7 @@ from services.inbound.documents import change, read
 from services.inbound.label_studio import Change, apply, changes_of
 from services.inbound.later import Message, body_of
 from services.inbound.newest import Entry, Newest
-from services.inbound.notes import Note, Notes
+from services.inbound.notes import MESSAGES, Note, Notes
 from services.inbound.sources import Source, Sources
 from services.inbound.taken import Taken
 from services.labels.problems import problem
@@ -121,6 +121,7 @@ class Worker:
         with ThreadPoolExecutor(THREADS) as pool:
             for _ in pool.map(lambda changes: apply(changes, newest, now), by_image.values()):
                 pass
+        self._notes.clear(source.loop, source.id, MESSAGES)
         self._system.delete(body_of(message))
 
     def _cvat_job(self, message: Message, source: Source, found: Announced) -> None:

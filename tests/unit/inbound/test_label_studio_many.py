@@ -134,11 +134,18 @@ def test_what_cannot_be_taken_is_noted_until_something_is(house: House) -> None:
         with pytest.raises(BadRequest):
             house.send(body)
     [blob] = notes.list("cards")
+    assert house.work() == []
     [said] = notes.read(blob.name).problems
     assert (said.code, "Send payload" in said.expected) == ("inbound-failed", True)
     house.send({"action": "PROJECT_UPDATED"})
     assert [*notes.list("cards")] == [blob]
     house.send(message("ANNOTATION_CREATED", annotation(17, 1, "ace")))
+    assert [*notes.list("cards")] == []
+    with pytest.raises(BadRequest):
+        house.send({"action": "ANNOTATION_CREATED"})
+    house.send(bulk(MOST_AT_ONCE + 1))
+    assert len([*notes.list("cards")]) == 1
+    house.work()
     assert [*notes.list("cards")] == []
 
 
