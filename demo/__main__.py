@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--once", action="store_true", help="the cloud ends with us: nobody can ask it after")
     return parser
 
 
@@ -77,7 +78,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     tell(console, f"On {marks.images} held-out images: {marks.told}")
     if not already:
         tell(console, f"From first upload to first prediction: {seconds:.0f} s")
-    tell(console, f"Ask it yourself: {curl(client, source.loop, asked_image(picture.parent, example))}")
+    if not arguments.once:
+        tell(console, f"Ask it yourself: {curl(client, source.loop, asked_image(picture.parent, example))}")
     check_closed(status, found, example)
 
 

@@ -229,7 +229,8 @@ def _demo_options(arguments: argparse.Namespace, folder: Path) -> list[str]:
     data = Path(arguments.data).resolve() if arguments.data is not None else None  # the child runs in our folder
     given = {"--data": data, "--loop": arguments.loop, "--seed": arguments.seed}
     pairs = [part for name, value in given.items() if value is not None for part in (name, str(value))]
-    return ["--folder", str(folder), *pairs, *(["--fast"] if arguments.fast else [])]
+    switches = [f"--{name}" for name in ("fast", "once") if getattr(arguments, name)]
+    return ["--folder", str(folder), *pairs, *switches]
 
 
 @contextlib.contextmanager

@@ -38,12 +38,16 @@ class ConfigStage:
             reason = (
                 f"{first.file}, {first.place}: expected {first.expected}, found {first.found}; the last good one holds"
             )
-            context.tell("config.rejected", reason, problems=[p.model_dump() for p in problems])
-        else:
-            changed = _changed(old.config, config)
-            context.tell("config.changed", f"loop.yaml changes {', '.join(changed) or 'nothing'}", fields=changed)
-        context.state.reasons[self.name] = context.state.outbox[-1].data["reason"]
+            self._say(context, "config.rejected", reason, problems=[p.model_dump() for p in problems])
+        elif (changed := _changed(old.config, config)) or old.problems:
+            again = "is understood again, and changes" if old.problems else "changes"
+            self._say(context, "config.changed", f"loop.yaml {again} {', '.join(changed) or 'nothing'}", fields=changed)
         context.save()
+
+    def _say(self, context: LoopContext, kind: str, reason: str, **data: object) -> None:
+        """The same file uploaded again is no news."""
+        context.tell(kind, reason, **data)
+        context.state.reasons[self.name] = reason
 
 
 def _changed(old: LoopConfig, new: LoopConfig) -> list[str]:

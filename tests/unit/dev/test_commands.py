@@ -314,7 +314,7 @@ def test_demo_draws_an_example_and_takes_it(runs: list[list[str]], tmp_path: Pat
     assert cli.main(["demo", "--once", "--example", "hand_signs", "--seed", "7", "--folder", str(tmp_path)]) == 0
     folder = str(tmp_path / "examples" / "hand_signs")
     assert runs[0][1:] == [str(ROOT / "examples" / "hand_signs" / "draw.py"), folder, "--seed", "7"]
-    assert runs[1][1:] == ["-m", "demo", "--folder", str(tmp_path), "--data", folder, "--seed", "7"]
+    assert runs[1][1:] == ["-m", "demo", "--folder", str(tmp_path), "--data", folder, "--seed", "7", "--once"]
 
 
 @pytest.mark.usefixtures("no_cloud")
@@ -333,6 +333,6 @@ def test_demo_hands_its_options_on(
     assert cli.main(["demo", *given]) == 0
     assert runs[0][1:] == [
         *("-m", "demo", "--folder", str(tmp_path)),
-        *("--data", str(tmp_path), "--loop", "cards", "--seed", "7", "--fast"),
+        *("--data", str(tmp_path), "--loop", "cards", "--seed", "7", "--fast", "--once"),
     ]
     assert "Watch it in a browser too: http://h/api/dashboard?code=secret" in capsys.readouterr().out
