@@ -52,7 +52,7 @@ class FakeBlobStore(Hooked):
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         with self._outside("list"):
-            found = sorted((n, b) for n, b in [*self.blobs.items()] if n.startswith(prefix))
+            found = sorted((n, b) for n, b in self.blobs.copy().items() if n.startswith(prefix))
         for name, blob in found:
             md5 = hashlib.md5(blob.data, usedforsecurity=False).hexdigest()
             plain = blob.etag.strip('"')  # as in Azure, whose listings are the only answers without quotes
