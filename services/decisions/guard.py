@@ -22,7 +22,8 @@ WAITS: Sequence[timedelta] = (timedelta(), timedelta(minutes=10), timedelta(hour
 """Before each repair of a day, from the one before on; there are no more than these, so nobody is fought with."""
 LASTS = timedelta(hours=2)
 """One repair."""
-MOST_DEPLOYMENTS = 3
+MOST_ATTEMPTS = 3
+"""Deployments in one repair, and calls for one or for the endpoint that were not taken."""
 MOST_ASKED = 10
 """Requests in one repair that the slot does not answer."""
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from services.context import LoopContext
 from services.decisions.canary import Verdict, judge
 from services.decisions.rollout import may_try, overdue
-from services.rollout.course import give_up, go, poll, restart_clock, try_again, unwatch, watch
+from services.rollout.course import counted, give_up, go, poll, restart_clock, unwatch, watch
 from services.rollout.watch import look
 from services.state import Champion, Guard, Rollout, Watched
 from services.words import numbered, shares
@@ -60,8 +60,8 @@ def _set_traffic(context: LoopContext, rollout: Rollout, share: dict[str, int], 
         tried = f"after {numbered(rollout.attempts, 'attempt')} to make it {shares(share)}"
         said = f"Traffic of {rollout.endpoint} goes to {shares(found)} {tried}"
         return give_up(context, rollout, said)
-    try_again(context, rollout)
-    context.cloud.workspace.begin_traffic(rollout.endpoint, share)
+    with counted(context, rollout):
+        context.cloud.workspace.begin_traffic(rollout.endpoint, share)
     return 0.0 if rollout.attempts == 1 else poll(context)
 
 
@@ -145,8 +145,8 @@ def revert(context: LoopContext, rollout: Rollout) -> float:
         return _stay(context, rollout, late)
     if not may_try(rollout):
         return _stay(context, rollout, f"{rollout.attempts} attempts did not move the traffic")
-    try_again(context, rollout)
-    workspace.begin_traffic(old.endpoint, {old.slot: 100})
+    with counted(context, rollout):
+        workspace.begin_traffic(old.endpoint, {old.slot: 100})
     return 0.0 if rollout.attempts == 1 else poll(context)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal, Protocol
 
 from services.context import LoopContext
 from services.decisions.rollout import Outcome, next_step
+from services.errors import VisionloopError
 from services.rollout.card import write as write_card
 from services.state import Rollout, RolloutStep
 
@@ -82,3 +84,26 @@ def try_again(context: LoopContext, rollout: Rollout) -> None:
     """Count an attempt, durably, before it is made."""
     rollout.attempts += 1
     context.save()
+
+
+class Tries(Protocol):
+    """What counts attempts, in the state."""
+
+    attempts: int
+
+
+@contextmanager
+def counted(context: LoopContext, tries: Tries, said: Callable[[str], object] = lambda _: None) -> Iterator[None]:
+    """Count an attempt, durably, before it is made; `said` is told why it was not taken.
+
+    One that Azure says when to make again (Retry-After, with 429 and 503) does not count: only the step's time ends it.
+    """
+    tries.attempts += 1
+    context.save()
+    try:
+        yield
+    except VisionloopError as error:
+        said(f": {error.detail}")
+        tries.attempts -= isinstance(error.extra.get("retry_after"), int | float)
+        context.save()
+        raise

@@ -15,18 +15,18 @@ from services.context import LoopContext
 from services.datasets.reading import holdout as read_holdout
 from services.decisions import guard as rules
 from services.decisions.decision import Decision
-from services.errors import NotFound, VisionloopError
+from services.errors import NotFound
 from services.names import missed_blob
 from services.rollout.course import poll
-from services.rollout.specs import make_deployment, make_endpoint
+from services.rollout.repair import STAGE, act, give_up, silent, tell_lost, well
 from services.rollout.trial import Holdout, answers
-from services.state import Champion, Guard, LoopState, Repair, Resting, Trouble
+from services.state import Champion, LoopState, Repair, Resting, Trouble
 
 
 class GuardStage:
     """Between rollouts, and while one waits for a person's yes; not while the endpoint rests without its slot."""
 
-    name = "guard"
+    name = STAGE
 
     def __init__(self, holdout: Holdout = read_holdout) -> None:
         """`holdout` reads a dataset version's validation split."""
@@ -85,16 +85,16 @@ class GuardStage:
         missing = verdict.moving or verdict.trouble in ("gone", "failed")
         if missing and context.now - repair.since > rules.LASTS:
             minutes = rules.LASTS.total_seconds() / 60
-            return _give_up(context, champion, f"did not come back in {minutes:.0f} minutes{repair.error}")
+            return give_up(context, champion, f"did not come back in {minutes:.0f} minutes{repair.error}")
         if verdict.moving:
             return poll(context)
         if verdict.trouble in (None, "traffic") and not answers(context, champion, self._holdout):
-            return _silent(context, champion, repair)
+            return silent(context, champion, repair)
         if verdict.trouble is None:
-            return _well(context, champion)
+            return well(context, champion)
         if verdict.trouble == "taken" or (verdict.trouble == "traffic" and not _may_move(context, champion)):
             return self._leave(context, champion)
-        return _act(context, champion, repair)
+        return act(context, champion, repair)
 
     def _leave(self, context: LoopContext, champion: Champion) -> float | None:
         """The slot is there, or is somebody else's: what is still wrong is told as another trouble."""
@@ -107,7 +107,7 @@ def _found(context: LoopContext, champion: Champion, verdict: rules.Verdict) -> 
     guard, now = context.state.guard, context.now
     guard.looked = now
     if verdict.trouble is None:
-        return _well(context, champion)
+        return well(context, champion)
     plan = rules.repair(context.state, verdict.trouble, _is_removed(context), now)
     _tell_trouble(context, champion, verdict, plan)
     if plan.act:
@@ -166,84 +166,8 @@ def _tell_trouble(context: LoopContext, champion: Champion, verdict: rules.Verdi
     """Once: the words for the same trouble may change at every look, as the end of a slot's log does."""
     guard, said = context.state.guard, f"{verdict.reason}: {plan.reason}"
     if guard.trouble == verdict.trouble and guard.reason.endswith(f": {plan.reason}"):
-        guard.reason = context.state.reasons[GuardStage.name] = said
+        guard.reason = context.state.reasons[STAGE] = said
         return
     guard.since = guard.since if guard.trouble == verdict.trouble else context.now
     guard.trouble = verdict.trouble
-    _tell_lost(context, champion, said, repairs=plan.act)
-
-
-def _tell_lost(context: LoopContext, champion: Champion, said: str, *, repairs: bool) -> None:
-    guard = context.state.guard
-    guard.reason = context.state.reasons[GuardStage.name] = said
-    told = {"endpoint": champion.endpoint, "slot": champion.slot, "trouble": guard.trouble, "repairs": repairs}
-    context.tell("endpoint.lost", said, run=champion.run, **told)
-
-
-def _well(context: LoopContext, champion: Champion) -> float | None:
-    """The slot is as it was left, by us or by somebody else's doing."""
-    guard, now = context.state.guard, context.now
-    if guard.trouble is not None:
-        hours = (now - (guard.since or now)).total_seconds() / 3600
-        how = "was brought back" if guard.repair else "is as it was left again"
-        model = f"{champion.model.name}:{champion.model.version}"
-        said = f"{model} in slot {champion.slot} of {champion.endpoint} {how} after {hours:.1f} hours"
-        told = {"endpoint": champion.endpoint, "slot": champion.slot, "trouble": guard.trouble}
-        context.tell("endpoint.restored", said, run=champion.run, hours=round(hours, 2), **told)
-    context.state.reasons.pop(GuardStage.name, None)
-    context.state.guard = Guard(looked=now, repaired=rules.recent(guard, now))
-    context.save()
-    return None
-
-
-def _give_up(context: LoopContext, champion: Champion, why: str) -> float | None:
-    guard, now = context.state.guard, context.now
-    trouble = guard.trouble or (guard.repair.trouble if guard.repair else "gone")
-    guard.repair, guard.looked = None, now
-    plan = rules.repair(context.state, trouble, removed=False, now=now)
-    _tell_lost(context, champion, f"Slot {champion.slot} of {champion.endpoint} {why}: {plan.reason}", repairs=False)
-    context.save()
-    return 0.0 if plan.act else plan.again_in
-
-
-def _act(context: LoopContext, champion: Champion, repair: Repair) -> float | None:
-    """Begin what comes next: nothing here waits, and everything can be begun again."""
-    workspace, name, slot = context.cloud.workspace, champion.endpoint, champion.slot
-    view, found = workspace.endpoint(name), workspace.deployment(name, slot)
-    if view is None:
-        make_endpoint(context, name)
-    elif found is None:
-        return _deploy(context, champion, repair)
-    elif found.state == "failed" and view.traffic.get(slot):
-        workspace.begin_traffic(name, {})
-    elif found.state == "failed":
-        workspace.begin_delete_deployment(name, slot)
-    else:
-        workspace.begin_traffic(name, {slot: 100})
-    return poll(context)
-
-
-def _silent(context: LoopContext, champion: Champion, repair: Repair) -> float | None:
-    """A slot may need a moment after its deployment."""
-    repair.asked += 1
-    context.save()
-    if repair.asked >= rules.MOST_ASKED:
-        return _give_up(context, champion, f"is there, but did not answer {repair.asked} requests")
-    return poll(context)
-
-
-def _deploy(context: LoopContext, champion: Champion, repair: Repair) -> float | None:
-    """The endpoint's address may be another one than that of the endpoint that is gone."""
-    if repair.attempts >= rules.MOST_DEPLOYMENTS:
-        return _give_up(context, champion, f"did not come back in {repair.attempts} deployments{repair.error}")
-    view = context.cloud.workspace.endpoint(champion.endpoint)
-    champion.scoring_uri = (view.scoring_uri if view else "") or champion.scoring_uri
-    repair.attempts += 1
-    context.save()
-    try:
-        make_deployment(context, champion.endpoint, champion.slot, champion.model, champion.run)
-    except VisionloopError as error:
-        repair.error = f": {error.detail}"
-        context.save()
-        raise
-    return poll(context)
+    tell_lost(context, champion, said, repairs=plan.act)

@@ -16,7 +16,7 @@ from services.datasets.reading import holdout as read_holdout
 from services.decisions.idle import fall_asleep, wake_up
 from services.errors import NotFound
 from services.names import activity_blob
-from services.rollout.course import poll
+from services.rollout.course import counted, poll
 from services.rollout.specs import make_deployment, make_endpoint
 from services.rollout.trial import Holdout, answers
 from services.state import Champion, Resting
@@ -156,9 +156,9 @@ class IdleStage:
             context.save()
         if resting.paused_until is not None and context.now < resting.paused_until:
             return (resting.paused_until - context.now).total_seconds()
-        resting.attempts, resting.tried = resting.attempts + 1, context.now
-        context.save()
-        make_deployment(context, champion.endpoint, champion.slot, champion.model, champion.run)
+        resting.tried = context.now
+        with counted(context, resting):
+            make_deployment(context, champion.endpoint, champion.slot, champion.model, champion.run)
         return poll(context)
 
     def _awake(self, context: LoopContext, champion: Champion, resting: Resting) -> float:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from services.cloud.ports.serving import DeploymentView
 from services.context import LoopContext
 from services.decisions.promote import metric_of
 from services.decisions.rollout import free_slot, may_try, not_ours, overdue
-from services.errors import VisionloopError
 from services.rollout.canary import sick_slot
-from services.rollout.course import HEALTH, give_up, go, poll, try_again
+from services.rollout.course import HEALTH, counted, give_up, go, poll
 from services.rollout.specs import make_deployment, make_endpoint
 from services.state import Champion, Guard, Rollout
 from services.words import numbered, shares
@@ -43,21 +41,14 @@ def _make_endpoint(context: LoopContext, rollout: Rollout) -> float:
     if not may_try(rollout):
         said = f"Endpoint {rollout.endpoint} did not come to be in {rollout.attempts} attempts"
         return give_up(context, rollout, f"{said}{rollout.trouble}")
-    try_again(context, rollout)
-    with _remembered(context, rollout):
+    with _attempt(context, rollout):
         make_endpoint(context, rollout.endpoint)
     return poll(context)
 
 
-@contextmanager
-def _remembered(context: LoopContext, rollout: Rollout) -> Iterator[None]:
+def _attempt(context: LoopContext, rollout: Rollout) -> AbstractContextManager[None]:
     """Keep why a call was not taken: it is the reason of a rollout that is given up after the last attempt."""
-    try:
-        yield
-    except VisionloopError as error:
-        rollout.trouble = f": {error.detail}"
-        context.save()
-        raise
+    return counted(context, rollout, lambda why: setattr(rollout, "trouble", why))
 
 
 def deploy(context: LoopContext, rollout: Rollout) -> float:
@@ -76,8 +67,7 @@ def _make_deployment(context: LoopContext, rollout: Rollout) -> float:
     if not may_try(rollout):
         said = f"Slot {rollout.slot} did not come to be in {rollout.attempts} attempts"
         return give_up(context, rollout, f"{said}{rollout.trouble}")
-    try_again(context, rollout)
-    with _remembered(context, rollout):
+    with _attempt(context, rollout):
         make_deployment(context, rollout.endpoint, rollout.slot, rollout.model, rollout.run)
     return poll(context)
 
@@ -113,8 +103,8 @@ def shift(context: LoopContext, rollout: Rollout) -> float:
         found = f"Traffic of {rollout.endpoint} goes to {shares(view.traffic)}"
         said = f"{found} after {numbered(rollout.attempts, 'attempt')} to shift it"
         return give_up(context, rollout, said)
-    try_again(context, rollout)
-    context.cloud.workspace.begin_traffic(rollout.endpoint, {rollout.slot: 100})
+    with _attempt(context, rollout):
+        context.cloud.workspace.begin_traffic(rollout.endpoint, {rollout.slot: 100})
     return 0.0 if rollout.attempts == 1 else poll(context)
 
 

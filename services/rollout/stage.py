@@ -139,7 +139,7 @@ def _too_late(context: LoopContext, rollout: Rollout) -> str:
         rollout.overdue_since = context.now
         context.save()
     late = given_up(rollout, context.now)
-    return f"Given up: {late}" if late else ""
+    return f"Given up: {late}{rollout.trouble}" if late else ""
 
 
 def _rollout(context: LoopContext, run: TrainingRun) -> Rollout:

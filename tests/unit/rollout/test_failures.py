@@ -208,6 +208,34 @@ def test_without_any_image_left_there_is_no_smoke_request() -> None:
     assert "No validation image of dataset version 1 can be read" in w.events[-1].data["reason"]
 
 
+@pytest.mark.parametrize("call", ["begin_endpoint", "begin_deployment", "begin_traffic"])
+def test_what_azure_is_too_busy_for_is_asked_for_until_it_is_taken(call: str) -> None:
+    """A throttled subscription answers 429 for minutes: a good model must not fail by that."""
+    w = world()
+    taken, refused = getattr(w.fake.workspace, call), iter(range(8))
+
+    def busy(*arguments: Any) -> None:
+        if next(refused, None) is not None:
+            raise UpstreamBusy("Azure answered 429", retry_after=20)
+        taken(*arguments)
+
+    setattr(w.fake.workspace, call, busy)
+    settle(w)
+    assert (champion(w).run, traffic(w)) == (1, {"blue": 100})
+
+
+def test_what_azure_is_too_busy_for_all_the_time_fails_the_rollout_in_its_time_with_its_words() -> None:
+    w = world()
+
+    def busy(*_: Any) -> None:
+        raise UpstreamBusy("Azure answered 429", retry_after=20)
+
+    w.fake.workspace.begin_deployment = busy  # type: ignore[method-assign,assignment]
+    w.wakes(40, every=300)
+    assert w.state.run(1).rollout == "failed"
+    assert w.events[-1].data["reason"] == "Given up: step deploy has lasted more than 90 minutes: Azure answered 429"
+
+
 def test_an_endpoint_that_never_comes_fails_the_rollout() -> None:
     w = world()
     w.fake.workspace.endpoints.clear()

@@ -232,7 +232,7 @@ def test_deployments_that_fail_end_and_are_tried_again_later_and_later() -> None
     w.fake.clock.advance(QUARTER)
     w.wakes(300, every=61)
     assert w.fake.workspace.calls.count("begin_deployment") - before == 3 * 3
-    assert any("blue of nuts-endpoint did not come back in 3 deployments: it was" in said for said in told(w))
+    assert any("blue of nuts-endpoint did not come back in 3 attempts: it was" in said for said in told(w))
     assert w.state.guard.repair is None
     w.fake.workspace.failing_slots.clear()
     w.fake.scorer.answer = w.fake.scorer.answer.inner
@@ -241,18 +241,19 @@ def test_deployments_that_fail_end_and_are_tried_again_later_and_later() -> None
     assert traffic(w) == {"blue": 100}
 
 
-def test_why_azure_does_not_take_it_is_the_reason_that_is_told() -> None:
-    w = guarded()
-    remove_slot(w)
+@pytest.mark.parametrize(("harm", "call"), [(remove_slot, "begin_deployment"), (remove_endpoint, "begin_endpoint")])
+def test_why_azure_does_not_take_it_is_the_reason_that_is_told(harm: Callable[[World], None], call: str) -> None:
+    w, asked = guarded(), list[object]()
+    harm(w)
 
-    def refuse(spec: object) -> None:
+    def refuse(*arguments: object) -> None:
+        asked.append(arguments)
         raise UpstreamRefused("There is no quota for Standard_DS3_v2")
 
-    w.fake.workspace.begin_deployment = refuse  # type: ignore[method-assign]
-    later(w, 8)
-    assert (
-        "did not come back in 3 deployments: There is no quota for Standard_DS3_v2: it was brought back" in told(w)[-1]
-    )
+    setattr(w.fake.workspace, call, refuse)
+    later(w, 12)
+    assert "did not come back in 3 attempts: There is no quota for Standard_DS3_v2: it was brought back" in told(w)[-1]
+    assert len(asked) == 3
 
 
 def test_a_repair_that_lasts_too_long_is_given_up() -> None:
@@ -437,7 +438,7 @@ def test_a_champion_that_cannot_be_brought_back_during_the_evaluation_is_gone_on
     w.fake.scorer.answer = Broken(quality(w), "blue", Upstream("503"))
     settle(w)
     assert (champion(w).run, traffic(w)) == (2, {"green": 100})
-    assert any("in 3 deployments" in said for said in told(w))
+    assert any("in 3 attempts" in said for said in told(w))
 
 
 @pytest.mark.parametrize("wakes", [0, 3])
