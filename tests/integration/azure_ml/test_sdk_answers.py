@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ VERSION = "2024-01-01-preview"
 
 
 @pytest.fixture(scope="module")
-def filled(client: Any, prepared: None, emulator: AzureML) -> None:
-    """One resource of each kind."""
+def filled(client: Any, prepared: None, emulator: AzureML) -> Iterator[None]:
+    """One resource of each kind; the slot's process ends with these tests."""
     from azure.ai.ml.entities import ManagedOnlineEndpoint, Model
 
     from tests.support.azure_ml_jobs import detection, wait_for_job, with_sweep
@@ -29,6 +30,8 @@ def filled(client: Any, prepared: None, emulator: AzureML) -> None:
     properties = {"endpointComputeType": "Managed", "model": model.id, "instanceType": "Standard_DS3_v2"}
     body = {"location": "local", "sku": {"name": "Default", "capacity": 1}, "properties": properties}
     assert emulator.arm("PUT", "onlineEndpoints/shown-endpoint/deployments/blue", body)[0] == 201
+    yield
+    client.online_endpoints.begin_delete("shown-endpoint").result(timeout=90)
 
 
 @pytest.mark.usefixtures("filled")
