@@ -38,16 +38,14 @@ class ConfigStage:
             reason = (
                 f"{first.file}, {first.place}: expected {first.expected}, found {first.found}; the last good one holds"
             )
-            self._say(context, "config.rejected", reason, problems=[p.model_dump() for p in problems])
+            context.tell("config.rejected", reason, problems=[p.model_dump() for p in problems])
+            context.state.reasons[self.name] = reason
         elif (changed := _changed(old.config, config)) or old.problems:
             again = "is understood again, and changes" if old.problems else "changes"
-            self._say(context, "config.changed", f"loop.yaml {again} {', '.join(changed) or 'nothing'}", fields=changed)
+            reason = f"loop.yaml {again} {', '.join(changed) or 'nothing'}"
+            context.tell("config.changed", reason, fields=changed)
+            context.state.reasons[self.name] = reason
         context.save()
-
-    def _say(self, context: LoopContext, kind: str, reason: str, **data: object) -> None:
-        """The same file uploaded again is no news."""
-        context.tell(kind, reason, **data)
-        context.state.reasons[self.name] = reason
 
 
 def _changed(old: LoopConfig, new: LoopConfig) -> list[str]:
