@@ -31,6 +31,7 @@ HEADERS = {
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
 <style>
+:root {{ color-scheme: light dark }}
 body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem }}
 button {{ font: inherit; padding: .5rem 1.5rem; margin-right: 1rem }}
 </style>
@@ -103,6 +104,12 @@ class Approvals:
         if rollout.step != "approve" or rollout.approval.answer:
             raise BadLink("This link was used already, or the question is settled")
         return question, rollout
+
+
+def refusal(error: BadLink, accepts: str) -> str:
+    """A page that says why a link does nothing any more, for a browser; empty for a program, which gets the problem."""
+    words = f"<p>{escape(str(error))}.</p><p>Nothing was changed. The status page says where the loop stands.</p>"
+    return _page(error.title, words) if "text/html" in accepts else ""
 
 
 def _fields(form: bytes) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -75,8 +74,21 @@ def _list(items: Iterable[tuple[str, Any]]) -> str:
 
 
 def _value(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return f"`{text.replace('`', chr(39))}`"
+    return f"`{_said(value).replace('`', chr(39))}`"
+
+
+def _said(value: Any) -> str:
+    """As people write it: names without underscores, numbers without digits that nobody measured."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_said(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return _WORDS.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+
+
+_WORDS = {None: "none", True: "yes", False: "no"}
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -56,6 +56,8 @@ def test_the_page_says_the_same() -> None:
     assert page.startswith("# vl-nuts:2\n")
     assert "**promoted**: mean_average_precision: challenger 0.9010, champion 0.8020" in page
     assert "| map50 | 0.901 | 0.802 |" in page
+    assert "- trial metrics: `mean_average_precision 0.9`" in page
+    assert not re.search(r"[{}\[\]]|None|True|False", page.partition("## Lineage")[2])
     assert "| nut | 0.901 | 0.901 | 0.802 | 0.802 |" in page
     assert "- compared with: `vl-nuts:1`" in page
     assert "- cost: `1.25`" in page

@@ -120,6 +120,14 @@ def test_a_forged_link_is_403(call: Call, text: str) -> None:
     assert document(answer)["type"] == "urn:visionloop:problem:bad-link"
 
 
+def test_a_person_reads_in_a_browser_why_a_link_does_nothing(call: Call) -> None:
+    answer = call("approval", query={"token": "forged"}, headers={"accept": "text/html,*/*;q=0.8"}, loop=LOOP)
+    assert (answer.status_code, answer.mimetype) == (403, "text/html")
+    assert "<h1>This link is no longer good</h1>" in answer.get_body().decode()
+    assert "Nothing was changed." in answer.get_body().decode()
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
 def test_a_card_comes_as_json_and_as_markdown(call: Call) -> None:
     found = document(call("model_card", loop=LOOP, version="2"))
     assert (found["outcome"], found["model"]) == ("deciding", {"name": "vl-nuts", "version": "2"})
