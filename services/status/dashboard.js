@@ -60,6 +60,7 @@ function headline(s, total) {
 
 function help(s) {
   const last = s.runs.at(-1);
+  if (s.rollout && !s.rollout.outcome && s.rollout.step === "approve") return el("p", { class: "warning" }, `To answer, follow the link that the event rollout.approval_requested brought, or ask POST /api/loops/${s.loop}/rollout/promote (yes) or …/rollback (no).`);
   return last && last.status === "failed" ? el("p", { class: "error" }, local([last.reason, last.help].filter(Boolean).join(". "))) : null;
 }
 

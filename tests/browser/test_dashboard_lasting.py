@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.state import LoopState, Problem
+from services.state import LoopState, Problem, Rollout
 from tests.browser.test_dashboard import text_of
 from tests.support.browser import NEEDS_IT, dom
 from tests.support.predictions import NOW, champion, loop_state
@@ -126,6 +126,10 @@ def test_nothing_sticks_out(site: Site, tmp_path: Path, width: int) -> None:
     made.catalogue.problems = [Problem(code="box-outside", file=f"labels/{'y' * 200}.xml", found="z" * 300)] * 50
     made.catalogue.problem_count = 1000
     made.reasons = {"training": "w" * 400}
+    made.rollout = Rollout(
+        run=2, model=champion().model, dataset_version=1, endpoint="e", slot="green", step="approve",
+        started=NOW, step_started=NOW,
+    )  # fmt: skip
     site.holds([made, *(live(f"loop-{n}") for n in range(30))])
     site.hands = once(
         "#problems",
@@ -135,3 +139,5 @@ def test_nothing_sticks_out(site: Site, tmp_path: Path, width: int) -> None:
     source = seen(site, tmp_path, f"&loop={made.loop}", looks=2, width=width)
     assert 'data-out=""' in source
     assert "1,000 problems" in text_of(source)
+    assert "Waits for your yes" in text_of(source)
+    assert f"POST /api/loops/{made.loop}/rollout/promote (yes)" in text_of(source)
