@@ -100,6 +100,8 @@ class Repair(Part):
 
     trouble: Trouble
     since: datetime
+    ordered: bool = False
+    """Whether a person asked for it, who wants the traffic back too."""
     attempts: int = 0
     """Deployments that were begun for it."""
     asked: int = 0

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from services.decisions.decision import Decision
 from services.decisions.rollout import not_ours
-from services.state import Champion, Guard, LoopState, Trouble
+from services.state import Champion, Guard, LoopState, Repair, Trouble
 from services.words import numbered, shares
 
 EVERY = timedelta(minutes=15)
@@ -119,6 +119,11 @@ def repair(state: LoopState, trouble: Trouble, removed: bool, now: datetime) -> 
     if removed:
         return Decision(False, f"nothing of {state.loop} is uploaded any more, so it stays away")
     return _in_turn(recent(state.guard, now), now)
+
+
+def recovery(guard: Guard, now: datetime) -> Repair:
+    """The repair that a person asks for; it moves traffic too, and counts for nothing in the budget of the day."""
+    return Repair(trouble=guard.trouble or "gone", since=now, ordered=True)
 
 
 def recent(guard: Guard, now: datetime) -> list[datetime]:

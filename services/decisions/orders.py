@@ -10,7 +10,7 @@ from services.decisions.rollout import CANCELLABLE
 from services.state import Champion, LoopState, Rollout, TrainingRun
 
 Word = Literal["promote", "rollback", "hold", "resume"]
-Effect = Literal["advance", "begin", "cancel", "revert", "restore", "hold", "resume", "nothing", "refused"]
+Effect = Literal["advance", "begin", "cancel", "revert", "restore", "recover", "hold", "resume", "nothing", "refused"]
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 HOLDABLE = CANCELLABLE | {"keep"}
 
@@ -40,7 +40,7 @@ def answer(word: Word, state: LoopState, number: int | None = None) -> Answer:
 def _promote(state: LoopState, rollout: Rollout | None, number: int | None) -> Answer:
     champion = state.champion
     if number is not None and champion is not None and champion.run == number:
-        return Answer("nothing", f"The model of run {number} is live already", number)
+        return _promote_champion(state, rollout, number)
     if rollout is not None and number in (None, rollout.run):
         return _advance(rollout)
     if rollout is not None:
@@ -48,6 +48,17 @@ def _promote(state: LoopState, rollout: Rollout | None, number: int | None) -> A
     if number is None:
         return Answer("refused", "No rollout is under way: name the run whose model is to go live")
     return _begin(state, number)
+
+
+def _promote_champion(state: LoopState, rollout: Rollout | None, number: int) -> Answer:
+    """Of what somebody took away outside of Visionloop: it is brought back, whatever loop.yaml and the budget say."""
+    guard = state.guard
+    if guard.trouble is None or guard.repair is not None or rollout is not None:
+        doing = "is being brought back" if guard.repair else "is live"
+        return Answer("nothing", f"The model of run {number} {doing} already", number)
+    if guard.trouble == "taken":
+        return Answer("refused", guard.reason)
+    return Answer("recover", f"The model of run {number} is brought back, with all traffic", number)
 
 
 def _advance(rollout: Rollout) -> Answer:

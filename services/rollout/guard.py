@@ -92,7 +92,7 @@ class GuardStage:
             return silent(context, champion, repair)
         if verdict.trouble is None:
             return well(context, champion)
-        if verdict.trouble == "taken" or (verdict.trouble == "traffic" and not _may_move(context, champion)):
+        if verdict.trouble == "taken" or (verdict.trouble == "traffic" and not _may_move(context, champion, repair)):
             return self._leave(context, champion)
         return act(context, champion, repair)
 
@@ -156,8 +156,10 @@ def _see(context: LoopContext, champion: Champion) -> rules.Seen:
     return rules.Seen(view.state, state, model, view.owner, view.traffic, error)
 
 
-def _may_move(context: LoopContext, champion: Champion) -> bool:
-    """Traffic that goes to nobody went with the slot; what somebody else has is moved only where loop.yaml says so."""
+def _may_move(context: LoopContext, champion: Champion, repair: Repair) -> bool:
+    """Traffic that goes to nobody went with the slot; what somebody else has is moved only where that is asked for."""
+    if repair.ordered:
+        return True
     view = context.cloud.workspace.endpoint(champion.endpoint)
     return context.config.endpoint.repair == "all" or (view is not None and not view.traffic)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.context import LoopContext
+from services.decisions.guard import recovery
 from services.decisions.orders import Word, answer
 from services.rollout.canary import begin_revert
 from services.rollout.course import give_up, restart_clock
@@ -22,6 +23,9 @@ def carry_out(context: LoopContext, word: Word, order: Order, run: int | None) -
     if found.effect in ("begin", "restore") and found.run is not None:
         kind: Word = "rollback" if found.effect == "restore" else "promote"
         context.state.rollout_next = RolloutOrder(kind=kind, run=found.run, order=order)
+    elif found.effect == "recover":
+        context.state.resting = None
+        context.state.guard.repair = recovery(context.state.guard, context.now)
     elif rollout is None:
         return
     elif found.effect == "advance":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.decisions.orders import HOLDABLE, Answer, Word, answer, previous
 from services.decisions.rollout import CANCELLABLE
-from services.state import LoopState, ModelRef, Order, Rollout, RolloutOrder, RolloutStep
+from services.state import Guard, LoopState, ModelRef, Order, Repair, Rollout, RolloutOrder, RolloutStep
 from tests.support.predictions import champion
 from tests.support.stages import NOW, run, state
 
@@ -230,3 +230,28 @@ def test_only_what_is_refused_names_no_run(word: Word, step: RolloutStep, number
     found = answer(word, rolling(step), number)
     assert (found.run is None) is (found.effect == "refused")
     assert found.says
+
+
+@pytest.mark.parametrize(
+    ("guard", "expected"),
+    [
+        (Guard(), Answer("nothing", "The model of run 3 is live already", 3)),
+        (Guard(trouble="gone"), Answer("recover", "The model of run 3 is brought back, with all traffic", 3)),
+        (Guard(trouble="traffic"), Answer("recover", "The model of run 3 is brought back, with all traffic", 3)),
+        (Guard(trouble="taken", reason="It belongs to bolts"), Answer("refused", "It belongs to bolts")),
+        (
+            Guard(trouble="gone", repair=Repair(trouble="gone", since=NOW)),
+            Answer("nothing", "The model of run 3 is being brought back already", 3),
+        ),
+    ],
+)
+def test_a_champion_that_was_taken_away_is_promoted_by_being_brought_back(guard: Guard, expected: Answer) -> None:
+    made = live()
+    made.guard = guard
+    assert answer("promote", made, 3) == expected
+
+
+def test_during_a_rollout_the_champion_is_not_brought_back_by_a_word() -> None:
+    made = rolling()
+    made.guard = Guard(trouble="gone")
+    assert answer("promote", made, 3).effect == "nothing"

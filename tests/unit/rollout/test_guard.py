@@ -300,6 +300,22 @@ def test_a_candidate_waits_until_the_champion_can_be_compared_with() -> None:
     assert traffic(w) == {"blue": 100}
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_persons_word_brings_back_what_loop_yaml_leaves(moved: bool) -> None:
+    w = guarded(repair="none")
+    if moved:
+        move_traffic(w, {"prod": 100})
+    else:
+        remove_endpoint(w)
+    later(w, 2)
+    assert w.state.guard.trouble == ("traffic" if moved else "gone")
+    Commands(w.fake.system).put(LOOP, command("promote", Asked(by="Ada"), w.fake.clock(), 1))
+    w.wakes(8)
+    assert (traffic(w), slots(w)["blue"]) == ({"blue": 100}, "vl-nuts:1")
+    assert w.kinds[-2:] == ["rollout.ordered", "endpoint.restored"]
+    assert w.state.guard.repaired == []
+
+
 def test_a_persons_word_does_not_wait_for_the_champion_to_come_back() -> None:
     w = guarded()
     remove_slot(w)
