@@ -12,14 +12,15 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
-from services.cloud.ports.storage import BlobStore, Queue
+from services.cloud.ports.storage import BlobInfo, BlobStore, Queue
 from services.errors import (
     BadRequest,
     ChangedMeanwhile,
@@ -44,6 +45,8 @@ FOLDER = "predictions/"
 API = "/api"
 ATTEMPTS = 5
 """As often as host.json has a message tried; the last failure is the outcome."""
+LOST = timedelta(hours=1)
+"""After the last attempt began, whose time a function limits, nothing more comes of it."""
 _ID = re.compile(r"[0-9a-f]{32}")
 _KEPT_HEADERS = ("content-type", "accept", "x-client-key")
 _KEPT_QUERY = ("threshold", "top_k", "render", "slot", "version")
@@ -147,9 +150,13 @@ class Later:
             Upstream: what may pass by; not at the last attempt, whose failure is the outcome.
         """
         asked, outcome = await in_thread(partial(self._taken, body))
+        last = f"{_folder(asked.loop, asked.id)}last.json"
+        if outcome is None and attempt >= ATTEMPTS:
+            await in_thread(partial(self._system.write, last, b"{}"))
         try:
             outcome = outcome or await self._make(asked, attempt)
         except Waking as error:  # it takes longer than all attempts; what is forgotten meanwhile ends it
+            await in_thread(partial(self._system.delete, last))
             log.info("Prediction %s waits: %s", asked.id, error.detail)
             await in_thread(partial(self._queue.send, body, delay=float(str(error.extra.get("retry_after", 0)))))
             return
@@ -157,18 +164,30 @@ class Later:
             await in_thread(partial(self._tell, asked, outcome.status))
 
     def forget(self) -> int:
-        """Delete what is older than it is kept; returns how many blobs.
+        """Delete what is older than it is kept, and end what nobody makes any more; returns how many blobs are gone.
 
         All of a prediction at once, and what was asked last: an outcome that stayed would be that of the next request
         with its `Idempotency-Key`.
         """
         oldest = self._clock() - timedelta(hours=self._settings.prediction_hours)
         kept = [*self._system.list(FOLDER)]
+        self._end_lost(kept)
         young = {_folder_of(blob.name) for blob in kept if blob.modified >= oldest}
         old = [blob.name for blob in kept if _folder_of(blob.name) not in young]
         for name in sorted(old, key=lambda name: name.endswith("/asked.json")):
             self._system.delete(name)
         return len(old)
+
+    def _end_lost(self, kept: Sequence[BlobInfo]) -> None:
+        """Of processes that died at every attempt nobody would hear again."""
+        names, latest = {blob.name for blob in kept}, self._clock() - LOST
+        last = (_folder_of(blob.name) for blob in kept if blob.name.endswith("/last.json") and blob.modified < latest)
+        for folder in (each for each in last if f"{each}/outcome.json" not in names):
+            with suppress(NotFound):
+                asked = self._read(*folder.split("/")[1:])
+                self._end(asked, *_refusal(Upstream(f"Each of {ATTEMPTS} attempts ended without an answer")))
+                if asked.notify:
+                    self._tell(asked, Upstream.status)
 
     def _taken(self, body: str) -> tuple[Asked, _Outcome | None]:
         try:
@@ -226,8 +245,7 @@ class Later:
                 raise
             if isinstance(error, Upstream) and not isinstance(error, UpstreamRefused) and attempt < ATTEMPTS:
                 raise
-            status, headers, content = problem(error)
-            reply = Reply(content, headers.pop("content-type"), headers)
+            status, reply = _refusal(error)
         return await in_thread(partial(self._end, asked, status, reply))
 
     def _end(self, asked: Asked, status: int, reply: Reply) -> _Outcome:
@@ -256,6 +274,11 @@ class Later:
 
 def _folder(loop: str, number: str) -> str:
     return f"{FOLDER}{loop}/{number}/"
+
+
+def _refusal(error: VisionloopError) -> tuple[int, Reply]:
+    status, headers, content = problem(error)
+    return status, Reply(content, headers.pop("content-type"), headers)
 
 
 def _folder_of(name: str) -> str:

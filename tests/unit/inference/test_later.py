@@ -13,7 +13,7 @@ from services.cloud.fakes import FakeAsyncScorer, FakeCloud, FakeQueue, fake_set
 from services.errors import BadRequest, Conflict, NoChampion, NotFound, TooLarge, UpstreamBusy, VisionloopError
 from services.inference.calls import Calls
 from services.inference.champion import WAKING_SECONDS, Champions
-from services.inference.later import ATTEMPTS, FOLDER, Later
+from services.inference.later import ATTEMPTS, FOLDER, LOST, Later
 from services.inference.predict import Predictor, Request
 from services.inference.wishes import wants_later
 from services.state import Event, Resting
@@ -31,7 +31,7 @@ class World:
     def __init__(self, *, live: bool = True, resting: bool = False) -> None:
         self.cloud = FakeCloud()
         self.queue, self.scored = FakeQueue(), 0
-        self.raises: list[VisionloopError] = []
+        self.raises: list[Exception] = []
         self.state = loop_state(live=live)
         if resting:
             self.state.resting = Resting(kind="remove", since=self.cloud.clock())
@@ -248,6 +248,35 @@ def test_what_is_forgotten_is_forgotten_whole() -> None:
     w.cloud.clock.advance(timedelta(hours=1).total_seconds())
     assert w.later.forget() == 4
     assert w.accept(jpeg(30, 30), key="daily") == number
+    assert w.show(number)[0] == 202
+
+
+def test_where_the_process_dies_at_every_attempt_somebody_says_so() -> None:
+    w = World()
+    endpoint = w.registry.add({"url": "https://example.com/hook"})
+    number = w.accept(notify=endpoint.id)
+    [(body, _)] = w.queue.sent
+
+    for attempt in range(1, ATTEMPTS + 1):
+        w.raises = [Killed()]
+        with pytest.raises(Killed):
+            asyncio.run(w.later.make(body, attempt))
+    w.later.forget()
+    assert w.show(number)[0] == 202
+    w.cloud.clock.advance(LOST.total_seconds() + 1)
+    w.later.forget()
+    assert w.show(number)[0] == 502
+    w.later.forget()
+    [(told, _)] = w.cloud.deliveries.sent
+    assert json.loads(told)["event"]["data"]["status"] == 502
+
+
+def test_one_that_waits_for_the_endpoint_after_its_last_attempt_is_not_lost() -> None:
+    w = World(resting=True)
+    number = w.accept()
+    w.work(ATTEMPTS)
+    w.cloud.clock.advance(LOST.total_seconds() + 1)
+    w.later.forget()
     assert w.show(number)[0] == 202
 
 
