@@ -115,6 +115,8 @@ class LocalCloud:
 def _sentence(words: Sequence[str]) -> str:
     """What a cloud that did not start says; argparse's own words are about a program that nobody called."""
     said = [line.rpartition("python -m emulator: error: ")[2] for line in words if not line.startswith("usage: ")]
+    if any("ModuleNotFoundError" in line for line in said):
+        said.append("The installed packages are damaged: remove the folder .venv, and run the same command again.")
     return "\n".join(said) or "The local cloud did not start"
 
 

@@ -71,7 +71,16 @@ def is_installed(group: str) -> bool:
 
 def _is_current(group: str) -> bool:
     stamp = _stamp(group)
-    return stamp.exists() and stamp.read_text() == digest(group)
+    if not stamp.exists():
+        return False
+    made_of, *packages = stamp.read_text().splitlines() or [""]
+    return made_of == digest(group) and set(packages) <= _packages()
+
+
+def _packages() -> set[str]:
+    """What is in the environment, by name and version: somebody may have removed or changed one by hand."""
+    places = ("lib/*/site-packages", "Lib/site-packages")
+    return {found.name for place in places for found in VENV.glob(f"{place}/*.dist-info")}
 
 
 def digest(group: str, root: Path = ROOT, venv: Path = VENV) -> str:
@@ -116,7 +125,7 @@ def _install_packages(group: str) -> None:
         if group != "app":
             worker = [*_pip(), "--ignore-requires-python", "--no-deps", WORKER_LIBRARY]
             _do(worker, LOGS / "pip-worker.log", f"pip could not install {WORKER_LIBRARY}", shown_step)
-    _stamp(group).write_text(digest(group))
+    _stamp(group).write_text("\n".join([digest(group), *sorted(_packages())]))
 
 
 def _pip(venv: Path | None = None) -> list[str | Path]:

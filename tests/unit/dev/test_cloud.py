@@ -119,6 +119,16 @@ def test_words_about_options_name_no_other_program(
     assert "its state is kept" not in capsys.readouterr().out, "there never was a cloud"
 
 
+def test_a_missing_module_comes_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _script(monkeypatch, tmp_path, "import there_is_no_such_thing")
+    with (
+        pytest.raises(Stop, match="remove the folder .venv, and run the same") as refused,
+        local_cloud(tmp_path, "auto"),
+    ):
+        pytest.fail("it did not start")
+    assert "'there_is_no_such_thing'" in str(refused.value)
+
+
 def test_nothing_is_left_after_the_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

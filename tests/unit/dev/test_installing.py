@@ -113,6 +113,25 @@ def test_a_changed_file_installs_again(bare: Path, monkeypatch: pytest.MonkeyPat
     assert [c for c in installer.commands if "-r" in c]
 
 
+@pytest.mark.parametrize("folder", ["lib/python3.11/site-packages", "Lib/site-packages"])
+def test_a_package_that_somebody_removed_is_installed_again(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    class Installing(Installer):
+        def _make(self, words: list[str]) -> None:
+            super()._make(words)
+            if "requirements.txt" in words:
+                (bare / ".venv" / folder / "rich-15.0.0.dist-info").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(install, "run_logged", Installing(bare))
+    install.ensure_installed("app")
+    assert install.is_installed("app")
+    (bare / ".venv" / folder / "rich-15.0.0.dist-info").rename(bare / ".venv" / folder / "rich-16.0.0.dist-info")
+    assert not install.is_installed("app")
+    install.ensure_installed("app")
+    assert install.is_installed("app")
+
+
 def test_another_python_in_the_environment_installs_again(bare: Path) -> None:
     before = _digest("app", bare)
     (bare / ".venv").mkdir()
