@@ -122,7 +122,7 @@ def test_words_about_options_name_no_other_program(
 def test_a_missing_module_comes_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _script(monkeypatch, tmp_path, "import there_is_no_such_thing")
     with (
-        pytest.raises(Stop, match="remove the folder .venv, and run the same") as refused,
+        pytest.raises(Stop, match=r"remove the folder \.venv, and run") as refused,
         local_cloud(tmp_path, "auto"),
     ):
         pytest.fail("it did not start")
