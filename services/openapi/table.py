@@ -226,4 +226,4 @@ _CLIENTS = (
         is_open=True, by_client=True,
     ),
 )  # fmt: skip
-OPERATIONS = (*_PREDICTIONS, *_CLIENTS, *_KEYS, *_LOOPS, *_ORDERS, *_WEBHOOKS, *_INBOUND, *_INFERENCE, *_APP)
+OPERATIONS = (*_PREDICTIONS, *_LOOPS, *_ORDERS, *_INBOUND, *_WEBHOOKS, *_KEYS, *_CLIENTS, *_INFERENCE, *_APP)
