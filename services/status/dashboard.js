@@ -142,21 +142,22 @@ function next(parts) {
 }
 
 // Made once a loop: a picture that somebody chose stays while the rest of the page is looked at anew.
-function trial(loop) {
+function trial(loop, task) {
   const file = el("input", { type: "file", accept: "image/*", "aria-label": "A picture for the live model" }), answer = el("div", { role: "status" });
   file.onchange = async () => {
     answer.replaceChildren("Asking the live model …");
-    try { answer.replaceChildren(...await prediction(loop, file.files[0])); } catch (error) { answer.replaceChildren(el("p", { class: "error" }, error.message)); }
+    try { answer.replaceChildren(...await prediction(loop, task, file.files[0])); } catch (error) { answer.replaceChildren(el("p", { class: "error" }, error.message)); }
   };
   return card("Try the live model", el("p", { class: "empty" }, "Choose a picture from this computer: what the model finds in it is drawn and listed."), file, answer);
 }
 
-async function prediction(loop, picture) {
+async function prediction(loop, task, picture) {
   if (!picture) return [];
-  const path = `/loops/${encodeURIComponent(loop)}/predict?threshold=0.3`, post = { method: "POST", body: picture };
+  const whole = task.startsWith("image_classification");  // its classes are told however uncertain, the best first
+  const path = `/loops/${encodeURIComponent(loop)}/predict?${whole ? "top_k=5" : "threshold=0.3"}`, post = { method: "POST", body: picture };
   const found = await get(path, answer => answer.json(), post), drawn = await get(path + "&render=png", embedded, post);
   const rows = found.predictions.map(p => [p.label, score(p.score)]);
-  const said = `${counted(rows.length, "prediction")} of at least 0.3 in ${picture.name}`;
+  const said = whole ? `The likeliest for ${picture.name}` : `${counted(rows.length, "prediction")} of at least 0.3 in ${picture.name}`;
   return [el("p", {}, said), el("img", { alt: said, src: drawn }), table(["Label", "Score"], rows, "The model is sure of nothing in it.")];
 }
 
@@ -186,7 +187,7 @@ function show(s, parts, drawn) {
   put(far, s.progress, () => progress(s.progress));
   put(then, parts, () => next(parts));
   put(both, [s.reasons, s.catalogue], () => el("div", { class: "columns" }, reasons(s), classes(s.catalogue)));
-  put(tried, Boolean(s.champion), () => s.champion ? trial(s.loop) : null);
+  put(tried, s.champion?.task, () => s.champion ? trial(s.loop, s.champion.task) : null);
   put(ran, s.runs, () => runs(s.runs));
   put(curve, drawn, () => drawn && picture(...drawn));
   put(rest, [listed, s.timeline], () => el("div", { style: "display:grid;gap:1rem;grid-template-columns:minmax(0,1fr)" }, problems(...listed, s.loop), timeline(s.timeline)));

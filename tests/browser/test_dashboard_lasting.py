@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,18 +104,31 @@ def test_without_a_key_or_a_loop_the_way_on_is_said(tmp_path: Path) -> None:
     assert "`python3 dev.py upload FOLDER NAME`" in text_of(source)
 
 
-def test_a_picture_is_shown_with_what_the_live_model_finds(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("task", "wishes", "said"),
+    [
+        ("object_detection", "threshold=0.3", "1 prediction of at least 0.3 in belt.png"),
+        ("image_classification", "top_k=5", "The likeliest for belt.png"),
+    ],
+)
+def test_a_picture_is_shown_with_what_the_live_model_finds(
+    site: Site, tmp_path: Path, task: Any, wishes: str, said: str
+) -> None:
+    made = live()
+    assert made.champion is not None
+    made.champion.task = task
+    site.holds([made])
     site.hands = once(
         "input[type=file]",
         """const held = new DataTransfer(); held.items.add(new File(["a picture"], "belt.png", { type: "image/png" }));
       found.files = held.files; found.dispatchEvent(new Event("change"));""",
     )
     source = seen(site, tmp_path, looks=3)
-    assert 'alt="1 prediction of at least 0.3 in belt.png" src="data:image/png;base64,iVBOR' in source
+    assert f'alt="{said}" src="data:image/png;base64,iVBOR' in source
     assert "0.940" in text_of(source)
     assert [path for path, _ in site.posted] == [
-        "/api/loops/cards/predict?threshold=0.3",
-        "/api/loops/cards/predict?threshold=0.3&render=png",
+        f"/api/loops/cards/predict?{wishes}",
+        f"/api/loops/cards/predict?{wishes}&render=png",
     ]
     assert {body for _, body in site.posted} == {b"a picture"}
 
