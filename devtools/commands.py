@@ -6,6 +6,7 @@ import argparse
 import ast
 import contextlib
 import os
+import shlex
 import shutil
 import sys
 import threading
@@ -48,6 +49,8 @@ def serve(arguments: argparse.Namespace) -> int:
     ensure_installed("app")
     with _until_interrupted(), local_cloud(folder, arguments.ports, _options(arguments)) as (cloud, client):
         say(f"\nVisionloop runs on this machine; Ctrl-C ends it.\n\n{describe(client, folder)}\n")
+        elsewhere = "" if folder == CLOUD else f" --folder {shlex.quote(str(folder))}"
+        say(f"A loop begins with its first images: python3 dev.py upload FOLDER NAME{elsewhere}\n")
         return _stay(cloud, client)
     return 0
 

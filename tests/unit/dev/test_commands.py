@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -315,6 +317,22 @@ def test_demo_draws_an_example_and_takes_it(runs: list[list[str]], tmp_path: Pat
     folder = str(tmp_path / "examples" / "hand_signs")
     assert runs[0][1:] == [str(ROOT / "examples" / "hand_signs" / "draw.py"), folder, "--seed", "7"]
     assert runs[1][1:] == ["-m", "demo", "--folder", str(tmp_path), "--data", folder, "--seed", "7", "--once"]
+
+
+def test_serve_says_how_a_loop_begins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], runs: list[list[str]]
+) -> None:
+    @contextlib.contextmanager
+    def cloud(*_: object) -> Iterator[tuple[None, None]]:
+        yield None, None
+
+    monkeypatch.setattr(commands, "check_can_start", lambda *_: None)
+    monkeypatch.setattr(commands, "local_cloud", cloud)
+    monkeypatch.setattr(commands, "describe", lambda *_: "addresses")
+    monkeypatch.setattr(commands, "_stay", lambda *_: 0)
+    assert cli.main(["serve", "--folder", str(tmp_path / "my cloud")]) == 0
+    assert f"dev.py upload FOLDER NAME --folder '{tmp_path}/my cloud'" in capsys.readouterr().out
+    assert runs == [], "nothing else is run"
 
 
 @pytest.mark.usefixtures("no_cloud")
