@@ -50,6 +50,8 @@ class CatalogueStore:
         return found
 
     def _loadable(self, kind: TypeAdapter[T], blob: str) -> str:
+        if not blob:  # an empty one, which has no name: Azure's SDK asks for one
+            return ""
         try:
             self._read(kind, blob)
         except (NotFound, ValidationError):

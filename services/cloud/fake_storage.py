@@ -64,6 +64,8 @@ class FakeBlobStore(Hooked):
             return sorted({rest.split("/")[0] for rest in below if "/" in rest})
 
     def _get(self, name: str) -> _Stored:
+        if not name:  # as Azure's SDK: no answer of a service, but a mistake of ours
+            raise ValueError("Please specify a blob name.")
         if name not in self.blobs:
             raise NotFound(f"There is no blob {name}")
         return self.blobs[name]
