@@ -13,6 +13,8 @@ from services.state import LoopState, Trouble
 Tone = Literal["good", "busy", "idle", "warn", "bad"]
 HOLDS = frozenset({"config", "preflight", "backoff", "cooldown", "daily_cap", "budget"})
 """Rules that hold a training run back which has all its labels."""
+UNEXPECTED = "Unexpected "
+"""How the controller's words begin on an error that nobody foresaw, in a stage that it tries again."""
 NOT_LIVE = {"rejected": "was no better", "failed": "could not be deployed", "rolled_back": "was taken back"}
 
 
@@ -55,6 +57,8 @@ def _under_way(state: LoopState) -> tuple[str, Tone] | None:
 
 
 def _stopped(state: LoopState) -> tuple[str, Tone] | None:
+    if any(reason.startswith(UNEXPECTED) for reason in state.reasons.values()):
+        return "Something failed", "bad"
     if state.config.problems:
         return "loop.yaml is wrong", "bad"
     if state.paused:

@@ -11,7 +11,7 @@ from services.state import LoopState, Order, Problem
 from services.status.progress import doing
 from services.status.standing import standing
 from tests.support.predictions import champion
-from tests.support.stages import NOW, run, state, version
+from tests.support.stages import NOW, World, run, state, version
 
 
 def rollout(step: RolloutStep, **fields: Any) -> Rollout:
@@ -46,6 +46,20 @@ def wrong() -> LoopState:
     return made
 
 
+def broken() -> LoopState:
+    """As the controller leaves it after an error that nobody foresaw."""
+
+    class Failing:
+        name = "dataset"
+
+        def step(self, _: object) -> float | None:
+            raise ValueError("nobody foresaw this")
+
+    world = World([Failing()], state())
+    world.wake()
+    return world.state
+
+
 @pytest.mark.parametrize(
     ("made", "word", "tone"),
     [
@@ -65,6 +79,7 @@ def wrong() -> LoopState:
         (live(guard=Guard(trouble="gone"), rollout=rollout("deploy")), "Rolling out", "busy"),
         (live(pause=Order(at=NOW)), "Paused", "warn"),
         (wrong(), "loop.yaml is wrong", "bad"),
+        (broken(), "Something failed", "bad"),
         (state(datasets=[version()], runs=[run(status="failed")]), "Training failed", "bad"),
     ],
 )
