@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.config_part import Part, Seconds
@@ -33,14 +33,23 @@ class RetrainThreshold(Part):
 class Compute(Part):
     """The Azure ML cluster that trains."""
 
-    name: str = Field("gpu-cluster", pattern=r"^[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]$")
-    """Name of the cluster; it is created, scaling to zero, if it does not exist."""
+    name: str = Field("gpu-cluster", pattern=r"^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$")
+    """Name of the cluster, not ending with a dash and a number; it is created, scaling to zero, if it is not there."""
     size: str = Field("Standard_NC4as_T4_v3", min_length=1)
     """Virtual machine size of a cluster that has to be created."""
     max_nodes: int = Field(2, ge=1, le=100)
     """Most machines at once of a cluster that has to be created."""
     idle_seconds: int = Field(600, ge=60)
     """How long an idle machine is kept before the cluster scales down to zero."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_azures(cls, name: str) -> str:
+        if name.rpartition("-")[2].isdecimal():
+            raise PydanticCustomError(
+                "cluster_name", "a name that does not end with a dash and a number, as Azure asks"
+            )
+        return name
 
 
 class Budget(Part):

@@ -26,8 +26,8 @@ SLOT_HEADER = "azureml-model-deployment"
 DEFAULT_TIMEOUT_SECONDS = 5.0
 """https://learn.microsoft.com/azure/machine-learning/reference-yaml-deployment-managed-online#requestsettings"""
 DEFAULT_CONCURRENT = 1
-ADMITTED = 8
-"""Requests under way, as a multiple of those that are answered at once, before 429. Azure ML's documentation says 2."""
+ADMITTED = 2
+"""Requests under way, as a multiple of those that are answered at once, before 429: as Azure ML's page above says."""
 THREADS = 32
 
 

@@ -23,6 +23,8 @@ _NAME = r"\w*(?:sig|token|key|secret|password|authorization)"
 _UNSEEN = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0e-\x1f\x7f]")
 """azure-ai-ml colours what it refuses before it asks."""
 _SECRET = re.compile(rf"""(?i)(\b{_NAME}["']?\s*[=:]\s*["']?(?:bearer\s+)?|\bbearer\s+)[^\s"'&,;]+""")
+_MOVING = re.compile(r"(?i)in (?:creating|updating|deleting|scaling) provisioning state")
+"""Azure ML's words for an endpoint that something else is being done to, whatever the status: it passes."""
 _REFUSED = frozenset({400, 405, 406, 413, 414, 415, 422})
 
 
@@ -41,7 +43,7 @@ def upstream_error(status: int, headers: Mapping[str, str], what: str, said: str
         return UpstreamTimeout(detail)
     if status == 404:
         return NotFound(detail)
-    if status in (409, 412):
+    if status in (409, 412) or (status == 400 and _MOVING.search(said)):
         return Conflict(detail)
     return (UpstreamRefused if status in _REFUSED else Upstream)(detail)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cloud.upstream import MOST_CHARACTERS, clean, retry_after, upstream_error
-from services.errors import Conflict, Upstream, VisionloopError
+from services.errors import Conflict, Upstream, UpstreamRefused, VisionloopError
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,12 @@ def test_every_status_is_an_error_of_ours(status: int, said: str) -> None:
 def test_a_conflict_is_no_upstream_failure() -> None:
     assert isinstance(upstream_error(409, {}, "x"), Conflict)
     assert not isinstance(upstream_error(409, {}, "x"), Upstream)
+
+
+def test_an_endpoint_that_is_being_changed_is_a_conflict_whatever_the_status() -> None:
+    said = "Cannot create a deployment in endpoint e-1 because it is in {} provisioning state."
+    assert isinstance(upstream_error(400, {}, "x", said.format("Updating")), Conflict)
+    assert isinstance(upstream_error(400, {}, "x", said.format("Failed")), UpstreamRefused)
 
 
 @pytest.mark.parametrize(

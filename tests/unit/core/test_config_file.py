@@ -60,6 +60,14 @@ def test_a_wrong_value_is_told_with_its_line_and_field() -> None:
     assert found == "'three'"
 
 
+@pytest.mark.parametrize("name", ["gpu-cluster-2", "g", "2nd", "a" * 25, "gpu-"])
+def test_a_cluster_name_that_azure_refuses_is_told_before_it_is_asked(name: str) -> None:
+    place, expected, found = problems(f"training:\n  compute:\n    name: {name}\n")[0]
+    assert place == "line 3, training.compute.name"
+    assert "dash and a number" in expected or "match pattern" in expected
+    assert found == repr(name)
+
+
 def test_an_unknown_field_is_told_with_its_line() -> None:
     assert problems("\n\nclases: [nut]\n")[0][0] == "line 3, clases"
 
