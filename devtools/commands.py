@@ -33,6 +33,7 @@ DEEP = [
     "tests/security/test_schemathesis.py",
     "tests/proofs",
     "tests/unit/rollout/test_machine.py",
+    "tests/unit/rollout/test_machine_harmed.py",
     "-n",
     "auto",
     "--maxprocesses",

@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from services.errors import Upstream
+from tests.support.histories import DEEP, run_histories
 from tests.support.living_loop import CLASSES, IDLE_HOURS, MOST_IMAGES, PASSING, QUALITIES, LivingLoop
 
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 HISTORIES, STEPS = (2000, 50) if DEEP else (500, 30)
 NUMBERS = st.integers(0, MOST_IMAGES - 1)
 CALLS = st.integers(0, 160)
@@ -256,19 +255,9 @@ class Loop(RuleBasedStateMachine):
             assert traffic == {state.champion.slot: 100}
 
 
-Loop.TestCase.settings = settings(
-    max_examples=HISTORIES,
-    stateful_step_count=STEPS,
-    deadline=None,
-    derandomize=not DEEP,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
-    suppress_health_check=list(HealthCheck),
-    print_blob=True,
-)
-TestLoop = pytest.mark.timeout(3600)(Loop.TestCase)
-
-
-def test_the_histories_were_not_empty() -> None:
+@pytest.mark.timeout(3600)
+def test_no_history_pays_twice_or_ends_worse() -> None:
+    run_histories(Loop, HISTORIES, STEPS, (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink))
     expected = {
         "training.failed": 0.1,
         "rollout.promoted": 0.4,
@@ -278,4 +267,4 @@ def test_the_histories_were_not_empty() -> None:
         "endpoint.restored": 0.04,
     }
     missing = {kind: SEEN[kind] for kind, share in expected.items() if SEEN[kind] < share * HISTORIES}
-    assert not missing
+    assert not missing, "what was proved did not happen"

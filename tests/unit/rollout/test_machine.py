@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.cloud.ports.serving import DeploymentView
 from services.commands import Asked, Commands, command
@@ -26,10 +24,10 @@ from services.rollout.idle import IdleStage
 from services.rollout.stage import RolloutStage
 from services.rollout.watch import CLASSES
 from services.state import LoopState
+from tests.support.histories import DEEP, run_histories
 from tests.support.rollouts import ENDPOINT, IMAGES, Quality, add, measure_once, quality, settle, world
 from tests.support.stages import LOOP, World
 
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 HISTORIES, STEPS = (1000, 60) if DEEP else (25, 30)
 SEEN = Counter[str]()
 """What happened in all histories, so that the proof cannot be empty."""
@@ -218,18 +216,7 @@ def pending(state: LoopState) -> bool:
 
 def test_traffic_is_whole_and_no_worse_model_is_live(monkeypatch: pytest.MonkeyPatch) -> None:
     measure_once(monkeypatch)
-    run_state_machine_as_test(
-        Rollouts,
-        settings=settings(
-            max_examples=HISTORIES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=not DEEP,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_histories(Rollouts, HISTORIES, STEPS)
     for kind in ("rollout.promoted", "rollout.rejected", "rollout.rolled_back", "rollout.canary", "endpoint.asleep"):
         assert SEEN[kind] > 0, SEEN
     assert min(SEEN["watched"], SEEN["better"], SEEN["rollout.ordered"], SEEN["failed slots"]) > 0, SEEN

@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule
 
 from services.cloud.ports.serving import DeploymentView
 from services.loop_config import LoopConfig
 from services.state import LoopState
+from tests.support.histories import DEEP, run_histories
 from tests.support.rollouts import ENDPOINT, measure_once
 from tests.support.stages import World
-from tests.unit.rollout.test_machine import DEEP, SEEN, Rollouts, let_go
+from tests.unit.rollout.test_machine import SEEN, Rollouts, let_go
 
 HISTORIES, STEPS = (1000, 60) if DEEP else (12, 30)
 DAY = 24 * 3600.0
@@ -75,17 +75,6 @@ def take_back(w: World) -> None:
 
 def test_whatever_somebody_does_to_it_the_champion_is_live_again(monkeypatch: pytest.MonkeyPatch) -> None:
     measure_once(monkeypatch)
-    run_state_machine_as_test(
-        Harmed,
-        settings=settings(
-            max_examples=HISTORIES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=not DEEP,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_histories(Harmed, HISTORIES, STEPS)
     for kind in ("endpoint.lost", "endpoint.restored", "harm: slot", "harm: endpoint", "harm: moved"):
         assert SEEN[kind] > 0, SEEN
