@@ -97,10 +97,7 @@ def remove(req: func.HttpRequest) -> func.HttpResponse:
 @answers
 def agree(req: func.HttpRequest) -> func.HttpResponse:
     """A receiver agrees later, or a person for it with a browser: the address is the key."""
-    from services import wiring
-
-    token = req.params.get("token", "")
-    return json_answer(wiring.webhook_console().agree(req.route_params["id"], token, req.headers))
+    return _agreed(req)
 
 
 @blueprint.function_name("webhooks_agree_by_post")
@@ -108,6 +105,10 @@ def agree(req: func.HttpRequest) -> func.HttpResponse:
 @answers
 def agree_by_post(req: func.HttpRequest) -> func.HttpResponse:
     """The same."""
+    return _agreed(req)
+
+
+def _agreed(req: func.HttpRequest) -> func.HttpResponse:
     from services import wiring
 
     token = req.params.get("token", "")
