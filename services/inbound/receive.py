@@ -62,7 +62,7 @@ class Inbound:
         return self._generic(source, headers, body)
 
     def _generic(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        check_signature(source.good(self._clock()), headers, body)
+        check_signature(source.signing(self._clock()), headers, body)
         message = headers["webhook-id"]
         if len(message) > MOST_ID:
             raise BadRequest(f"webhook-id has more than {MOST_ID} characters")
@@ -74,7 +74,7 @@ class Inbound:
 
     def _label_studio(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """A repeated message changes nothing, and an older one nothing newer: so no ids are noted."""
-        check_secret(source.good(self._clock()), headers)
+        check_secret(source.signing(self._clock()), headers)
         changes = self._changes(source, body)
         if len(changes) > MOST_AT_ONCE:
             self._later.keep(source.id, body)
@@ -104,7 +104,7 @@ class Inbound:
 
     def _cvat(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """CVAT's messages have no time: a repetition that is older than our memory is told by the job's."""
-        cvat.check_signature(source.good(self._clock()), headers, body)
+        cvat.check_signature(source.signing(self._clock()), headers, body)
         found = cvat.announced(body)
         if found is None:
             return {"taken": True, "files": [], "says": "Nothing is to be done: this is about no completed job"}

@@ -18,9 +18,8 @@ from services.inbound.notes import Notes
 from services.members import read_members
 from services.names import check_loop_name
 from services.state_store import StateStore
-from services.webhooks.endpoint import OldSecret
 from services.webhooks.guard import Guard
-from services.webhooks.registry import MOST_OLD_SECRETS, new_secret
+from services.webhooks.signing import Signing, new_secret
 
 FILE = "inbound/sources.json"
 MOST_SOURCES = 100
@@ -59,19 +58,13 @@ class Changes(BaseModel):
     token: str | None = None
 
 
-class Source(NewSource):
+class Source(NewSource, Signing):
     """A system that may send. Its secret leaves our storage only in the answer that makes it, its token never."""
 
     model_config = ConfigDict(extra="ignore")
 
     id: str
-    secret: str
-    old_secrets: list[OldSecret] = Field(default_factory=list)
     created: datetime
-
-    def good(self, now: datetime) -> list[str]:
-        """The secrets that prove a message now, the newest first."""
-        return [self.secret, *(old.secret for old in self.old_secrets if now < old.until)]
 
     def shown(self) -> dict[str, Any]:
         """Without the secret, with the path that it sends to."""
@@ -173,10 +166,7 @@ class Sources:
         def replace(document: _Document) -> None:
             rotated[:] = [source for source in document.sources if source.id == source_id]
             for source in rotated:
-                # without overlap it is for a leak, which may be of any secret before
-                older = [OldSecret(secret=old.secret, until=min(old.until, until)) for old in source.old_secrets]
-                known = [OldSecret(secret=source.secret, until=until), *older]
-                source.secret, source.old_secrets = made, [o for o in known if now < o.until][:MOST_OLD_SECRETS]
+                source.rotate(made, now, until)
 
         change(self._system, FILE, _Document, replace)
         if not rotated:

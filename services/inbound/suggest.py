@@ -107,7 +107,7 @@ class Suggestions:
 
     def _source(self, source_id: str, headers: Mapping[str, str]) -> Source:
         source = self._sources.get(source_id)
-        if source.kind != "label_studio" or not _has_password(headers, source.good(self._clock())):
+        if source.kind != "label_studio" or not _has_password(headers, source.signing(self._clock())):
             raise Forged("Basic authentication with the secret of a label_studio source as password is expected")
         return source
 

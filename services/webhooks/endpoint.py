@@ -11,6 +11,7 @@ from services.errors import BadRequest
 from services.names import check_loop_name
 from services.state import Event
 from services.webhooks.kinds import KINDS, is_pattern, matches
+from services.webhooks.signing import Signing
 
 SECRETS = {"secret", "old_secrets", "asked_hash"}
 Text = Annotated[str, Field(max_length=200)]
@@ -63,14 +64,7 @@ class Changes(BaseModel):
     enabled: bool | None = None
 
 
-class OldSecret(BaseModel):
-    """A secret that was replaced, and signs beside the new one until receivers have had time to take that over."""
-
-    secret: str
-    until: datetime
-
-
-class Endpoint(NewEndpoint):
+class Endpoint(NewEndpoint, Signing):
     """A registered receiver. Secrets leave the system container only in the answer that makes them."""
 
     model_config = ConfigDict(extra="ignore")
@@ -78,8 +72,6 @@ class Endpoint(NewEndpoint):
     id: str
     kind: Literal["webhook", "event_grid"] = "webhook"
     """A receiver that was registered, or the topic that the app's settings name."""
-    secret: str
-    old_secrets: list[OldSecret] = Field(default_factory=list)
     created: datetime
     enabled: bool = True
     disabled_reason: str = ""
@@ -102,7 +94,3 @@ class Endpoint(NewEndpoint):
     def shown(self) -> dict[str, object]:
         """Without the secret."""
         return self.model_dump(mode="json", exclude=SECRETS)
-
-    def signing(self, now: datetime) -> list[str]:
-        """The secrets that sign now, the newest first."""
-        return [self.secret, *(old.secret for old in self.old_secrets if now < old.until)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,13 +13,12 @@ from pydantic import BaseModel, Field
 from services.cloud.ports.storage import BlobStore
 from services.errors import ChangedMeanwhile, Conflict, NotFound
 from services.members import read_members
-from services.webhooks.endpoint import Changes, Endpoint, NewEndpoint, OldSecret
+from services.webhooks.endpoint import Changes, Endpoint, NewEndpoint
 from services.webhooks.guard import Guard
+from services.webhooks.signing import new_secret
 
 FILE = "deliveries/endpoints.json"
-SECRET_BYTES = 32
 MOST_ENDPOINTS = 100
-MOST_OLD_SECRETS = 3
 OVERLAP = timedelta(hours=24)
 _TRIES = 8
 PENDING = "it has not agreed by CloudEvents' handshake yet"
@@ -147,13 +145,7 @@ class Registry:
         """
         self._check_ours(endpoint_id)
         now, made = self._clock(), new_secret()
-
-        def change(endpoint: Endpoint) -> None:
-            still = [s for s in endpoint.old_secrets if now < s.until]
-            replaced = OldSecret(secret=endpoint.secret, until=now + OVERLAP)
-            endpoint.secret, endpoint.old_secrets = made, [replaced, *still][:MOST_OLD_SECRETS]
-
-        return self.settle(endpoint_id, change)
+        return self.settle(endpoint_id, lambda endpoint: endpoint.rotate(made, now, now + OVERLAP))
 
     def disable(self, endpoint_id: str, reason: str, seen: Endpoint | None = None) -> None:
         """Tell a receiver nothing more; not one that was moved, or enabled again, since it was `seen`."""
@@ -240,8 +232,3 @@ def _asking(old: Endpoint, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
     is_off = not (old.enabled or old.disabled_reason or changes.get("enabled"))
     return UNASKED if is_off else ASKING
-
-
-def new_secret() -> str:
-    """A secret as Standard Webhooks writes one."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()

@@ -92,7 +92,7 @@ def test_its_suggestions_take_both(house: House) -> None:
 
     source, old = house.register(kind="label_studio")
     new = house.rotate(source)
-    good = house.sources.get(source).good(house.cloud.clock())
+    good = house.sources.get(source).signing(house.cloud.clock())
 
     def password(secret: str) -> dict[str, str]:
         return {"authorization": "Basic " + base64.b64encode(f"x:{secret}".encode()).decode()}
@@ -103,7 +103,7 @@ def test_its_suggestions_take_both(house: House) -> None:
 def test_old_secrets_are_few_and_shown_nowhere(house: House) -> None:
     source, old = house.register(kind="label_studio")
     made = [old, *(house.rotate(source) for _ in range(6))]
-    assert len(house.sources.get(source).good(house.cloud.clock())) == 4
+    assert len(house.sources.get(source).signing(house.cloud.clock())) == 4
     shown = json.dumps(house.sources.list())
     assert not [secret for secret in made if secret in shown]
     assert made[-1] in house.cloud.system.blobs[FILE].data.decode()
