@@ -11,6 +11,7 @@ from datetime import timedelta
 from services.context import Cloud, LoopContext, Stage
 from services.errors import ChangedMeanwhile, LoopBusy, VisionloopError
 from services.outbox import Outbox
+from services.state import TRIED_AGAIN, UNEXPECTED
 from services.state_store import HeldState, StateStore
 from services.wake import Waker
 
@@ -75,19 +76,22 @@ class Controller:
 
     def _step(self, stage: Stage, context: LoopContext, held: HeldState) -> float | None:
         try:
-            return stage.step(context)
+            wait = stage.step(context)
         except ChangedMeanwhile:
             raise
         except VisionloopError as error:
             return self._failed(stage, context, held, error.detail, _retry_after(error))
         except Exception as error:
             log.exception("Stage %s of loop %s failed", stage.name, context.loop)
-            return self._failed(stage, context, held, f"Unexpected {type(error).__name__}; see the log", RETRY_SECONDS)
+            reason = f"{UNEXPECTED}{type(error).__name__}; see the log"
+            return self._failed(stage, context, held, reason, RETRY_SECONDS)
+        _recovered(stage, context)
+        return wait
 
     def _failed(self, stage: Stage, context: LoopContext, held: HeldState, reason: str, retry: float) -> float:
         """One stage's failure is told once, and does not keep the others from their step."""
         context.state = held.reload()
-        text = f"{reason} (tried again in {retry:.0f} s)"
+        text = f"{reason}{TRIED_AGAIN}{retry:.0f} s)"
         if context.state.reasons.get(stage.name) != text:
             log.warning("Stage %s of loop %s: %s", stage.name, context.loop, reason)
             context.state.reasons[stage.name] = text
@@ -110,6 +114,13 @@ class Controller:
         state.next_wake = due
         context.save()
         self._waker.schedule(context.loop, "as asked", wait)
+
+
+def _recovered(stage: Stage, context: LoopContext) -> None:
+    """Why a stage failed goes once it does not: else the loop would be called broken for good, and not told anew."""
+    if TRIED_AGAIN in context.state.reasons.get(stage.name, ""):
+        del context.state.reasons[stage.name]
+        context.save()
 
 
 def _retry_after(error: VisionloopError) -> float:

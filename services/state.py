@@ -170,6 +170,12 @@ class InboundNote(Part):
     problems: list[Problem]
 
 
+UNEXPECTED = "Unexpected "
+"""How a stage's reason begins where nobody foresaw its error."""
+TRIED_AGAIN = " (tried again in "
+"""How the reason of a stage that failed ends, but for the time."""
+
+
 class LoopState(Part):
     """Everything that must be remembered of a loop; what can be observed is not in here."""
 
@@ -207,7 +213,10 @@ class LoopState(Part):
     inbound: list[InboundNote] = Field(default_factory=list)
     """What labelling tools announced and could not be taken."""
     reasons: dict[str, str] = Field(default_factory=dict)
-    """What each stage decided last, and why, by its name; `task` says why the loop has the task that it has."""
+    """What each stage decided last, and why, by its name; `task` says why the loop has the task that it has.
+
+    Of a stage that failed: why, and when it is tried again, until it does not fail.
+    """
     outbox: list[Event] = Field(default_factory=list)
     """Events whose state is durable and that are yet to be told."""
     next_wake: datetime | None = None

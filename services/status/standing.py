@@ -8,13 +8,11 @@ from typing import Literal
 
 from services.decisions import train
 from services.decisions.decision import held
-from services.state import LoopState, Trouble
+from services.state import UNEXPECTED, LoopState, Trouble
 
 Tone = Literal["good", "busy", "idle", "warn", "bad"]
 HOLDS = frozenset({"config", "preflight", "backoff", "cooldown", "daily_cap", "budget"})
 """Rules that hold a training run back which has all its labels."""
-UNEXPECTED = "Unexpected "
-"""How the controller's words begin on an error that nobody foresaw, in a stage that it tries again."""
 NOT_LIVE = {"rejected": "was no better", "failed": "could not be deployed", "rolled_back": "was taken back"}
 
 

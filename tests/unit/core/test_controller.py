@@ -80,6 +80,15 @@ class Failing:
         raise self.error
 
 
+class Mended(Failing):
+    """One that fails at times, and has nothing to say of itself."""
+
+    fails = True
+
+    def step(self, context: LoopContext) -> float | None:
+        return super().step(context) if self.fails else None
+
+
 class House:
     """A controller and its surroundings."""
 
@@ -209,6 +218,17 @@ def test_a_failing_stage_is_told_once_and_stops_no_other(error: Exception, retry
     assert [(e.data["reason"], e.data["stage"]) for e in errors] == [(reason, "dataset")]
     assert set(house.wakes()) == {retry}
     assert "hunter2" not in json.dumps([e.model_dump(mode="json") for e in errors])
+
+
+def test_why_a_stage_failed_goes_once_it_does_not_and_another_failure_is_told() -> None:
+    stage = Mended(RuntimeError("no"))
+    house = House(stage)
+    for fails in (True, False, True, True):
+        stage.fails = fails
+        house.controller.wake("cards")
+        assert ("dataset" in house.state().reasons) == fails
+        house.fakes.clock.advance(60)
+    assert [e.type for e in house.timeline.read("cards")] == ["visionloop.loop.error"] * 2
 
 
 def calls_of(wake: Callable[[House], None]) -> list[str]:
