@@ -16,7 +16,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.storage.blob import ContainerClient
 
 from devtools.uploading.__main__ import main
-from devtools.uploading.files import Local, Tally, md5_of
+from devtools.uploading.files import Local, Remote, Tally, md5_of
 from devtools.uploading.transfer import MOST_FAILURES, container, listed, transfer
 from services.catalogue.claims import claim_of_bytes
 from services.cloud import identity
@@ -83,21 +83,42 @@ def test_a_file_of_many_blocks_keeps_its_md5(cloud: CloudProcess, tmp_path: Path
     assert there(cloud, "large") == {"large/labels/labels.json": md5_of(tmp_path / "f" / "labels.json")}
 
 
-def test_a_killed_upload_goes_on(cloud: CloudProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def when_written(cloud: CloudProcess, loop: str) -> dict[str, str]:
+    """By blob's name its ETag, which changes with every upload of it."""
+    with container(cloud.urls["blob"], "visionloop-data", 2) as client:
+        return {blob.name: str(blob.etag) for blob in client.list_blobs(name_starts_with=f"{loop}/")}
+
+
+def test_a_killed_upload_goes_on(
+    cloud: CloudProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = fill(tmp_path / "f", 400)
     command = [sys.executable, "-m", "devtools.uploading", str(folder), "killed", "--cloud", str(cloud.folder)]
     process = subprocess.Popen([*command, "--threads", "2"], cwd=ROOT, stdout=subprocess.DEVNULL)
     ends = time.monotonic() + 120
-    while not (before := len(there(cloud, "killed"))) and time.monotonic() < ends:
+    while not there(cloud, "killed") and time.monotonic() < ends:
         time.sleep(0.05)
     process.kill()
     process.wait(60)
-    before = len(there(cloud, "killed"))
-    assert 0 < before < 801
+    left = when_written(cloud, "killed")
+    assert 0 < len(left) < 801
+
+    seen: list[dict[str, Remote]] = []
+
+    def watched(client: ContainerClient, prefix: str) -> dict[str, Remote]:
+        seen.append(listed(client, prefix))
+        return seen[-1]
+
+    monkeypatch.setattr("devtools.uploading.__main__.listed", watched)
     assert upload(cloud, folder, "killed") == 0
+    # what was under way in the killed one's two threads may still arrive after the look above
+    began_with = set(seen[0])
+    assert left.keys() <= began_with
+    assert len(began_with - left.keys()) <= 2
     said = capsys.readouterr().out
-    assert f"{before} were there" in said
+    assert f" {len(began_with)} were there" in said
     assert "801 of 801 files are in killed/" in said
+    assert when_written(cloud, "killed").items() >= left.items()
 
 
 def test_what_cannot_be_read_is_named_and_spoils_nothing_else(
