@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,15 +20,17 @@ import pytest
 from emulator.azure_ml.app import Emulator
 from emulator.azure_ml.config import Config
 from emulator.azure_ml.scoring import ADMITTED
-from tests.support.azure_ml_process import free_port
+from tests.support.timing import TooSlow, tried_again
 
 
 class Slot:
-    """A slot's web server: answers as told, and counts how many it answers at once."""
+    """A slot's web server: answers as told and when it may, and counts how many it answers at once."""
 
     def __init__(self) -> None:
         self.status, self.seconds, self.seen = 200, 0.0, 0
         self.now = self.most = 0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         lock, slot = threading.Lock(), self
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,6 +43,7 @@ class Slot:
                     slot.seen += 1
                     slot.now += 1
                     slot.most = max(slot.most, slot.now)
+                slot.may_answer.wait(60)
                 time.sleep(slot.seconds)
                 with lock:
                     slot.now -= 1
@@ -61,6 +65,7 @@ class Slot:
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
+        self.may_answer.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -76,7 +81,7 @@ class World:
             self.settings(name)
             self.at(name, slot.server.server_port)
 
-    def settings(self, name: str, concurrent: int = 1, timeout: str = "PT10S", **rest: Any) -> None:
+    def settings(self, name: str, concurrent: int = 1, timeout: str = "PT60S", **rest: Any) -> None:
         settings = {"maxConcurrentRequestsPerInstance": concurrent, "requestTimeout": timeout}
         properties = {"provisioningState": "Succeeded", "requestSettings": settings}
         body = {"properties": properties, "internal": {}, "created": "", **rest}
@@ -89,15 +94,37 @@ class World:
         self.emulator.endpoints.put("cats", {"properties": {"authMode": "AADToken", "traffic": traffic}})
 
     def score(self, slot: str = "", times: int = 1, together: bool = False) -> list[httpx.Response]:
+        async def send(client: httpx.AsyncClient) -> list[httpx.Response]:
+            asked = [self._post(client, slot) for _ in range(times)]
+            return list(await asyncio.gather(*asked)) if together else [await one for one in asked]
+
+        return asyncio.run(self._with_client(send))
+
+    def score_held(self, slot: str, times: int, refused: int, inside: int) -> list[httpx.Response]:
+        """Ask together; the slot answers nobody before so many were refused and so many are inside it."""
+        held = self.slots[slot]
+
+        async def send(client: httpx.AsyncClient) -> list[httpx.Response]:
+            asked = [asyncio.create_task(self._post(client, slot)) for _ in range(times)]
+            ends = time.monotonic() + 60
+            while (sum(t.done() for t in asked), held.now) != (refused, inside) and time.monotonic() < ends:  # noqa: ASYNC110  # the slot is in threads
+                await asyncio.sleep(0.001)
+            held.may_answer.set()
+            return list(await asyncio.gather(*asked))
+
+        held.may_answer.clear()
+        return asyncio.run(self._with_client(send))
+
+    def _post(self, client: httpx.AsyncClient, slot: str) -> Coroutine[Any, Any, httpx.Response]:
         headers = {"authorization": f"Bearer {self.token}", **({"azureml-model-deployment": slot} if slot else {})}
+        return client.post("/online/cats/score", content=b"{}", headers=headers)
 
-        async def send() -> list[httpx.Response]:
-            app = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=app, base_url="https://localhost:1") as client:
-                asked = [client.post("/online/cats/score", content=b"{}", headers=headers) for _ in range(times)]
-                return list(await asyncio.gather(*asked)) if together else [await one for one in asked]
-
-        return asyncio.run(send())
+    async def _with_client(
+        self, send: Callable[[httpx.AsyncClient], Coroutine[Any, Any, list[httpx.Response]]]
+    ) -> list[httpx.Response]:
+        app = httpx.ASGITransport(self._app)
+        async with httpx.AsyncClient(transport=app, base_url="https://localhost:1") as client:
+            return await send(client)
 
     def close(self) -> None:
         asyncio.run(self.emulator.scoring.close())
@@ -147,36 +174,45 @@ def test_whatever_a_slot_answers_but_200_is_424(world: World, status: int) -> No
 
 def test_a_slot_that_is_slow(world: World) -> None:
     world.settings("blue", timeout="PT0.2S")
-    world.slots["blue"].seconds = 1.0
+    world.slots["blue"].may_answer.clear()
     [answer] = world.score("blue")
     assert (answer.status_code, answer.json()["error"]["code"]) == (408, "RequestTimeout")
 
 
 def test_a_request_that_was_given_up_is_executed_all_the_same(world: World) -> None:
-    world.settings("blue", timeout="PT0.1S")
-    world.slots["blue"].seconds = 0.3
+    world.settings("blue", timeout="PT0.5S")
+    slot = world.slots["blue"]
+    slot.may_answer.clear()
     assert world.score("blue")[0].status_code == 408
-    assert world.slots["blue"].seen == 1
+    ends = time.monotonic() + 60
+    while not slot.seen and time.monotonic() < ends:
+        time.sleep(0.01)  # its thread may come to it only after the time was over
+    assert slot.seen == 1
 
 
+@tried_again
 def test_the_time_in_the_queue_counts(world: World) -> None:
-    world.settings("blue", timeout="PT0.6S")
-    world.slots["blue"].seconds = 0.4
-    assert statuses(world.score("blue", times=2, together=True)) == {200: 1, 408: 1}
+    world.settings("blue", timeout="PT1.2S")
+    world.slots["blue"].seconds = 0.8
+    found = statuses(world.score("blue", times=2, together=True))
+    if found == {408: 2}:
+        raise TooSlow("not even the first was answered in time")
+    assert found == {200: 1, 408: 1}
 
 
 def test_a_slot_that_is_gone(world: World) -> None:
-    world.at("blue", free_port())
-    [answer] = world.score("blue")
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))  # and nobody listens there
+        world.at("blue", kept.getsockname()[1])
+        [answer] = world.score("blue")
     assert (answer.status_code, answer.json()["error"]["code"]) == (424, "ModelError")
 
 
 @pytest.mark.parametrize(("concurrent", "instances"), [(1, 1), (2, 1), (1, 3)])
 def test_so_many_at_once_some_wait_and_the_rest_is_refused(world: World, concurrent: int, instances: int) -> None:
     world.settings("blue", concurrent, sku={"name": "Default", "capacity": instances})
-    world.slots["blue"].seconds = 0.05
     capacity = concurrent * instances
-    answers = world.score("blue", times=ADMITTED * capacity + 3, together=True)
+    answers = world.score_held("blue", ADMITTED * capacity + 3, refused=3, inside=capacity)
     assert statuses(answers) == {200: ADMITTED * capacity, 429: 3}
     assert {a.headers["retry-after"] for a in answers if a.status_code == 429} == {"1"}
     assert world.slots["blue"].most == capacity
@@ -184,14 +220,14 @@ def test_so_many_at_once_some_wait_and_the_rest_is_refused(world: World, concurr
 
 
 def test_a_busy_slot_is_no_matter_of_the_other(world: World) -> None:
-    world.slots["blue"].seconds = 0.05
-    assert statuses(world.score("blue", times=ADMITTED + 2, together=True)) == {200: ADMITTED, 429: 2}
+    answers = world.score_held("blue", ADMITTED + 2, refused=2, inside=1)
+    assert statuses(answers) == {200: ADMITTED, 429: 2}
     assert world.score("green")[0].status_code == 200
 
 
 def test_new_settings_hold_for_the_next_request(world: World) -> None:
-    world.slots["blue"].seconds = 0.05
-    assert statuses(world.score("blue", times=ADMITTED + 2, together=True)) == {200: ADMITTED, 429: 2}
+    answers = world.score_held("blue", ADMITTED + 2, refused=2, inside=1)
+    assert statuses(answers) == {200: ADMITTED, 429: 2}
     world.settings("blue", concurrent=2)
     assert statuses(world.score("blue", times=ADMITTED + 2, together=True)) == {200: ADMITTED + 2}
 
