@@ -11,6 +11,7 @@ import pytest
 
 from emulator.functions_host.bindings import Function, Invoker
 from emulator.functions_host.timers import Schedule, Timer
+from tests.support.timing import TooSlow, tried_again, within
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)  # a Saturday
 
@@ -74,10 +75,14 @@ def test_a_changed_schedule_forgets_the_time_of_the_old_one(tmp_path: Path) -> N
     assert told == []
 
 
+@tried_again
 def test_a_setting_gives_the_schedule_and_ticks_are_on_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[bool] = []
     monkeypatch.setenv("SWEEP", "* * * * * *")
-    run_for(2.3, timer(tmp_path, told, "%SWEEP%"))
+    with within(2.9):
+        run_for(2.3, timer(tmp_path, told, "%SWEEP%"))
+    if len(told) < 2:
+        raise TooSlow(f"{len(told)} ticks in 2.3 s")
     assert len(told) in {2, 3}
     assert not any(told)
 
