@@ -49,7 +49,7 @@ def submit(app: App, name: str, **advanced: Any) -> None:
 
 
 def status(app: App, name: str, wanted: str) -> dict[str, Any]:
-    wait_for(lambda: app.emulator.runs.status(name), lambda found: found == wanted, 20)
+    wait_for(lambda: app.emulator.runs.status(name), lambda found: found == wanted)
     found: dict[str, Any] = (app.emulator.runs.get(name) or {})["internal"]
     return found
 

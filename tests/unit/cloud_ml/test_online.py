@@ -109,7 +109,7 @@ def test_a_slot_on_kubernetes_is_asked_with_its_endpoints_token(azure_ml: tuple[
     base, azure = azure_ml
     azure.answers["token"] = {"accessToken": "own", "refreshAfterTimeUtc": time.time() + 3600}
     for _ in range(3):
-        assert EndpointScorer().score(address(base), "blue", [b"image"], deadline=5) == [{"boxes": []}]
+        assert EndpointScorer().score(address(base), "blue", [b"image"], deadline=60) == [{"boxes": []}]
     token_path = f"{WORKSPACE}/onlineEndpoints/nuts/token?api-version=2023-10-01"
     assert azure.asked == [
         (token_path, "Bearer identity for https://management.azure.com"),

@@ -114,7 +114,7 @@ def test_labels_that_are_no_list_are_none(cvat: FakeCvat) -> None:
 
 def test_a_server_that_is_slow_is_left(cvat: FakeCvat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cvat_api, "SECONDS", 0.2)
-    cvat.answer = lambda path: time.sleep(0.5)
+    cvat.answer = lambda path: time.sleep(5)  # in a thread that nobody waits for
     with pytest.raises(UpstreamTimeout):
         ask(cvat)
 

@@ -56,7 +56,7 @@ def ended(app: App, name: str, script: str, **more: Any) -> dict[str, Any]:
     }
     answer = app.arm("PUT", f"jobs/{name}", properties)
     assert answer.status_code == 201, answer.text
-    wait_for(lambda: app.emulator.runs.status(name), lambda found: found in {"Completed", "Failed", "Canceled"}, 20)
+    wait_for(lambda: app.emulator.runs.status(name), lambda found: found in {"Completed", "Failed", "Canceled"})
     return app.emulator.runs.get(name) or {}
 
 
@@ -113,7 +113,7 @@ def test_a_script_that_exceeds_its_limit_is_cancelled_and_gone(
     assert found["properties"]["status"] == "Canceled"
     assert found["internal"]["error"] == {"code": "UserError", "message": "The job exceeded its time limit of PT1S"}
     assert "model" not in found["internal"]
-    wait_for(lambda: set(psutil.Process().children(recursive=True)) - before, lambda left: not left, 5)
+    wait_for(lambda: set(psutil.Process().children(recursive=True)) - before, lambda left: not left)
 
 
 def test_metrics_are_seen_while_the_script_runs(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def _go_on_once_seen(app: App, name: str) -> None:
     def points() -> list[Any]:
         return list(((app.emulator.runs.get(name) or {}).get("internal") or {}).get("metrics", {}).get("accuracy", []))
 
-    wait_for(points, lambda found: len(found) == 1, 15)
+    wait_for(points, lambda found: len(found) == 1, 60)
     (app.config.folder / "jobs" / name / "code" / "go").touch()
 
 
