@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 from datetime import UTC, datetime
 from functools import cache
 from threading import Thread
@@ -60,9 +59,7 @@ def async_scorer() -> AsyncEndpointScorer:
     from services.cloud.async_scoring import AsyncEndpointScorer, load
 
     Thread(target=load, name="load", daemon=True).start()
-    made = AsyncEndpointScorer(wiring.settings().predict_concurrency + BEYOND_THE_GATE)
-    atexit.register(made.close_at_exit)
-    return made
+    return AsyncEndpointScorer(wiring.settings().predict_concurrency + BEYOND_THE_GATE)
 
 
 @cache

@@ -72,7 +72,7 @@ def test_the_slot_sees_that_the_caller_has_gone(tmp_path: Path, monkeypatch: pyt
             for _ in range(5):  # the host of a test has room for two: whoever went away has made room
                 slot.came, slot.went = asyncio.Event(), asyncio.Event()
                 await go_away_midway(port, slot)
-        await scorer.close()
+        scorer.close()
         server.close()
 
     with faked_host(tmp_path) as (host, _):

@@ -134,7 +134,7 @@ def test_nothing_holds_an_image_once_it_is_answered(
         for _ in range(4):
             answer = await ask(requested(body, headers))
             assert answer.status_code == status
-        await scorer.close()
+        scorer.close()
 
     with serving(Slot) as address:
         state = loop_state(scoring_uri=address + place)

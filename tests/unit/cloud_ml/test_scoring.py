@@ -42,7 +42,7 @@ def on_the_loop(uri: str, images: list[bytes], deadline: float = 60, times: int 
         try:
             return [await scorer.score(uri, "green", images, deadline=deadline) for _ in range(times)][-1]
         finally:
-            await scorer.close()
+            scorer.close()
 
     return asyncio.run(scene())
 
@@ -189,7 +189,7 @@ def test_a_body_that_is_passed_on_arrives_whole(slot: Slot) -> None:
         try:
             return await scorer.forward(slot.uri, "green", body, deadline=60)
         finally:
-            await scorer.close()
+            scorer.close()
 
     assert asyncio.run(scene()) == EndpointScorer().forward(slot.uri, "green", body, deadline=60) == b"[]"
     assert [sent for _, sent in slot.asked] == [body, body]

@@ -19,7 +19,7 @@ HEAVY = (
     "requests",
     "yaml",
     "urllib3",
-    "aiohttp",
+    "httptools",
 )
 SDKS = ("azure.ai.ml", "azure.identity", "azure.storage", "azure.core", "mlflow", "numpy", "requests")
 MOST = 1.3

@@ -1,0 +1,218 @@
+"""One kept HTTP/1.1 connection on the event loop: a request and its answer at a time; imported at the first prediction.
+
+Contract: RFC 9112. What comes is parsed by httptools (https://github.com/MagicStack/httptools), which is Node's parser,
+as strict as that is by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+MOST_AT_ONCE = 1 << 19
+"""Bytes: a larger piece waits in between until the connection has taken some, and other requests have their turn."""
+MOST_HEAD = 1 << 16
+"""Bytes of an answer before its body begins."""
+_LENGTH = frozenset({b"content-length", b"transfer-encoding"})
+"""Without any of these a body ends where the connection does."""
+
+
+class Disconnected(ConnectionError):
+    """The other side went away, and had not answered."""
+
+
+class AnswerBroken(ConnectionError):
+    """It began to answer, and what came was not whole or not HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer."""
+
+    status: int
+    head: Sequence[tuple[bytes, bytes]]
+    data: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By name in lower case; of several the last."""
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.head}
+
+
+class Connection(asyncio.Protocol):
+    """Made by `loop.create_connection`; whoever asked for something goes on asking only while `usable`."""
+
+    def __init__(self) -> None:
+        """Not connected yet."""
+        self._transport: asyncio.Transport | None = None
+        self._parser = HttpResponseParser(self)
+        self._answered: asyncio.Future[None] | None = None
+        """While a request is under way; it never holds an error, which would hold whoever waits."""
+        self._room: asyncio.Future[None] | None = None
+        """While the connection takes no more."""
+        self._response: Response | None = None
+        self._wrong = ""
+        self._fresh()
+        self._kept = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent."""
+        return self._kept and self._answered is None and self._transport is not None
+
+    async def ask(self, head: bytes, body: Sequence[bytes]) -> Response:
+        """Send a request whose head is complete, and wait for its answer; to be cancelled here cuts the connection.
+
+        Raises:
+            Disconnected, AnswerBroken: there is no answer.
+        """
+        if self._transport is None:
+            raise Disconnected("The connection is closed")
+        self._answered, self._response = asyncio.get_running_loop().create_future(), None
+        try:
+            await self._send(self._transport, head, body)
+            await self._answered
+            return self._taken()
+        except BaseException:
+            self.cut()
+            raise
+        finally:
+            self._answered = None
+
+    async def _send(self, transport: asyncio.Transport, head: bytes, body: Sequence[bytes]) -> None:
+        self._kept = False  # an answer that comes before all is sent ends the connection
+        transport.write(head)
+        for piece in body:
+            if len(piece) <= MOST_AT_ONCE:
+                transport.write(piece)
+            else:
+                await self._send_large(transport, memoryview(piece))
+            if self._is_over:
+                return
+        self._kept = True
+
+    async def _send_large(self, transport: asyncio.Transport, piece: memoryview) -> None:
+        for start in range(0, len(piece), MOST_AT_ONCE):
+            if self._room is not None:
+                await self._room
+            if self._is_over:
+                return
+            transport.write(piece[start : start + MOST_AT_ONCE])
+
+    @property
+    def _is_over(self) -> bool:
+        return self._answered is None or self._answered.done()
+
+    def _taken(self) -> Response:
+        response, self._response = self._response, None
+        if response is not None:
+            return response
+        if self._wrong:
+            raise AnswerBroken(self._wrong)
+        raise Disconnected("The connection was closed before an answer came")
+
+    def cut(self) -> None:
+        """Close at once, whatever is under way."""
+        self._kept = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # what asyncio tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Closed, by us or by the other side."""
+        if self._begun and not self._wrong:
+            self._wrong = "The connection was closed within an answer"
+        self._transport = None
+        del self._parser  # it holds this connection
+        self._end()
+
+    def eof_received(self) -> None:
+        """The other side sends no more: the end of an answer that does not say how long it is."""
+        self._kept = False
+        if self._begun and not self._is_over and not _LENGTH & {name.lower() for name, _ in self._headers}:
+            self._complete(self._parser.get_status_code())
+
+    def pause_writing(self) -> None:
+        """The connection takes no more."""
+        self._room = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of an answer; those that nobody asked for end the connection."""
+        if self._is_over:
+            self.cut()
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._fail(f"The answer is not HTTP: {type(error).__name__}")
+        if not self._begun and not self._is_over:
+            self._head += len(data)
+            if self._head > MOST_HEAD:
+                self._fail("The answer's head is too long")
+
+    # what the parser tells
+
+    def on_message_begin(self) -> None:
+        """An answer, or a second one that nobody asked for."""
+        if self._response is not None:
+            self._kept = False
+        self._fresh()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; those behind a body are not looked at."""
+        if not self._begun:
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """A body may follow."""
+        self._begun = True
+
+    def on_body(self, data: bytes) -> None:
+        """Some of it."""
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        """All of an answer; one with a status below 200 only says that another will come."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._fresh()
+            return
+        self._kept = self._kept and self._parser.should_keep_alive()
+        self._complete(status)
+
+    def _fresh(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._begun, self._head = False, 0
+
+    def _complete(self, status: int) -> None:
+        if self._response is None:
+            self._response = Response(status, self._headers, b"".join(self._body))
+            self._fresh()
+        self._end()
+
+    def _fail(self, why: str) -> None:
+        self._wrong = self._wrong or why
+        self._end()
+        self.cut()
+
+    def _end(self) -> None:
+        """Wake whoever waits, for the answer or for room to send."""
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
+        self.resume_writing()
