@@ -1,4 +1,7 @@
-"""A slot that answers every request with what it serves; a model whose metrics say `broken` does not start."""
+"""A slot that answers every request with what it serves; a model whose metrics say `broken` does not start.
+
+It serves only once there is no file HOLD beside the file by which it says that it is ready.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ import json
 import os
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+HOLD = "hold"
 BOX = {"topX": 0.1, "topY": 0.1, "bottomX": 0.9, "bottomY": 0.9}
 
 
@@ -57,8 +62,10 @@ def main() -> None:
     if "broken" in manifest["classes"]:
         sys.exit("this model does not load")
     Handler.classes = tuple(manifest["classes"])
-    server = ThreadingHTTPServer(("127.0.0.1", arguments.port), Handler)
     threading.Thread(target=end_with_parent, daemon=True).start()
+    while (arguments.ready_file.parent / HOLD).exists():
+        time.sleep(0.02)
+    server = ThreadingHTTPServer(("127.0.0.1", arguments.port), Handler)
     print("serving", manifest["task"], flush=True)
     arguments.ready_file.write_text(json.dumps({"port": server.server_port}))
     server.serve_forever()

@@ -1,6 +1,7 @@
 """Speaks the trainer's protocol without learning: the trial with the highest learning rate is best.
 
-Hyperparameters steer it: `fail` (a message) fails the job, `pause` (seconds) lengthens each epoch.
+Hyperparameters steer it: `fail` (a message) fails the job, `pause` (seconds) lengthens each epoch, `until` (a path) has
+it wait after an epoch until there is such a file.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def run_trial(job: dict[str, Any], trial: dict[str, Any], folder: Path) -> dict[
         time.sleep(float(trial["hyperparameters"].get("pause", 0)))
         metrics = metrics_of(job, trial, epoch)
         say(event="epoch", trial=name, epoch=epoch, epochs=EPOCHS, metrics=metrics)
+        while not Path(trial["hyperparameters"].get("until", "/")).exists():
+            time.sleep(0.02)
     model = folder / "trials" / name / "mlflow-model"
     shutil.rmtree(model, ignore_errors=True)
     model.mkdir(parents=True)

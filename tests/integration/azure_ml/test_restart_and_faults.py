@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,16 @@ def overview(emulator: AzureML, job: str) -> dict[str, Any]:
     return found
 
 
-def test_a_job_that_a_power_cut_interrupted_is_run_again(client: Any, emulator: AzureML, folder: Path) -> None:
-    client.jobs.create_or_update(with_sweep(detection("cut-1", advanced_settings='{"pause": 0.2}')))
+def test_a_job_that_a_power_cut_interrupted_is_run_again(
+    client: Any, emulator: AzureML, folder: Path, tmp_path: Path
+) -> None:
+    """The first run waits in the midst of it; the second one, and nobody but it, finds what both wait for."""
+    advanced = json.dumps({"until": str(tmp_path / "after the cut")})
+    client.jobs.create_or_update(with_sweep(detection("cut-1", advanced_settings=advanced)))
     wait_for(lambda: overview(emulator, "cut-1"), lambda j: any(t["metrics"] for t in j["trials"]))
     client.jobs.create_or_update(detection("cut-2"))
     emulator.kill()
+    (tmp_path / "after the cut").touch()
     emulator.start()
     wait_for_job(client, "cut-1")
     wait_for_job(client, "cut-2")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from emulator.azure_ml.runs import experiment_id
 from tests.support.azure_ml_jobs import detection, wait_for, wait_for_job, with_sweep
 from tests.support.azure_ml_process import SCOPE, AzureML
+from tests.support.fake_slot import HOLD
 
 # The warnings are azure-ai-ml's own deprecations.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("prepared", "mended")]
@@ -29,18 +33,35 @@ def inject(emulator: AzureML, **rule: Any) -> None:
     assert status == 200, answer
 
 
-def test_the_sdk_streams_a_command_s_log(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+class Watched(io.StringIO):
+    """Makes a file once a word has been written."""
+
+    def __init__(self, word: str, file: Path) -> None:
+        super().__init__()
+        self._word, self._file = word, file
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if self._word in self.getvalue():
+            self._file.touch()
+        return written
+
+
+def test_the_sdk_streams_a_command_s_log(client: Any, tmp_path: Path) -> None:
+    """What the command says is shown while it runs: it goes on only once somebody has seen its first word."""
     from azure.ai.ml import command
     from azure.ai.ml.entities import Environment
 
     image = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04:latest"
-    line = "for i in 1 2 3 4 5; do echo streamed-$i; sleep 0.6; done"
+    line = f"echo streamed-1; while [ ! -e '{tmp_path / 'seen'}' ]; do sleep 0.1; done; echo streamed-2"
     environment = Environment(name="hello", version="1", image=image)
     client.jobs.create_or_update(
         command(name="talking-1", command=line, environment=environment, compute="gpu-cluster")
     )
-    client.jobs.stream("talking-1")
-    assert "streamed-1" in capsys.readouterr().out
+    shown = Watched("streamed-1", tmp_path / "seen")
+    with redirect_stdout(shown):
+        client.jobs.stream("talking-1")
+    assert "streamed-1" in shown.getvalue()
     assert client.jobs.get("talking-1").status == "Completed"
 
 
@@ -105,6 +126,18 @@ def test_a_model_is_archived(client: Any) -> None:
     assert client.models.get("filed", label="latest").version == "2"
 
 
+@contextmanager
+def held(emulator: AzureML) -> Iterator[None]:
+    """No slot that starts meanwhile serves before the end of the block."""
+    hold = emulator.folder / "azure_ml" / "slots" / HOLD
+    hold.parent.mkdir(parents=True, exist_ok=True)
+    hold.touch()
+    try:
+        yield
+    finally:
+        hold.unlink()
+
+
 @pytest.fixture(scope="module")
 def slot(client: Any, prepared: None, emulator: AzureML) -> Iterator[str]:
     """A deployment that was slow to come and answers two requests at once; yields its endpoint."""
@@ -126,9 +159,10 @@ def slot(client: Any, prepared: None, emulator: AzureML) -> Iterator[str]:
         instance_count=1,
         request_settings=OnlineRequestSettings(max_concurrent_requests_per_instance=2, request_timeout_ms=20_000),
     )
-    going = client.online_deployments.begin_create_or_update(deployment)
-    assert client.online_deployments.get("blue", "busy-endpoint").provisioning_state == "Creating"
-    going.result(timeout=30)
+    with held(emulator):
+        going = client.online_deployments.begin_create_or_update(deployment)
+        assert client.online_deployments.get("blue", "busy-endpoint").provisioning_state == "Creating"
+    going.result(timeout=90)
     yield "busy-endpoint"
     client.online_endpoints.begin_delete("busy-endpoint").result(timeout=90)
 
@@ -157,11 +191,17 @@ def test_a_slot_takes_a_burst_within_its_limits(client: Any, emulator: AzureML, 
 def test_a_slot_that_was_killed_comes_back(client: Any, emulator: AzureML, slot: str) -> None:
     import psutil
 
+    def is_slot(process: psutil.Process) -> bool:
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            return "--ready-file" in process.cmdline()
+        return False
+
     assert emulator._process is not None
-    children = psutil.Process(emulator._process.pid).children(recursive=True)
-    [process] = [c for c in children if "--ready-file" in c.cmdline()]
+    [process] = filter(is_slot, psutil.Process(emulator._process.pid).children(recursive=True))
     key, uri = client.online_endpoints.get_keys(slot).primary_key, client.online_endpoints.get(slot).scoring_uri
     headers = {"authorization": f"Bearer {key}", "azureml-model-deployment": "blue"}
-    process.kill()
-    assert emulator.request("POST", uri, IMAGE, headers)[0] in {424, 503}
+    with held(emulator):
+        process.kill()
+        process.wait(60)
+        assert emulator.request("POST", uri, IMAGE, headers)[0] in {424, 503}
     wait_for(lambda: emulator.request("POST", uri, IMAGE, headers)[0], lambda status: status == 200)
