@@ -76,7 +76,7 @@ def test_a_script_trains_a_model_that_serves(workspace: AzureWorkspace, tmp_path
     workspace.begin_deployment(DeploymentSpec("own-nuts", "blue", "own:1", "Standard_DS3_v2", 1, 20, 4))
     wait_for(lambda: workspace.deployment("own-nuts", "blue"), lambda d: d is not None and d.state == "succeeded")
     assert endpoint is not None
-    assert EndpointScorer().score(endpoint.scoring_uri, "blue", [image(1)], deadline=10)
+    assert EndpointScorer().score(endpoint.scoring_uri, "blue", [image(1)], deadline=60)
 
 
 def test_a_script_that_wrote_no_model_is_told_at_registration(workspace: AzureWorkspace, tmp_path: Path) -> None:

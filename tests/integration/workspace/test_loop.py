@@ -202,7 +202,7 @@ def test_an_endpoint_that_nobody_asks_rests_and_wakes(world: World, workspace: A
     world.fake.system.write(activity_blob(world.state.loop), noted)
     wake_until(world, lambda s: s.resting is None)
     assert traffic(world, workspace) == {champion.slot: 100}
-    [answer] = EndpointScorer().score(champion.scoring_uri, champion.slot, [image(1)], deadline=20)
+    [answer] = EndpointScorer().score(champion.scoring_uri, champion.slot, [image(1)], deadline=60)
     assert answer["boxes"]
 
 
@@ -228,7 +228,7 @@ def test_what_somebody_deletes_comes_back(world: World, workspace: AzureWorkspac
     view = workspace.endpoint(champion.endpoint)
     assert view is not None
     assert view.owner == world.state.loop
-    [answer] = EndpointScorer().score(champion.scoring_uri, champion.slot, [image(1)], deadline=20)
+    [answer] = EndpointScorer().score(champion.scoring_uri, champion.slot, [image(1)], deadline=60)
     assert answer["boxes"]
 
 

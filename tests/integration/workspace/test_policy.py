@@ -129,10 +129,14 @@ def test_a_job_that_waits_for_quota_says_so_once_and_goes_on(
     make: Make, emulator: AzureML, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "LONG_WAIT", timedelta())
-    fault = {"kind": "starve_job", "path": f"vl-{LOOP}-", "seconds": 1.5, "code": "ClusterCoreQuotaReached"}
+    fault = {"kind": "starve_job", "path": f"vl-{LOOP}-", "seconds": 3600, "code": "ClusterCoreQuotaReached"}
     emulator.request("POST", "/emulator/faults", fault | {"message": "0 of 4 cores"})
     world = make("waits")
     world.edit(lambda s: s.runs.append(run(10, status="failed")))  # so that the model has a version of its own
+    wake_until(world, lambda _: "training.waiting" in world.kinds)
+    world.wakes(2)
+    emulator.stop()
+    emulator.start()  # which ends the fault, and the job is still in the queue
     wake_until(world, ended(2))
     [told] = [e.data for e in world.events if e.type == "visionloop.training.waiting"]
     assert told["reason"].endswith("UTC: ClusterCoreQuotaReached: 0 of 4 cores")
@@ -141,7 +145,7 @@ def test_a_job_that_waits_for_quota_says_so_once_and_goes_on(
 
 
 def test_a_job_cancelled_outside_is_followed_and_not_repeated(make: Make, workspace: AzureWorkspace) -> None:
-    world = make("cancelled outside", parameters={"advanced_settings": '{"pause": 2.0}'})
+    world = make("cancelled outside", parameters={"advanced_settings": '{"pause": 30}'})
     wake_until(world, lambda s: s.active_run and s.active_run.phase == "Running")
     workspace._client.jobs.begin_cancel(world.state.runs[0].job).wait(90)
     wake_until(world, ended(1))
@@ -153,7 +157,7 @@ def test_a_job_cancelled_outside_is_followed_and_not_repeated(make: Make, worksp
 
 
 def test_a_run_that_a_person_cancels_ends_in_azure_ml(make: Make, workspace: AzureWorkspace) -> None:
-    world = make("cancelled here", parameters={"advanced_settings": '{"pause": 2.0}'})
+    world = make("cancelled here", parameters={"advanced_settings": '{"pause": 30}'})
     wake_until(world, lambda s: s.active_run and s.active_run.phase == "Running")
     controls(world).cancel(LOOP, "1", b'{"by": "Ada"}')
     wake_until(world, ended(1))
