@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from standardwebhooks import Webhook
 from tests.support.cloud_process import CloudProcess, running_cloud
 from tests.support.fake_cvat import TOKEN, Answer, fake_cvat
 from tests.support.predictions import picture
+from tests.support.timing import quickest
 from tests.support.user import User
 
 SECONDS = 1.0
@@ -40,8 +42,16 @@ def user(cloud: CloudProcess) -> Iterator[User]:
     found.close()
 
 
+def soon(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """The first answer; it takes less than a second, or, where the machine was busy, that of a repetition does."""
+    answers: list[httpx.Response] = []
+    took = quickest(lambda: answers.append(ask()), SECONDS, time.monotonic)
+    assert took < SECONDS
+    return answers[0]
+
+
 def eventually(look: Callable[[], Any]) -> Any:
-    ends, said = time.monotonic() + 40, "nothing"
+    ends, said = time.monotonic() + 120, "nothing"
     while time.monotonic() < ends:
         try:
             if found := look():
@@ -74,9 +84,8 @@ def test_a_label_studio_annotation_counts_and_its_deletion_uncounts_it(user: Use
     created = {"action": "ANNOTATION_CREATED", "annotation": annotation, "task": task}
     headers = {"x-visionloop-secret": made["secret"]}
     outside.post(made["path"], json={"action": "PROJECT_UPDATED"}, headers=headers)  # the first one imports
-    answer = outside.post(made["path"], json=created, headers=headers)
+    answer = soon(lambda: outside.post(made["path"], json=created, headers=headers))
     assert (answer.status_code, answer.json()["files"]) == (200, ["labels/label-studio/1.json"])
-    assert answer.elapsed.total_seconds() < SECONDS
     eventually(lambda: user.status()["labelled"] == 1)
     deleted = {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 17}]}
     assert outside.post(made["path"], json=deleted, headers=headers).status_code == 200
@@ -122,24 +131,33 @@ def test_label_studio_is_told_that_no_model_is_live_yet(user: User, outside: htt
 def test_a_completed_job_of_cvat_becomes_labels_and_its_failure_a_problem(user: User, cloud: CloudProcess) -> None:
     """A server that is away is said at once where it refuses, asked again, and the labels count once it answers."""
     refusing: list[Answer] = [(403, {}, b"")]
+    seen = threading.Event()
+
+    def refused_once(_: str) -> Answer | None:
+        if refusing:
+            return refusing.pop()
+        seen.wait(50)  # or the next attempt, seconds later, might end the problem before anybody looked
+        return None
+
     with fake_cvat() as cvat:
         made = source(user, "cvat", address=cvat.url, token=TOKEN)
         for frame, name in zip(cvat.meta["frames"], ("4.png", "5.png", "6.png", "7.png", "8.png"), strict=True):
             frame.update(name=f"cards/images/cvat/{name}", width=640, height=480)
         user.upload("images/cvat/4.png", picture(640, 480))
-        cvat.answer = lambda path: refusing.pop() if refusing else None
+        cvat.answer = refused_once
         before, now = user.status()["labelled"], datetime.now(UTC).isoformat()
-        answer = cvat.complete(cloud.urls["host"] + made["path"], made["secret"], updated_date=now)
+        path = cloud.urls["host"] + made["path"]
+        answer = soon(lambda: cvat.complete(path, made["secret"], updated_date=now))
         assert (answer.status_code, answer.json()["taken"]) == (200, True)
-        assert answer.elapsed.total_seconds() < SECONDS
         [problem] = eventually(lambda: [p for p in user.status()["problems"] if p["code"] == "inbound-failed"])
         assert "403" in problem["found"]
+        seen.set()
         eventually(lambda: user.status()["labelled"] == before + 1)
-        assert eventually(lambda: user.status()["catalogue"]["waiting_labels"]) == 2
+        eventually(lambda: user.status()["catalogue"]["waiting_labels"] == 2)
         eventually(lambda: "inbound-failed" not in [p["code"] for p in user.status()["problems"]])
         told = [e["data"]["reason"] for e in user.timeline() if e["type"] == "visionloop.inbound.failed"]
         assert len(told) == 1
-        again = cvat.complete(cloud.urls["host"] + made["path"], made["secret"], updated_date=now)
-        forged = cvat.complete(cloud.urls["host"] + made["path"], "whsec_x")
+        again = cvat.complete(path, made["secret"], updated_date=now)
+        forged = cvat.complete(path, "whsec_x")
     assert (again.json()["taken"], forged.status_code) == (False, 403)
     assert not [f for f in (cloud.folder / "logs").iterdir() if TOKEN in f.read_text(errors="replace")]
