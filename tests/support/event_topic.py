@@ -35,7 +35,8 @@ class Topics:
 
     def published(self, topic: str) -> list[dict[str, Any]]:
         """What a topic has taken, the newest first."""
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/emulator/topics/{topic}/events").raise_for_status().json()
+        answer = httpx.get(f"{self.url}/emulator/topics/{topic}/events", timeout=60)
+        found: list[dict[str, Any]] = answer.raise_for_status().json()
         return found
 
     def token(self, resource: str) -> str:

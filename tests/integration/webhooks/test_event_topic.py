@@ -128,11 +128,9 @@ def test_what_is_too_large_fails_once_and_for_good(topics: Topics, topic: str) -
 
 @tried_again
 def test_a_topic_that_is_dead_slows_nothing_and_gets_it_later(topics: Topics) -> None:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        nowhere = f"https://127.0.0.1:{probe.getsockname()[1]}/api/events"
-    world = TopicWorld(nowhere, "k")
-    with receiving() as receiver:
+    with closing(socket.socket()) as nobody, receiving() as receiver:
+        nobody.bind(("127.0.0.1", 0))
+        world = TopicWorld(f"https://127.0.0.1:{nobody.getsockname()[1]}/api/events", "k")
         receiver.secret = world.registry.add({"url": receiver.url}).secret
         with within(1):
             for _ in range(5):
@@ -167,7 +165,7 @@ class TestTheLocalTopic:
     def post(self, topics: Topics, topic: str, body: bytes, **headers: str) -> httpx.Response:
         named = {"aeg-sas-key": KEY, **{k.replace("_", "-"): v for k, v in headers.items()}}
         sent = {k: v for k, v in named.items() if v}
-        return httpx.post(topics.address(topic), content=body, headers=sent)
+        return httpx.post(topics.address(topic), content=body, headers=sent, timeout=60)
 
     @pytest.mark.parametrize(
         "body",

@@ -41,7 +41,7 @@ def agreeing(headers: Mapping[str, str], status: int = 200) -> Iterator[tuple[st
         yield f"{address}/hook?a=b", seen
 
 
-def console(world: World, seconds: float = 2) -> Console:
+def console(world: World, seconds: float = 60) -> Console:
     handshake = Handshake(HttpSender(Guard(allow_local=True), seconds).ask, ORIGIN)
     return Console(world.fakes.system, world.registry, world.dispatcher, world.fakes.clock, handshake)
 

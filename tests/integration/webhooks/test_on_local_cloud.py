@@ -39,7 +39,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
 @pytest.fixture
 def client(cloud: CloudProcess) -> Iterator[httpx.Client]:
     headers = {"x-functions-key": cloud.key}
-    with httpx.Client(base_url=f"{cloud.urls['host']}/api", headers=headers, timeout=30) as found:
+    with httpx.Client(base_url=f"{cloud.urls['host']}/api", headers=headers, timeout=60) as found:
         yield found
 
 
@@ -62,7 +62,7 @@ def test_a_receiver_is_registered_tested_seen_in_the_log_and_removed(client: htt
         assert eventually(receiver.ids) == {asked.json()["event"]}
         assert receiver.forged == []
         [event] = receiver.events
-        published = httpx.get(event["dataschema"]).raise_for_status()
+        published = httpx.get(event["dataschema"], timeout=60).raise_for_status()
         assert published.headers["content-type"].startswith("application/schema+json")
         Draft202012Validator(published.json()).validate(event["data"])
 
@@ -100,10 +100,10 @@ def test_a_receiver_may_agree_later_without_any_key(
         asked = seen[0][2]
         assert asked["webhook-request-rate"] == "60"
         address = asked["webhook-request-callback"]
-        forged = httpx.request(method, address + "x", headers=headers)
+        forged = httpx.request(method, address + "x", headers=headers, timeout=60)
         assert (forged.status_code, forged.json()["type"]) == (403, "urn:visionloop:problem:bad-link")
         assert client.post(f"/webhooks/{made['id']}/test").status_code == 409
-        given = httpx.request(method, address, headers=headers)
+        given = httpx.request(method, address, headers=headers, timeout=60)
         assert (given.status_code, given.json()["per_minute"]) == (200, rate)
         assert client.post(f"/webhooks/{made['id']}/test").status_code == 202
         eventually(lambda: [m for m, _, _ in seen] == ["OPTIONS", "POST"])
@@ -127,7 +127,7 @@ def test_health_looks_at_real_storage(client: httpx.Client) -> None:
 
 
 def test_the_page_and_health_need_no_key_and_everything_else_does(cloud: CloudProcess) -> None:
-    with httpx.Client(base_url=f"{cloud.urls['host']}/api") as stranger:
+    with httpx.Client(base_url=f"{cloud.urls['host']}/api", timeout=60) as stranger:
         assert [stranger.get(path).status_code for path in ("/health", "/dashboard")] == [200, 200]
         for path in ("/status", "/loops/cards/status", "/loops/cards/problems", "/loops/cards/timeline", "/webhooks"):
             assert stranger.get(path).status_code == 401
@@ -166,7 +166,7 @@ def test_a_topic_takes_events_by_the_apps_identity(cloud: CloudProcess) -> None:
     )
     topic = AzureEventTopic(f"{cloud.urls['event_grid']}/topics/own/api/events")
     assert topic.publish(cloud_event(event, "")) == (200, "", None)
-    published = httpx.get(f"{cloud.urls['event_grid']}/emulator/topics/own/events").json()
+    published = httpx.get(f"{cloud.urls['event_grid']}/emulator/topics/own/events", timeout=60).json()
     assert [one["id"] for one in published] == ["cards-1"]
 
 
