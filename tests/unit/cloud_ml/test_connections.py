@@ -298,10 +298,11 @@ def test_no_more_requests_than_allowed_are_under_way() -> None:
 
 
 def test_who_is_cancelled_makes_room_and_leaves_no_connection() -> None:
-    gone = asyncio.Event()
+    came, gone = asyncio.Event(), asyncio.Event()
 
     async def silent(reader: Reader, writer: Writer) -> None:
         if (await request(reader))[1] == b"silence":
+            came.set()
             assert await reader.read() == b""
             gone.set()
         else:
@@ -310,10 +311,13 @@ def test_who_is_cancelled_makes_room_and_leaves_no_connection() -> None:
 
     async def scene(ask: Ask) -> None:
         for _ in range(3):
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await ask(b"silence")
+            asked = asyncio.ensure_future(ask(b"silence"))
+            await came.wait()
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
             await gone.wait()
+            came.clear()
             gone.clear()
         assert (await ask(b"say")).data == b"[]"
 
@@ -321,7 +325,7 @@ def test_who_is_cancelled_makes_room_and_leaves_no_connection() -> None:
 
 
 def test_kept_connections_are_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "KEPT_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "KEPT_SECONDS", 0.5)
     server = Server(OK)
 
     async def scene(ask: Ask) -> None:

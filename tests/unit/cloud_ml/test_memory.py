@@ -87,7 +87,7 @@ class Slot(Handler):
     def do_POST(self) -> None:
         self.body()
         if self.path == "/late":
-            time.sleep(0.3)
+            time.sleep(5)  # in a thread that nobody waits for
         status = 500 if self.path == "/broken" else 200
         self.answer(status, b"no JSON" if self.path == "/odd" else b'[{"boxes": []}]')
 
