@@ -239,6 +239,11 @@ class LoopState(Part):
         """The run that is under way."""
         return next((r for r in reversed(self.runs) if r.active), None)
 
+    @property
+    def open_rollout(self) -> Rollout | None:
+        """The rollout whose outcome is not decided."""
+        return self.rollout if self.rollout is not None and not self.rollout.outcome else None
+
     def run(self, number: int) -> TrainingRun:
         """The run of this number."""
         return next(r for r in self.runs if r.number == number)

@@ -13,8 +13,8 @@ from services.state import LoopState, Rollout, RolloutStep, TrainingRun
 
 def doing(state: LoopState) -> str:
     """In one sentence what the loop is doing right now."""
-    if state.rollout is not None and not state.rollout.outcome:
-        return f"Rolling out run {state.rollout.run} in slot {state.rollout.slot}: {_step(state.rollout)}"
+    if (rollout := state.open_rollout) is not None:
+        return f"Rolling out run {rollout.run} in slot {rollout.slot}: {_step(rollout)}"
     if state.guard.repair is not None:
         return f"Bringing the live model back: {state.guard.reason}"
     if state.resting is not None and state.active_run is None:

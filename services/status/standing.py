@@ -30,8 +30,8 @@ def standing(state: LoopState, now: datetime, prices: str = "") -> dict[str, str
 
 def _lost(state: LoopState) -> tuple[str, Tone] | None:
     """During a rollout nobody looks, and what was found before may be past."""
-    trouble, rolling = state.guard.trouble, state.rollout is not None and not state.rollout.outcome
-    if trouble is None or rolling:
+    trouble = state.guard.trouble
+    if trouble is None or state.open_rollout is not None:
         return None
     if state.guard.repair is not None:
         return "Bringing it back", "warn"
@@ -45,8 +45,8 @@ def _lost(state: LoopState) -> tuple[str, Tone] | None:
 
 
 def _under_way(state: LoopState) -> tuple[str, Tone] | None:
-    if state.rollout is not None and not state.rollout.outcome:
-        return ("Waits for your yes", "warn") if state.rollout.step == "approve" else ("Rolling out", "busy")
+    if (rollout := state.open_rollout) is not None:
+        return ("Waits for your yes", "warn") if rollout.step == "approve" else ("Rolling out", "busy")
     if (run := state.active_run) is not None:
         return ("Waits for a machine", "warn") if run.waiting else ("Training", "busy")
     if any(d.status == "registering" for d in state.datasets):
