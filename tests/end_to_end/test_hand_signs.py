@@ -24,7 +24,7 @@ OVER = {"promoted", "rejected"}
 
 pytestmark = [
     pytest.mark.end_to_end,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning"),
 ]
 
@@ -64,12 +64,12 @@ def test_a_script_of_ones_own_trains_goes_live_and_is_followed_by_its_successor(
         user.upload("loop.yaml", configured(folder))
         upload(user, folder, sorted((folder / "code").iterdir()))
         upload(user, folder, images(folder, 0, FIRST))
-        status = user.wait("the first champion", lambda s: ended(s, 1), 120)
+        status = user.wait("the first champion", lambda s: ended(s, 1), 360)
         assert status["champion"]["model"] == {"name": "vl-hands", "version": "1"}
         check_run(user)
 
         upload(user, folder, images(folder, FIRST, MORE))
-        status = user.wait("the second run's rollout", lambda s: ended(s, 2), 120)
+        status = user.wait("the second run's rollout", lambda s: ended(s, 2), 360)
         check_comparison(user)
         check_predictions(user, images(folder, FIRST + MORE, HELD_OUT))
         user.close()

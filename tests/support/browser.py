@@ -27,6 +27,6 @@ def dom(address: str, profile: Path, *, seconds: int = 4, width: int = 1200) -> 
     assert CHROMIUM is not None
     time = [f"--virtual-time-budget={seconds * 1000}", f"--window-size={width},1600"]
     command = [CHROMIUM, *_FLAGS, *time, f"--user-data-dir={profile}", "--dump-dom", address]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **ELSEWHERE})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env={**os.environ, **ELSEWHERE})
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
