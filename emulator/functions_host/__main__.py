@@ -22,6 +22,7 @@ from emulator.functions_host import event_grid, http, workers
 from emulator.functions_host.bindings import Function, Invoker, index
 from emulator.functions_host.queues import QueueListener, QueueOptions, seconds
 from emulator.functions_host.timers import Timer
+from emulator.functions_host.whole import WholeAnswers
 from emulator.lifetime import end_with_parent
 
 DEFAULT_TIMEOUT = "00:30:00"
@@ -103,7 +104,12 @@ def main() -> None:
     with workers.further(0 if arguments.further else count - 1):
         application = build(arguments.app.resolve(), keys, state, http_only=arguments.further)
         config = uvicorn.Config(
-            application, log_level="warning", access_log=False, proxy_headers=False, timeout_graceful_shutdown=10
+            application,
+            http=WholeAnswers,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=10,
         )
         uvicorn.Server(config).run([workers.bound(arguments.port, shared=count > 1)])
 
