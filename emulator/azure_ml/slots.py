@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from emulator.azure_ml.config import Config
 from emulator.azure_ml.faults import Faults
 from emulator.azure_ml.models import Models
 from emulator.azure_ml.store import Store
+from emulator.free_ports import free_ports
 
 START_SECONDS = 60
 PROBE_SECONDS = 2.0
@@ -136,9 +136,7 @@ class Slots:
                 self._store.put("deployments", key, body)
 
     def _start(self, key: str, model: str) -> Slot:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        [port] = free_ports(1)
         out = self.log(key)
         out.parent.mkdir(parents=True, exist_ok=True)
         ready = out.with_suffix(f".{port}.ready")

@@ -22,7 +22,7 @@ from emulator.functions_host import event_grid, http, workers
 from emulator.functions_host.bindings import Function, Invoker, index
 from emulator.functions_host.queues import QueueListener, QueueOptions, seconds
 from emulator.functions_host.timers import Timer
-from emulator.functions_host.whole import WholeAnswers
+from emulator.functions_host.whole import WholeBodies
 from emulator.lifetime import end_with_parent
 
 DEFAULT_TIMEOUT = "00:30:00"
@@ -105,7 +105,7 @@ def main() -> None:
         application = build(arguments.app.resolve(), keys, state, http_only=arguments.further)
         config = uvicorn.Config(
             application,
-            http=WholeAnswers,
+            http=WholeBodies,
             log_level="warning",
             access_log=False,
             proxy_headers=False,

@@ -1,4 +1,8 @@
-"""Answers written at once: uvicorn writes head and body apart, each a call of the system and a wake of the client."""
+"""Bodies in one piece, where uvicorn takes and writes them in several.
+
+It copies a request's body twice, and writes an answer's head and body apart, each a call of the system and a wake of the
+client.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,23 @@ MOST_JOINED = 1 << 16
 """Bytes of a body: a larger one is not copied."""
 
 
-class WholeAnswers(HttpToolsProtocol):
-    """uvicorn's own protocol, whose transport waits with the head until the body comes, or the answer ends without."""
+class WholeBodies(HttpToolsProtocol):
+    """uvicorn's own protocol; its transport waits with a head until the body comes, or the answer ends without."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """A client came."""
         super().connection_made(transport)
         self._joined = Joined(transport)
         self.transport = cast("asyncio.Transport", self._joined)
+
+    def on_body(self, body: bytes) -> None:
+        """Some of a request's body: the first part is not copied, and most have no second."""
+        known = self.cycle.body
+        if known and isinstance(known, bytes):
+            self.cycle.body = bytearray(known)
+        super().on_body(body if known else b"")
+        if not known:
+            self.cycle.body = body  # type: ignore[assignment]  # uvicorn makes bytes of it, which these are
 
     def on_response_complete(self) -> None:
         """All was written."""

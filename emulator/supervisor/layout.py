@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from emulator.free_ports import free_ports
 from emulator.state_files import read_json, write_json
 
 ACCOUNT = "devstoreaccount1"
@@ -67,17 +68,6 @@ def _bound(name: str, port: int) -> socket.socket:
             f"Port {port} ({name}) is taken by another program: stop it, or start with --ports auto"
         ) from None
     return probe
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +206,7 @@ def _ports(file: Path, choice: str) -> Ports:
     if choice == "default":
         return Ports()
     if not file.exists():
-        blob, queue, table, azure_ml, event_grid, host = _free_ports(6)
+        blob, queue, table, azure_ml, event_grid, host = free_ports(6)
         write_json(file, asdict(Ports(blob, queue, table, azure_ml, event_grid, host)))
     names = [field.name for field in fields(Ports)]
     found = read_json(file, names, "everything in the folder has other addresses then")

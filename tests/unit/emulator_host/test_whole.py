@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from emulator.functions_host.whole import MOST_JOINED, WholeAnswers
+from emulator.functions_host.whole import MOST_JOINED, WholeBodies
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 TEXT = [(b"content-type", b"text/plain")]
@@ -42,7 +42,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 def talk(with_it: Talk) -> None:
     async def scene() -> None:
-        config = uvicorn.Config(app, http=WholeAnswers, port=0, log_level="critical", lifespan="off")
+        config = uvicorn.Config(app, http=WholeBodies, port=0, log_level="critical", lifespan="off")
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110  # it tells in no other way
@@ -124,6 +124,22 @@ def test_a_body_of_any_size_arrives(size: int) -> None:
         assert await reader.readexactly(size) == b"x" * size
 
     talk(echoed)
+
+
+def test_a_body_that_comes_in_many_parts_is_whole() -> None:
+    parts = [bytes([65 + n]) * (n * 7001) for n in range(20)]
+    size = sum(map(len, parts))
+
+    async def dripped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(asked("/echo", "POST", f"content-length: {size}\r\n"))
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        await head(reader)
+        assert await reader.readexactly(size) == b"".join(parts)
+
+    talk(dripped)
 
 
 def test_a_body_in_parts_that_look_like_heads_arrives() -> None:
