@@ -1,7 +1,7 @@
 """Bodies in one piece, where uvicorn takes and writes them in several.
 
-It copies a request's body twice, and writes an answer's head and body apart, each a call of the system and a wake of the
-client.
+It copies a request's body twice, and writes an answer's head and body apart: two calls of the system, and two wakes of
+the client.
 """
 
 from __future__ import annotations
