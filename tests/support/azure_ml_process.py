@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.certificates import certificates
+from emulator.free_ports import free_ports
 from emulator.storage.installation import entry_point, node
 from tests.support.small_server import Handler, serving
 
@@ -35,9 +36,8 @@ SECRET = "an-identity-header"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    [found] = free_ports(1)
+    return found
 
 
 @dataclass

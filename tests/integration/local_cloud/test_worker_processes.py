@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from emulator.free_ports import free_ports
 from emulator.functions_host import workers
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,9 +50,7 @@ def host(folder: Path) -> Iterator[tuple[str, psutil.Process, Path]]:
     app.mkdir()
     (app / "function_app.py").write_text(APP)
     (folder / "keys.json").write_text(json.dumps({"master": "m", "default": "d"}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    [port] = free_ports(1)
     command = ["-m", "emulator.functions_host", "--app", app, "--port", str(port), "--keys", folder / "keys.json"]
     arguments = [sys.executable, *map(str, command)]
     environment = {**os.environ, workers.SETTING: "2", "TICKS": str(ticks), "PYTHONPATH": str(ROOT)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image, ImageDraw
+
+from emulator.free_ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 FAST = {"number_of_epochs": 12, "views": 1, "training_batch_size": 4, "learning_rate": 0.006, "model_size": "small"}
@@ -105,9 +106,7 @@ class Slot:
     """A slot's process and its address."""
 
     def __init__(self, model: Path, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        [self.port] = free_ports(1)
         self.ready = folder / f"ready-{self.port}"
         command = [sys.executable, "-m", "emulator.azure_ml.serving", "--model", str(model)]
         command += ["--port", str(self.port), "--ready-file", str(self.ready)]

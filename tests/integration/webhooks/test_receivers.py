@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from emulator.free_ports import free_ports
 from services.cloud import pinned
 from services.cloud.fakes import FakeCloud
 from services.context import LoopContext
@@ -70,9 +71,7 @@ class World:
 @contextmanager
 def running(code: str, secret: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The documented receiver as a program of its own."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    [port] = free_ports(1)
     environment = {**os.environ, "WEBHOOK_SECRET": secret, "PORT": str(port)}
     process = subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
