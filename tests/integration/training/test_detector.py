@@ -114,11 +114,14 @@ def test_a_hopeless_trial_is_stopped_early(detector: Detector, tmp_path: Path) -
 
 def test_a_time_limit_ends_the_trial_with_what_is_there(detector: Detector, tmp_path: Path) -> None:
     cache = str(detector.folder.parent / "features")
-    folder = job(
-        tmp_path / "late", detector.rows[:18], detector.rows[18:], {"number_of_epochs": 500, "evaluation_frequency": 400}, {},
-        feature_cache=cache, timeout_seconds=6,
-    )  # fmt: skip
-    result = train(folder)
+    for seconds in (6, 30):  # a machine that needs six seconds to begin gets more
+        folder = job(
+            tmp_path / str(seconds), detector.rows[:18], detector.rows[18:],
+            {"number_of_epochs": 500, "evaluation_frequency": 400}, {}, feature_cache=cache, timeout_seconds=seconds,
+        )  # fmt: skip
+        result = train(folder)
+        if result.code == 0:
+            break
     assert result.code == 0, result.errors
     assert len(result.of("epoch")) < 500
     assert 0 <= result.of("completed")[0]["metrics"]["map50"] <= 1  # it was judged, though its turn had not come
