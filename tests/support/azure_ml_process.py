@@ -84,7 +84,7 @@ def azurite(folder: Path) -> Iterator[str]:
         yield f"https://127.0.0.1:{port}/devstoreaccount1"
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
 
 
 class AzureML:
@@ -148,7 +148,7 @@ class AzureML:
 
     def _close(self) -> None:
         assert self._process is not None
-        self._process.wait(20)
+        self._process.wait(90)
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
