@@ -1,4 +1,4 @@
-"""HTTP and queue: which systems may send images and labels, and what they send."""
+"""HTTP, queue and timer: which systems may send images and labels, and what they send."""
 
 from __future__ import annotations
 
@@ -83,3 +83,12 @@ def later(message: func.QueueMessage) -> None:
         wiring.inbound_worker().work(message.get_body().decode("utf-8", "replace"))
     except BadRequest as error:
         logging.getLogger(__name__).warning("A message of the inbound queue is dropped: %s", error.detail)
+
+
+@blueprint.function_name("inbound_overdue")
+@blueprint.timer_trigger(arg_name="timer", schedule="%VISIONLOOP_SWEEP_SCHEDULE%")
+def overdue(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the binding asks for it
+    """Look for what systems sent and nobody works on."""
+    from services import wiring
+
+    wiring.inbound_worker().look_again()

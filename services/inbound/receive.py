@@ -12,8 +12,9 @@ from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, ChangedMeanwhile, Forged, TooLarge, Upstream
 from services.inbound import cvat
 from services.inbound.generic import files_of, write_files
+from services.inbound.kept import Kept, key_of
 from services.inbound.label_studio import FOLDER, Change, apply, changes_of, check_secret
-from services.inbound.later import Later, key_of
+from services.inbound.later import Later
 from services.inbound.newest import Newest
 from services.inbound.notes import MESSAGES, Note, Notes
 from services.inbound.sources import Source, Sources
@@ -41,7 +42,7 @@ class Inbound:
         """`stores` are the container of users' files and the one that only we write; `later` queues."""
         self._data, self._system = stores
         self._sources, self._later, self._settings, self._clock = sources, later, settings, clock
-        self._taken = Taken(self._system, clock)
+        self._taken, self._kept = Taken(self._system, clock), Kept(self._system)
 
     def take(self, source_id: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """Take one message; what was taken before is acknowledged and does nothing.
@@ -79,16 +80,25 @@ class Inbound:
         if len(changes) > MOST_AT_ONCE:
             self._later.keep(source.id, body)
             return {"taken": True, "files": [], "says": f"{len(changes)} annotations are being worked on"}
-        newest = Newest(self._data, self._system, source.id, source.loop)
         try:
-            files = apply(changes, newest, self._clock())
-            if files:
-                Notes(self._system).clear(source.loop, source.id, MESSAGES)
+            files = self._at_once(source, changes, body)
         except (Upstream, ChangedMeanwhile) as error:
             log.warning("Annotations of source %s are taken later: %s", source.id, error.detail)
             self._later.keep(source.id, body)  # it is sent once: what is refused now is lost
             return {"taken": True, "files": [], "says": "It could not be taken at once and is being worked on"}
         return {"taken": True, "files": files, "says": ""}
+
+    def _at_once(self, source: Source, changes: Sequence[Change], body: bytes) -> list[str]:
+        """The body is kept meanwhile: it is sent once, and the timer finds it where this process dies."""
+        if not changes:
+            return []
+        kept = self._kept.keep(source.id, body)
+        files = apply(changes, Newest(self._data, self._system, source.id, source.loop), self._clock())
+        if files:
+            Notes(self._system).clear(source.loop, source.id, MESSAGES)
+        with suppress(Upstream):
+            self._kept.drop(kept)
+        return files
 
     def _changes(self, source: Source, body: bytes) -> list[Change]:
         """What is refused is noted until something is taken: Label Studio shows nobody what it is answered."""

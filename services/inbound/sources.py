@@ -14,6 +14,7 @@ from services.access.keys import Rotation
 from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, Conflict, NotFound
 from services.inbound.documents import change, read
+from services.inbound.kept import Kept
 from services.inbound.notes import Notes
 from services.members import read_members
 from services.names import check_loop_name
@@ -88,6 +89,10 @@ class Sources:
     def list(self) -> dict[str, Any]:
         """All of them, oldest first, without secrets."""
         return {"sources": [source.shown() for source in self._read()]}
+
+    def all(self) -> Sequence[Source]:
+        """The same, with secrets."""
+        return self._read()
 
     def get(self, source_id: str) -> Source:
         """One of them.
@@ -185,6 +190,7 @@ class Sources:
             document.sources = [source for source in document.sources if source.id != source_id]
 
         change(self._system, FILE, _Document, drop)
+        Kept(self._system).forget(source_id)
         Notes(self._system).forget(loop, source_id)
 
     def _read(self) -> Sequence[Source]:

@@ -10,21 +10,22 @@ import logging
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field, ValidationError
 
-from services.cloud.ports.storage import BlobStore, Queue
+from services.cloud.ports.storage import Blob, BlobStore, Queue
 from services.errors import BadRequest, ChangedMeanwhile, NotFound, Upstream, UpstreamRefused, VisionloopError
 from services.inbound.cvat import Announced, announced
 from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_job
 from services.inbound.documents import change, read
+from services.inbound.kept import Kept, Message
+from services.inbound.label_studio import FOLDER as LABEL_STUDIO
 from services.inbound.label_studio import Change, apply, changes_of
-from services.inbound.later import Message, body_of
 from services.inbound.newest import Entry, Newest
 from services.inbound.notes import MESSAGES, Note, Notes
+from services.inbound.overdue import Overdue
 from services.inbound.sources import Source, Sources
 from services.inbound.taken import Taken
 from services.labels.problems import problem
@@ -74,7 +75,7 @@ class Worker:
         self._data, self._system = stores
         self._sources, self._queue, self._cvat, self._waker = sources, queue, cvat, waker
         self._dice, self._clock = dice, clock
-        self._taken, self._notes = Taken(self._system, clock), Notes(self._system)
+        self._taken, self._notes, self._kept = Taken(self._system, clock), Notes(self._system), Kept(self._system)
 
     def work(self, body: str) -> None:
         """Do what a message asks for; what was done already, or is of nobody, is nothing.
@@ -89,28 +90,50 @@ class Worker:
         except ValidationError:
             raise BadRequest("A message of inbound work has source, body and attempt") from None
         try:
-            if (kept := self._kept(message)) is not None:
-                self._job(message, *kept)
+            if (begun := self._begun(message)) is not None:
+                self._job(message, *begun)
         except (Upstream, ChangedMeanwhile) as error:
             log.warning("Inbound work waits for storage: %s", error.detail)
             self._queue.send(body, delay=STORAGE_SECONDS)
 
-    def _kept(self, message: Message) -> tuple[Source, bytes] | None:
+    def look_again(self) -> None:
+        """Queue what is kept and has nobody who works on it, and tell where that was no chance."""
+        Overdue(self._system, self._sources, self._queue, self._waker, self._clock).look()
+
+    def _begun(self, message: Message) -> tuple[Source, Blob] | None:
         """A body that was worked off is gone, and one of a source that is gone goes too."""
         try:
             source = self._sources.get(message.source)
         except NotFound:
-            self._system.delete(body_of(message))
+            self._kept.drop(message)
             return None
-        with suppress(NotFound):
-            return source, self._system.read(body_of(message)).data
-        return None
+        try:
+            return source, self._kept.begin(message, self._clock())
+        except NotFound:
+            self._notes.clear(source.loop, source.id, message.body)
+            return None
 
-    def _job(self, message: Message, source: Source, content: bytes) -> None:
-        if source.kind == "label_studio":
-            self._annotations(message, source, content)
-        elif (found := announced(content)) is not None:
-            self._cvat_job(message, source, found)
+    def _job(self, message: Message, source: Source, body: Blob) -> None:
+        """What is wrong was refused when it came, unless what is right has changed since."""
+        try:
+            if source.kind == "label_studio":
+                self._annotations(message, source, body.data)
+            elif (found := announced(body.data)) is not None:
+                self._cvat_job(message, source, found, body.etag)
+            else:
+                self._drop(message, source)
+        except BadRequest as error:
+            folder = LABEL_STUDIO if source.kind == "label_studio" else FOLDER
+            said = problem("inbound-failed", f"labels/{folder}", "a message", expected=_READABLE, found=error.detail)
+            reason = f"A message that was kept cannot be read any more: {error.detail}"
+            self._notes.put(source.loop, MESSAGES, Note(source=source.id, reason=reason, problems=[said]))
+            self._waker.wake(source.loop, "a labelling tool's work could not be taken")
+            self._drop(message, source)
+
+    def _drop(self, message: Message, source: Source) -> None:
+        """What was told of its being overdue goes last: with the body gone a repetition ends it too."""
+        self._kept.drop(message)
+        self._notes.clear(source.loop, source.id, message.body)
 
     def _annotations(self, message: Message, source: Source, content: bytes) -> None:
         """In threads, as a message may be about thousands; those of one image in one, as they change one document."""
@@ -122,9 +145,9 @@ class Worker:
             for _ in pool.map(lambda changes: apply(changes, newest, now), by_image.values()):
                 pass
         self._notes.clear(source.loop, source.id, MESSAGES)
-        self._system.delete(body_of(message))
+        self._drop(message, source)
 
-    def _cvat_job(self, message: Message, source: Source, found: Announced) -> None:
+    def _cvat_job(self, message: Message, source: Source, found: Announced, etag: str) -> None:
         """CVAT tells each saving of a completed job: those before what was looked up last need no look."""
         job, _ = read(self._system, _job_blob(source, found.job), _Job)
         if job.taken is not None and found.at <= job.taken:
@@ -134,7 +157,7 @@ class Worker:
             documents = self._documents(source, found)
             outcome = read_job(documents) if documents else None
         except VisionloopError as error:
-            self._failed(message, source, found, error)
+            self._failed(message, source, found, error, etag)
             return
         if outcome:
             self._write(source, outcome)
@@ -175,9 +198,9 @@ class Worker:
 
     def _over(self, message: Message, source: Source) -> None:
         self._taken.note(source.id, message.body)
-        self._system.delete(body_of(message))
+        self._drop(message, source)
 
-    def _failed(self, message: Message, source: Source, found: Announced, error: VisionloopError) -> None:
+    def _failed(self, message: Message, source: Source, found: Announced, error: VisionloopError, etag: str) -> None:
         """Queue the next attempt, where one may help, and say what is wrong."""
         asked = error.extra.get("retry_after")
         wait = pause(message.attempt, asked if isinstance(asked, float) else None, self._dice())
@@ -186,13 +209,14 @@ class Worker:
         if wait is not None and not is_over:
             following = message.model_copy(update={"attempt": message.attempt + 1})
             self._queue.send(following.model_dump_json(), delay=wait)
+            self._kept.wait(following, etag, self._clock() + timedelta(seconds=wait))
         if is_over or isinstance(error, UpstreamRefused) or message.attempt >= PATIENT_ATTEMPTS:
             then = "it is not tried again" if wait is None or is_over else f"tried again in {wait:.0f} s"
             text = f"{error.detail} ({then})"
             said = problem("inbound-failed", f"labels/{FOLDER}", f"job {found.job}", expected=_EXPECTED, found=text)
             self._note(source, found, Note(source=source.id, reason=f"CVAT, job {found.job}: {text}", problems=[said]))
         if is_over:
-            self._system.delete(body_of(message))
+            self._drop(message, source)
 
     def _note(self, source: Source, found: Announced, note: Note) -> None:
         self._notes.put(source.loop, str(found.job), note)
@@ -200,6 +224,7 @@ class Worker:
 
 
 _EXPECTED = "the annotations of the job"
+_READABLE = "a message as the labelling tool sends it"
 
 
 def _job_blob(source: Source, job: int) -> str:

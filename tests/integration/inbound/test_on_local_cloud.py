@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import ContainerClient
 from standardwebhooks import Webhook
 
 from tests.support.cloud_process import CloudProcess, running_cloud
@@ -116,6 +120,51 @@ def test_a_signed_message_brings_an_image_with_its_label_once(
     assert not [f for f in (cloud.folder / "logs").iterdir() if key in f.read_text(errors="replace")]
 
 
+def test_what_was_kept_and_whose_workers_died_is_taken_or_told(user: User, cloud: CloudProcess) -> None:
+    """As it is left where every attempt at its queue message was killed, and the host has called that poison."""
+    made, before = source(user, "label_studio"), user.status()["labelled"]
+    headers = {"x-visionloop-secret": made["secret"]}
+    with system_of(cloud) as system:
+        leave(system, made["id"], drawn(90, "2.png"), begun=5)
+        eventually(lambda: user.status()["labelled"] == before + 1)
+        leave(system, made["id"], drawn(91, "1.png"), begun=60, again=12)
+        [problem] = eventually(lambda: [p for p in user.status()["problems"] if p["code"] == "inbound-failed"])
+        assert "60 attempts at it began" in problem["found"]
+        told = [e["data"] for e in user.timeline() if e["type"] == "visionloop.inbound.failed"]
+        assert "it is not tried again" in next(e for e in told if e["inbound"] == made["id"])["reason"]
+        assert [*system.list_blob_names(name_starts_with=f"inbound/{made['id']}/bodies/")] == []
+    with httpx.Client(base_url=cloud.urls["host"], timeout=60) as outside:
+        assert outside.post(made["path"], json=drawn(92, "1.png"), headers=headers).json()["taken"]
+    eventually(lambda: not [p for p in user.status()["problems"] if p["code"] == "inbound-failed"])
+    eventually(lambda: user.status()["labelled"] == before + 2)
+
+
+def drawn(number: int, image: str) -> dict[str, Any]:
+    """A message of Label Studio about a box in an image."""
+    result = {"id": "a", "type": "rectanglelabels", "value": RECTANGLE, "original_width": 200}
+    result["original_height"] = 100 + int(image[0])
+    annotation = {"id": number, "task": number, "result": [result], "updated_at": "2026-01-01T10:00:00Z"}
+    task = {"id": number, "data": {"image": f"cards/images/{image}"}}
+    return {"action": "ANNOTATION_CREATED", "annotation": annotation, "task": task}
+
+
+def leave(system: ContainerClient, source: str, message: dict[str, Any], **tried: Any) -> None:
+    """A message that is kept, with what is known of the attempts at it; the time for them is over."""
+    body = json.dumps(message).encode()
+    name = f"inbound/{source}/bodies/{hashlib.sha256(body).hexdigest()}"
+    etag = system.upload_blob(f"{name}.json", body).get_blob_properties().etag.strip('"')
+    known = {"etag": etag, "due": "2026-01-01T10:15:00Z", **tried}
+    system.upload_blob(f"{name}.tried.json", json.dumps(known).encode())
+
+
+@contextmanager
+def system_of(cloud: CloudProcess) -> Iterator[ContainerClient]:
+    environment = cloud.environment
+    account, container = environment["SystemStorage__blobServiceUri"], environment["VISIONLOOP_SYSTEM_CONTAINER"]
+    with DefaultAzureCredential() as credential, ContainerClient(account, container, credential) as found:
+        yield found
+
+
 def test_label_studio_is_told_that_no_model_is_live_yet(user: User, outside: httpx.Client) -> None:
     made = source(user, "label_studio")
     backend, auth = f"/api/label-studio/{made['id']}", ("anybody", made["secret"])
@@ -155,8 +204,8 @@ def test_a_completed_job_of_cvat_becomes_labels_and_its_failure_a_problem(user: 
         eventually(lambda: user.status()["labelled"] == before + 1)
         eventually(lambda: user.status()["catalogue"]["waiting_labels"] == 2)
         eventually(lambda: "inbound-failed" not in [p["code"] for p in user.status()["problems"]])
-        told = [e["data"]["reason"] for e in user.timeline() if e["type"] == "visionloop.inbound.failed"]
-        assert len(told) == 1
+        told = [e["data"]["inbound"] for e in user.timeline() if e["type"] == "visionloop.inbound.failed"]
+        assert told.count(made["id"]) == 1
         again = cvat.complete(path, made["secret"], updated_date=now)
         forged = cvat.complete(path, "whsec_x")
     assert (again.json()["taken"], forged.status_code) == (False, 403)

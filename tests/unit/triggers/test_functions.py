@@ -31,6 +31,7 @@ EXPECTED = {
     "inbound_later": "queueTrigger",
     "sweep": "timerTrigger",
     "forget_predictions": "timerTrigger",
+    "inbound_overdue": "timerTrigger",
     **dict.fromkeys(
         ["health", "status", "loop_status", "problems", "timeline", "explain", "runs", "run", "run_plot", "dashboard", "predict", "train", "pause",
          "resume", "datasets", "dataset", "dataset_changes", "dataset_labels", "dataset_export", "cancel_run", "rollout", "model_card", "approval", "approval_answer", "webhooks_register", "webhooks_list", "webhooks_get", "webhooks_update", "webhooks_rotate", "webhooks_replay", "webhooks_replay_one",
@@ -109,6 +110,7 @@ def test_queues_and_timer_are_where_infrastructure_makes_them(app: dict[str, Any
         assert binding(app[name])["queueName"] == queue
         assert binding(app[name])["connection"] == "SystemStorage"
     assert binding(app["sweep"])["schedule"] == "%VISIONLOOP_SWEEP_SCHEDULE%"
+    assert binding(app["inbound_overdue"])["schedule"] == "%VISIONLOOP_SWEEP_SCHEDULE%"
 
 
 def test_an_event_wakes_its_loop_once(call: Callable[[str], Call], fakes: FakeCloud) -> None:
