@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Router
 
 from emulator.functions_host import event_grid, http, workers
 from emulator.functions_host.bindings import Function, Invoker, index
+from emulator.functions_host.homepage import home
 from emulator.functions_host.queues import QueueListener, QueueOptions, seconds
 from emulator.functions_host.timers import Timer
 from emulator.functions_host.whole import WholeBodies
@@ -59,6 +60,7 @@ def build(app: Path, keys: dict[str, str], state: Path, *, http_only: bool = Fal
         *http.routes(functions, invoker, opened, _prefix(host)),
         event_grid.route(functions, invoker, opened),
         *_admin(functions, opened),
+        http.HostRoute("/", home(functions, _prefix(host))),
     ]
     return http.application(everything, running)
 

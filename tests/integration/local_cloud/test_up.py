@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -25,6 +26,8 @@ def note(text):
 def storage_events(event: func.EventGridEvent) -> None: note("event " + event.subject)
 @app.event_grid_trigger(arg_name="event")
 def ml_events(event: func.EventGridEvent) -> None: note("ml " + event.subject)
+@app.route("page", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def page(req: func.HttpRequest) -> func.HttpResponse: return func.HttpResponse("a page")
 @app.queue_trigger(arg_name="message", queue_name="visionloop-wake", connection="SystemStorage")
 def wake(message: func.QueueMessage) -> None:
     note("wake " + message.get_body().decode())
@@ -64,6 +67,12 @@ def test_an_upload_by_the_storage_sdk_reaches_the_function(cloud: CloudProcess) 
     assert until(lambda: seen(cloud, "event ") >= 1)
     (line,) = {text for text in (cloud.folder / "seen").read_text().splitlines() if text.startswith("event ")}
     assert line.endswith("/containers/visionloop-data/blobs/cards/images/a b.jpg")
+
+
+def test_the_hosts_root_leads_to_the_apps_pages(cloud: CloudProcess) -> None:
+    root = cloud.urls["host"]
+    assert 'href="/api/page"' in httpx.get(f"{root}/").text
+    assert httpx.get(f"{root}/api/page").text == "a page"
 
 
 def test_a_message_that_always_fails_is_poison_after_five_attempts(cloud: CloudProcess) -> None:
