@@ -18,7 +18,8 @@ from services.errors import BadRequest, Forged
 from services.inbound.newest import Newest
 from services.inbound.paths import below_images, label_file, with_all_folders
 from services.labels.label_file import LabelFile
-from services.labels.label_studio import changed_at, image_of, read_annotation
+from services.labels.label_studio import changed_at, read_annotation
+from services.labels.label_studio_images import TaskImages, is_choice, is_shape, object_names
 from services.labels.record import ImageRecord
 from services.labels.references import query_value
 
@@ -71,7 +72,9 @@ def changes_of(body: bytes) -> list[Change]:
         return []
     if "annotation" not in message and "annotations" not in message:
         raise BadRequest('annotation: it is missing; is "Send payload" on?')
-    return [*_written(annotations, _objects(message.get("task")) + _objects(message.get("tasks")))]
+    project = message.get("project")
+    names = object_names(project.get("label_config") if isinstance(project, dict) else None)
+    return [*_written(annotations, _objects(message.get("task")) + _objects(message.get("tasks")), names)]
 
 
 def apply(changes: Sequence[Change], newest: Newest, now: datetime) -> list[str]:
@@ -99,24 +102,44 @@ def _id(annotation: Mapping[str, Any]) -> str:
     return str(found).encode("ascii", "backslashreplace").decode()[:100]
 
 
-def _written(annotations: list[dict[str, Any]], tasks: list[dict[str, Any]]) -> Iterator[Change]:
+def _written(
+    annotations: list[dict[str, Any]], tasks: list[dict[str, Any]], names: Mapping[str, str]
+) -> Iterator[Change]:
     """Of several tasks an annotation's is the one that it names."""
     by_id = {str(task.get("id")): task for task in tasks}
+    only = tasks[0] if len(tasks) == len(annotations) == 1 else {}
     for annotation in annotations:
-        task = tasks[0] if len(tasks) == 1 else by_id.get(str(annotation.get("task")), {})
-        _check_one_image(annotation)
-        image = image_of_task(task)
+        task = by_id.get(str(annotation.get("task")), only)
+        image = _image(annotation, task, names)
         content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
         file, whole = label_file(below_images(image), FOLDER), with_all_folders(image, FOLDER)
         yield Change(_id(annotation), changed_at(annotation), file, content, whole)
 
 
-def _check_one_image(annotation: Mapping[str, Any]) -> None:
-    """Refuse shapes in several images: they would all become those of the first."""
+def _image(annotation: Mapping[str, Any], task: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """The one image that an annotation is about: shapes in several would all become those of one.
+
+    Raises:
+        BadRequest: the task names none, or nobody can tell which.
+    """
+    first, images = image_of_task(task), TaskImages(_members(task), names)
     results = _objects(annotation.get("result"))
-    values = [(str(each.get("to_name")), each.get("value")) for each in results]
-    if len({name for name, value in values if isinstance(value, dict) and ("x" in value or "points" in value)}) > 1:
-        raise BadRequest("annotation.result: it has shapes in several images of one task; one image a task is expected")
+    shapes = [each for each in results if is_shape(each)]
+    if not images.tells_apart(shapes):
+        raise BadRequest(_SEVERAL)
+    found = {images.of(each) for each in shapes or [each for each in results if is_choice(each)]}
+    if not found and annotation.get("was_cancelled"):
+        return first  # nothing is said of any of them
+    [image] = found if len(found) == 1 else [None if found else images.of_nothing()]
+    if image is None:
+        raise BadRequest(_SEVERAL)
+    return image
+
+
+_SEVERAL = (
+    "annotation.result: it is about several images of one task, or it is not told which; one image a task is expected, "
+    "or shapes in one of them, whose object has the name of its member of data"
+)
 
 
 def image_of_task(task: Mapping[str, Any]) -> str:
@@ -125,15 +148,21 @@ def image_of_task(task: Mapping[str, Any]) -> str:
     Raises:
         BadRequest: it names none.
     """
-    data = task.get("data")
-    found = image_of({name: _stored(value) for name, value in data.items()}) if isinstance(data, dict) else None
+    found = TaskImages(_members(task)).first
     if found is None:
         raise BadRequest("task.data: the path or address of an image is expected")
     return found
 
 
+def _members(task: Mapping[str, Any]) -> dict[str, Any]:
+    data = task.get("data")
+    return {name: _stored(value) for name, value in data.items()} if isinstance(data, dict) else {}
+
+
 def _stored(value: Any) -> Any:
     """Of `/tasks/5/resolve/?fileuri=<base64>` the address that is encoded there; everything else as it is."""
+    if isinstance(value, list):
+        return [_stored(each) for each in value if isinstance(each, str)]
     encoded = query_value(value, "fileuri") if isinstance(value, str) and "fileuri=" in value else None
     if not encoded:
         return value

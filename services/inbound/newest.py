@@ -51,7 +51,19 @@ class _Image(BaseModel):
 
 class _Annotation(BaseModel):
     file: str = ""
+    at: datetime | None = None
+    """When it was changed so that it is about this file."""
+    before: list[str] = Field(default_factory=list)
+    """Files of other images that it was about: its task was given another one."""
     is_deleted: bool = False
+
+    def move(self, file: str, at: datetime) -> None:
+        """Messages come in any order: it is about the file that the newest names."""
+        if self.at is None or at >= self.at:
+            self.before = [each for each in dict.fromkeys([*self.before, self.file]) if each not in {"", file}]
+            self.file, self.at = file, at
+        elif file != self.file and file not in self.before:
+            self.before.append(file)
 
 
 class Newest:
@@ -75,15 +87,17 @@ class Newest:
 
     def put(self, annotation: str, file: str, at: datetime, content: str | None) -> None:
         """An annotation as it was at a time; one that was deleted stays so."""
-        index = change(self._system, self._index(annotation), _Annotation, lambda i: setattr(i, "file", file))
-        if not index.is_deleted:
+        index = change(self._system, self._index(annotation), _Annotation, lambda i: i.move(file, at))
+        for left in index.before:
+            self.merge(annotation, left, Entry(at=index.at or at))
+        if not index.is_deleted and index.file == file:
             self.merge(annotation, file, Entry(at=at, content=content))
 
     def delete(self, annotation: str, at: datetime) -> str:
         """Deletions name an annotation only; returns its label file, or nothing where it is not known yet."""
         index = change(self._system, self._index(annotation), _Annotation, lambda i: setattr(i, "is_deleted", True))
-        if index.file:
-            self.merge(annotation, index.file, Entry(at=at, is_deleted=True))
+        for file in filter(None, [index.file, *index.before]):
+            self.merge(annotation, file, Entry(at=at, is_deleted=True))
         return index.file
 
     def merge(self, annotation: str, file: str, entry: Entry) -> None:

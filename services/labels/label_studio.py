@@ -6,7 +6,6 @@ as the browser shows it, which is as EXIF turns it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
@@ -14,17 +13,17 @@ from typing import Any
 
 from services.labels.heads import json_head
 from services.labels.json_stream import elements
+from services.labels.label_studio_images import TaskImages, is_shape
 from services.labels.label_studio_result import Found, has_class, is_bare, labels_of_result
 from services.labels.problems import problem
 from services.labels.record import ImageRecord, Reading, with_problems
-from services.labels.references import task_path
 from services.labels.values import shown, side
 from services.labels.whole_file import all_or_nothing
+from services.state import Problem
 
 _TASK = {"annotations", "completions", "predictions", "data"}
 _CREATEML = {"image", "imagefilename"}
 """Beside a list of annotations, these are Create ML's."""
-_IMAGE = re.compile(r"\.(jpe?g|png|bmp|webp|tiff?)$", re.IGNORECASE)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -70,16 +69,16 @@ def read_task(file: str, place: str, task: Any) -> Iterator[Reading]:
     content = task if isinstance(task, dict) else {}
     if "result" in content and isinstance(content.get("task"), dict):
         content = content["task"] | {"annotations": [task]}  # as target storage has them: an annotation with its task
-    image = image_of(content.get("data"))
+    images = TaskImages(content.get("data"))
     annotations = content.get("annotations", content.get("completions", []))
-    if image is None:
+    if images.are_none:
         expected, found = "data with the path or address of an image", shown(content.get("data", task))
         yield problem("label-studio-structure", file, place, expected=expected, found=found)
     elif not isinstance(annotations, list) or not all(isinstance(each, dict) for each in annotations):
         expected, found = "a list of annotations", shown(annotations)
         yield problem("label-studio-structure", file, f"{place}.annotations", expected=expected, found=found)
     elif (index := newest(annotations)) is not None:
-        yield from read_annotation(file, f"{place}.annotations[{index}]", image, annotations[index])
+        yield from _read_annotation(file, f"{place}.annotations[{index}]", images, annotations[index])
 
 
 def newest(annotations: list[dict[str, Any]]) -> int | None:
@@ -96,6 +95,36 @@ def changed_at(value: Any) -> datetime:
     except ValueError:
         return _NEVER
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _read_annotation(file: str, place: str, images: TaskImages, annotation: dict[str, Any]) -> Iterator[Reading]:
+    """A record of each image that has labels; it is refused where nobody can tell which of several that is."""
+    results = _results(annotation)
+    if not images.tells_apart([each for each in results if is_shape(each)]):
+        yield _untold(file, f"{place}.result", "regions in several images")
+        return
+    by_image: dict[str, list[tuple[dict[str, Any], Found]]] = {}
+    for at, result, found in _located(annotation, file, place):
+        image = images.of(result)
+        if image is None:
+            yield _untold(file, at, f"to_name {shown(result.get('to_name'))}")
+            return
+        by_image.setdefault(image, []).append((result, found))
+    if by_image:
+        for image, each in by_image.items():
+            width, height = _size([result for result, _ in each])
+            yield from with_problems(
+                ImageRecord(image, place, width=width, height=height), [found for _, found in each]
+            )
+    elif (image := images.of_nothing()) is not None:
+        yield from read_annotation(file, place, image, annotation)
+    else:
+        yield _untold(file, f"{place}.result", "no label, and several images")
+
+
+def _untold(file: str, place: str, found: str) -> Problem:
+    expected = "an image of the task: to_name as the member of data that names it, or one image a task"
+    return problem("label-studio-structure", file, place, expected=expected, found=found)
 
 
 def read_annotation(file: str, place: str, image: str, annotation: dict[str, Any]) -> Iterator[Reading]:
@@ -115,15 +144,25 @@ def annotation_labels(annotation: dict[str, Any], file: str = "", place: str = "
 
     `annotation` is as in an export or a webhook's body: its list `result` holds boxes, polygons, ellipses and choices.
     """
+    yield from (found for _, _, found in _located(annotation, file, place))
+
+
+def _located(annotation: dict[str, Any], file: str, place: str) -> Iterator[tuple[str, dict[str, Any], Found]]:
+    """The same with its place and the result that it is of."""
     said = annotation.get("result")
     results = said if isinstance(said, list) else []
     classed = {str(result.get("id")) for result in results if has_class(result)}
     for index, result in enumerate(results):
-        at = f"{place}.result[{index}]"
+        at, content = f"{place}.result[{index}]", result if isinstance(result, dict) else {}
         if is_bare(result) and str(result.get("id")) not in classed:
-            yield problem("class-invalid", file, at, expected="a class for the shape", found="none")
+            yield at, content, problem("class-invalid", file, at, expected="a class for the shape", found="none")
         else:
-            yield from labels_of_result(file, at, result)
+            yield from ((at, content, found) for found in labels_of_result(file, at, result))
+
+
+def _results(annotation: dict[str, Any]) -> list[dict[str, Any]]:
+    said = annotation.get("result")
+    return [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
 
 
 def _size(results: list[Any]) -> tuple[int, int]:
@@ -133,26 +172,17 @@ def _size(results: list[Any]) -> tuple[int, int]:
     return 0, 0
 
 
-def image_of(data: Any) -> str | None:
-    """The path of the image that a task's data name, or None.
-
-    It is the value called `image` or else the first one that ends as an image does. Of `/data/local-files/?d=a/b.jpg`
-    it is `a/b.jpg`; the eight characters and the hyphen that uploading puts before a name are taken off.
-    """
-    texts = {key: task_path(value) for key, value in data.items()} if isinstance(data, dict) else {}
-    usual = texts.get("image")
-    return next((text for text in (usual, *texts.values()) if text and _IMAGE.search(text)), usual)
-
-
 def _minimal(file: str, place: str, value: dict[str, Any]) -> Iterator[Reading]:
     """An element of JSON_MIN; one without results tells too little to be called a negative."""
-    image = image_of({key: each for key, each in value.items() if key not in {"created_at", "updated_at"}})
-    if image is None:
+    images = TaskImages({key: each for key, each in value.items() if key not in {"created_at", "updated_at"}})
+    results, image = [*_minimal_results(place, value)], images.of({})
+    if images.are_none:
         expected = "the path or address of an image"
         yield problem("label-studio-structure", file, place, expected=expected, found=shown(value))
-        return
-    results = [*_minimal_results(place, value)]
-    if results:
+    elif results and image is None:
+        expected = "one image a task, or the export called JSON, which says of which image a label is"
+        yield problem("label-studio-structure", file, place, expected=expected, found="several images")
+    elif results and image is not None:
         width, height = _size([result for _, result in results])
         found = (label for at, result in results for label in labels_of_result(file, at, result))
         yield from with_problems(ImageRecord(image, place, width=width, height=height), found)

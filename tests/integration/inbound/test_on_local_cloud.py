@@ -128,15 +128,22 @@ def test_what_was_kept_and_whose_workers_died_is_taken_or_told(user: User, cloud
         leave(system, made["id"], drawn(90, "2.png"), begun=5)
         eventually(lambda: user.status()["labelled"] == before + 1)
         leave(system, made["id"], drawn(91, "1.png"), begun=60, again=12)
-        [problem] = eventually(lambda: [p for p in user.status()["problems"] if p["code"] == "inbound-failed"])
-        assert "60 attempts at it began" in problem["found"]
-        told = [e["data"] for e in user.timeline() if e["type"] == "visionloop.inbound.failed"]
-        assert "it is not tried again" in next(e for e in told if e["inbound"] == made["id"])["reason"]
-        assert [*system.list_blob_names(name_starts_with=f"inbound/{made['id']}/bodies/")] == []
+        eventually(lambda: [p for p in user.status()["problems"] if "60 attempts at it began" in p["found"]])
+        eventually(lambda: [e for e in user.timeline() if given_up(e, made["id"])])
+        eventually(lambda: [*system.list_blob_names(name_starts_with=f"inbound/{made['id']}/bodies/")] == [])
     with httpx.Client(base_url=cloud.urls["host"], timeout=60) as outside:
         assert outside.post(made["path"], json=drawn(92, "1.png"), headers=headers).json()["taken"]
     eventually(lambda: not [p for p in user.status()["problems"] if p["code"] == "inbound-failed"])
     eventually(lambda: user.status()["labelled"] == before + 2)
+
+
+def given_up(event: dict[str, Any], source: str) -> bool:
+    data = event["data"]
+    return (
+        event["type"] == "visionloop.inbound.failed"
+        and data["inbound"] == source
+        and "it is not tried again" in data["reason"]
+    )
 
 
 def drawn(number: int, image: str) -> dict[str, Any]:
@@ -210,3 +217,27 @@ def test_a_completed_job_of_cvat_becomes_labels_and_its_failure_a_problem(user: 
         forged = cvat.complete(path, "whsec_x")
     assert (again.json()["taken"], forged.status_code) == (False, 403)
     assert not [f for f in (cloud.folder / "logs").iterdir() if TOKEN in f.read_text(errors="replace")]
+
+
+def test_regions_of_a_task_with_two_images_go_to_their_own(user: User, outside: httpx.Client) -> None:
+    """By the labelling configuration in a message, and by the names of the data in an export; or it is told."""
+    images = user.status()["images"]
+    for name in ("back", "side"):
+        user.upload(f"images/pair/{name}.png", picture(200, 110))
+    eventually(lambda: user.status()["images"] == images + 2)
+    before, made = user.status(), source(user, "label_studio")
+    config = '<View><Image name="one" value="$front"/><Image name="two" value="$back"/></View>'
+    message = drawn(93, "1.png") | {"project": {"id": 2, "label_config": config}}
+    message["annotation"]["result"][0] |= {"to_name": "two", "original_height": 110}
+    message["task"]["data"] = {name: f"cards/images/pair/{name}.png" for name in ("front", "back")}
+    answer = outside.post(made["path"], json=message, headers={"x-visionloop-secret": made["secret"]})
+    assert answer.json()["files"] == ["labels/label-studio/pair/back.json"]
+    eventually(lambda: user.status()["labelled"] == before["labelled"] + 1)
+    data = {name: f"cards/images/pair/{name}.png" for name in ("front", "side")}
+    told, untold = ([{**message["annotation"]["result"][0], "to_name": name}] for name in ("side", "img"))
+    tasks = [{"id": n, "data": data, "annotations": [{"id": n, "result": r}]} for n, r in enumerate((told, untold))]
+    user.upload("labels/pairs.json", json.dumps(tasks).encode())
+    after = eventually(lambda: found if (found := user.status())["labelled"] == before["labelled"] + 2 else None)
+    assert after["catalogue"]["waiting_labels"] == before["catalogue"]["waiting_labels"], "none is the front's"
+    [problem] = eventually(lambda: [p for p in user.status()["problems"] if p["code"] == "label-studio-structure"])
+    assert problem["place"] == "[1].annotations[0].result[0]"

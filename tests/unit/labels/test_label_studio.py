@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.labels.label_studio import annotation_labels, image_of
+from services.labels.label_studio import annotation_labels
+from services.labels.label_studio_images import image_of
 from services.labels.record import ImageRecord, RawLabel, Reading
 from tests.support.label_documents import LABEL_STUDIO, SAMPLES
 from tests.support.label_files import damaged, labels, loosely, problems, read, records, sane
