@@ -84,7 +84,7 @@ def check_run(user: User) -> None:
 
 def check_comparison(user: User) -> None:
     """Both models answered the same images, the challenger in the other slot."""
-    told = [e["data"] for e in user.timeline() if e["type"] == "visionloop.rollout.evaluated"]
+    told = [e["data"] for e in user.told("rollout.evaluated", 2)]
     assert len(told) == 2
     assert "green accuracy" in told[0]["reason"] + told[1]["reason"]
     assert "blue accuracy" in told[0]["reason"]

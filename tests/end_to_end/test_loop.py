@@ -171,6 +171,7 @@ def check_counts(status: dict[str, Any], user: User, cloud: CloudProcess) -> Non
     outcome = status["runs"][-1]["rollout"]
     assert outcome in {"promoted", "rejected"}
     assert status["champion"]["run"] == (2 if outcome == "promoted" else 1)
+    user.told(f"rollout.{outcome}")
     counts = kinds(user)
     assert counts["dataset.registered"] == counts["training.started"] == counts["model.registered"] == 2
     assert counts["rollout.promoted"] + counts["rollout.rejected"] == 2

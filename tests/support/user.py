@@ -66,6 +66,15 @@ class User:
         found: list[dict[str, Any]] = self.get(f"/loops/{self.loop}/timeline?limit=500")["events"]
         return found
 
+    def told(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        """The events of a kind, once there are so many: the state that tells of them is kept a moment earlier."""
+
+        def found() -> list[dict[str, Any]]:
+            return [event for event in self.timeline() if event["type"] == f"visionloop.{kind}"]
+
+        self.wait(f"{count} events {kind}", lambda _: len(found()) >= count, 120)
+        return found()
+
     def wait(self, what: str, is_so: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
         """Look every second until the status is as expected; a host that is just being restarted is looked at again."""
         ends, last = time.monotonic() + seconds, {}
