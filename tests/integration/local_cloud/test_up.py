@@ -71,8 +71,8 @@ def test_an_upload_by_the_storage_sdk_reaches_the_function(cloud: CloudProcess) 
 
 def test_the_hosts_root_leads_to_the_apps_pages(cloud: CloudProcess) -> None:
     root = cloud.urls["host"]
-    assert 'href="/api/page"' in httpx.get(f"{root}/").text
-    assert httpx.get(f"{root}/api/page").text == "a page"
+    assert 'href="/api/page"' in httpx.get(f"{root}/", timeout=60).text
+    assert httpx.get(f"{root}/api/page", timeout=60).text == "a page"
 
 
 def test_a_message_that_always_fails_is_poison_after_five_attempts(cloud: CloudProcess) -> None:
