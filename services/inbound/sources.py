@@ -50,13 +50,18 @@ class NewSource(BaseModel):
 
 
 class Changes(BaseModel):
-    """What may be changed of a source, as tokens expire; what is left out stays."""
+    """What may be changed of a source, as tokens expire; what is left out stays, null is as if it was never given."""
 
     model_config = ConfigDict(extra="forbid")
 
     description: str | None = None
     address: str | None = None
     token: str | None = None
+
+    def members(self) -> dict[str, str]:
+        """Those that are given, and no token without an address to show it at."""
+        given = {name: value or "" for name, value in self.model_dump(exclude_unset=True).items()}
+        return ({"token": ""} if given.get("address") == "" else {}) | given
 
 
 class Source(NewSource, Signing):
@@ -135,7 +140,7 @@ class Sources:
             BadRequest: saying which member is wrong.
             NotFound: there is no such source.
         """
-        changes = read_members(Changes, _json(body)).model_dump(exclude_none=True)
+        changes = read_members(Changes, _json(body)).members()
         old = self.get(source_id).model_dump(include={*NewSource.model_fields})
         if changes.get("address", old["address"]) != old["address"] and "token" not in changes:
             raise BadRequest("token: it is expected with another address, as the old one is not to be shown there")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -51,17 +51,27 @@ class NewEndpoint(BaseModel):
 
 
 class Changes(BaseModel):
-    """What may be changed of a receiver; what is left out stays."""
+    """What may be changed of a receiver; what is left out stays, null is as if it was never given."""
 
     model_config = ConfigDict(extra="forbid")
 
-    url: Annotated[str, Field(max_length=2000)] | None = None
+    url: Annotated[str, Field(max_length=2000, default_factory=str)]
+    """Has to be one, where it is given; its default here is no other address."""
     events: list[Text] | None = None
     loops: list[Text] | None = None
     description: Text | None = None
     handshake: Annotated[bool, Field(strict=True)] | None = None
     rate: Rate | None = None
-    enabled: bool | None = None
+    enabled: Annotated[bool, Field(default_factory=bool)]
+
+    def members(self) -> dict[str, Any]:
+        """Those that are given."""
+        given = self.model_dump(exclude_unset=True)
+        return {name: _default(name) if value is None else value for name, value in given.items()}
+
+
+def _default(name: str) -> Any:
+    return NewEndpoint.model_fields[name].get_default(call_default_factory=True)
 
 
 class Endpoint(NewEndpoint, Signing):

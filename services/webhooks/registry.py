@@ -125,7 +125,7 @@ class Registry:
             NotFound: there is none.
         """
         self._check_ours(endpoint_id)
-        changes = read_members(Changes, asked).model_dump(exclude_none=True)
+        changes = read_members(Changes, asked).members()
         kept = {name: value for name, value in changes.items() if name != "enabled"}
         old = self.get(endpoint_id)
         read_members(NewEndpoint, {**{name: getattr(old, name) for name in NewEndpoint.model_fields}, **kept})
@@ -228,7 +228,8 @@ def _asking(old: Endpoint, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"waiting_until": None, "asked_hash": "", "disabled_reason": ""}
     if not changes.get("handshake", old.handshake):
         return UNASKED
-    if not any(changes.get(name) for name in ("url", "handshake", "enabled", "rate")):
+    is_freed = "rate" in changes and changes["rate"] is None and old.rate is not None
+    if not is_freed and not any(changes.get(name) for name in ("url", "handshake", "enabled", "rate")):
         return {}
     is_off = not (old.enabled or old.disabled_reason or changes.get("enabled"))
     return UNASKED if is_off else ASKING

@@ -241,3 +241,15 @@ def test_regions_of_a_task_with_two_images_go_to_their_own(user: User, outside: 
     assert after["catalogue"]["waiting_labels"] == before["catalogue"]["waiting_labels"], "none is the front's"
     [problem] = eventually(lambda: [p for p in user.status()["problems"] if p["code"] == "label-studio-structure"])
     assert problem["place"] == "[1].annotations[0].result[0]"
+
+
+def test_what_a_source_and_a_webhook_were_given_is_cleared_by_null(user: User, cloud: CloudProcess) -> None:
+    made = source(user, "cvat", address="http://127.0.0.1:9/", token=TOKEN, description="of the line")
+    hook = user.post("/webhooks", json={"url": "http://127.0.0.1:9/", "rate": 60, "events": ["training.*"]}).json()
+    with httpx.Client(base_url=f"{cloud.urls['host']}/api", headers={"x-functions-key": cloud.key}) as client:
+        shown = client.patch(f"/inbound/{made['id']}", json={"address": None, "description": None}).json()
+        assert (shown["address"], shown["description"]) == ("", "")
+        shown = client.patch(f"/webhooks/{hook['id']}", json={"rate": None, "events": None}).json()
+        assert (shown["rate"], shown["events"]) == (None, [])
+        assert client.patch(f"/webhooks/{hook['id']}", json={"url": None}).status_code == 400
+        client.delete(f"/webhooks/{hook['id']}").raise_for_status()
