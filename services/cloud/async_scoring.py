@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING
 
-from urllib3 import HTTPHeaderDict
+from urllib3 import HTTPHeaderDict, HTTPResponse
+from urllib3.exceptions import DecodeError
 
 from services.cloud.endpoint_token import bearer, known_bearer
 from services.cloud.scoring_contract import (
@@ -27,6 +29,7 @@ from services.threads import in_thread
 
 if TYPE_CHECKING:
     from services.cloud.connections import Connections
+    from services.cloud.exchange import Response
 
 
 def load() -> None:
@@ -59,23 +62,22 @@ class AsyncEndpointScorer:
         return await self._post(scoring_uri, slot, (body,), deadline)
 
     async def _post(self, scoring_uri: str, slot: str, body: Sequence[bytes], deadline: float) -> bytes:
-        taken = known_bearer(scoring_uri)
-        if taken is None:
-            taken = await in_thread(partial(bearer, scoring_uri))
-        address, token = taken
-        headers = request_headers(slot, token)
         from services.cloud.exchange import AnswerBroken
 
         try:
             async with asyncio.timeout(deadline):
+                known = known_bearer(scoring_uri)
+                address, token = known if known is not None else await in_thread(partial(bearer, scoring_uri))
+                headers = request_headers(slot, token)
                 answer = await self._connections().post(address, headers, body, connect_seconds=CONNECT_SECONDS)
+                data = await _plain(answer)
         except TimeoutError as error:
             raise too_late(slot, deadline) from error
         except (OSError, ValueError) as error:
             raise broken(error, slot, answered=isinstance(error, AnswerBroken)) from error
         if answer.status != 200:
-            check_status(answer.status, HTTPHeaderDict(answer.headers), answer.data, slot)
-        return answer.data
+            check_status(answer.status, HTTPHeaderDict(answer.headers), data, slot)
+        return data
 
     def close(self) -> None:
         """Close the connections that wait for a next request."""
@@ -91,3 +93,23 @@ class AsyncEndpointScorer:
         if self._opened is None or self._opened[0] is not loop:
             self._opened = loop, Connections(self._limit)
         return self._opened[1]
+
+
+async def _plain(answer: Response) -> bytes:
+    """What it says: some gateways compress it, although nobody asked them to."""
+    if not any(name.lower() == b"content-encoding" for name, _ in answer.head):
+        return answer.data
+    return await in_thread(partial(_decoded, answer))
+
+
+def _decoded(answer: Response) -> bytes:
+    from services.cloud.exchange import MOST_BODY, AnswerBroken
+
+    coded = HTTPResponse(BytesIO(answer.data), answer.headers, preload_content=False)
+    try:
+        data = coded.read(MOST_BODY + 1, decode_content=True)
+    except DecodeError:
+        raise AnswerBroken("The answer is not in the coding that it names") from None
+    if len(data) > MOST_BODY:
+        raise AnswerBroken("The answer is too long")
+    return data

@@ -7,6 +7,7 @@ addresses that are ours, no redirects, cookies, proxies or content codings.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 
 from services.cloud.exchange import Connection, Disconnected, Response
 
+NEXT_ADDRESS_SECONDS = 0.25
+"""Of a host's addresses the next is tried beside one that takes longer to answer (RFC 8305)."""
 KEPT_SECONDS = 60.0
 """How long a connection is kept for the next request; one that the other side closes is noticed before."""
 
@@ -62,6 +65,7 @@ class Connections:
         self._kept: dict[tuple[str, int, bool], list[tuple[float, Connection]]] = {}
         """The one used last is the last."""
         self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def post(
         self, address: str, headers: Mapping[str, str], body: Sequence[bytes], *, connect_seconds: float
@@ -81,7 +85,8 @@ class Connections:
             return response
 
     def close(self) -> None:
-        """Close those that wait for a next request."""
+        """Close those that wait for a next request, and each that is in use after its answer."""
+        self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         for kept in self._kept.values():
@@ -93,12 +98,13 @@ class Connections:
         kept = self._kept.get((there.host, there.port, there.secure), [])
         while kept:
             connection = kept.pop()[1]
-            if connection.usable:
+            if connection.usable and connection.silent:
                 return connection
+            connection.cut()
         return None
 
     def _keep(self, there: Target, connection: Connection) -> None:
-        if not connection.usable:
+        if self._closed or not connection.usable:
             connection.cut()
             return
         loop = asyncio.get_running_loop()
@@ -117,14 +123,46 @@ class Connections:
 
 
 async def _opened(there: Target, seconds: float) -> Connection:
-    loop = asyncio.get_running_loop()
+    """What goes wrong is told by another error of its kind: one with all its frames would hold the image in a cycle."""
+    kind: type[OSError]
     try:
         async with asyncio.timeout(seconds):
-            secured = tls() if there.secure else None
-            _, connection = await loop.create_connection(Connection, there.host, there.port, ssl=secured)
+            found = await asyncio.get_running_loop().getaddrinfo(there.host, there.port, type=socket.SOCK_STREAM)
+            return await _first(there, [*dict.fromkeys(str(address[0]) for *_, address in found)])
     except TimeoutError:
-        raise Disconnected(f"No connection within {seconds:g} s") from None
-    return connection
+        kind, said = Disconnected, (f"No connection within {seconds:g} s",)
+    except OSError as error:
+        kind, said = type(error.with_traceback(None)), error.args
+    raise kind(*said)
+
+
+async def _first(there: Target, addresses: list[str]) -> Connection:
+    """The address that answers first; asyncio's own way loses connections where whoever waits is cancelled."""
+    trying: set[asyncio.Task[Connection]] = set()
+    try:
+        while True:
+            if addresses:
+                trying.add(asyncio.create_task(_connected(there, addresses.pop(0))))
+            seconds = NEXT_ADDRESS_SECONDS if addresses else None
+            for task in (await asyncio.wait(trying, timeout=seconds, return_when=asyncio.FIRST_COMPLETED))[0]:
+                trying.remove(task)
+                if task.exception() is None or not (trying or addresses):
+                    return task.result()
+    finally:
+        for task in trying:
+            task.cancel()
+            task.add_done_callback(_unwanted)
+
+
+async def _connected(there: Target, address: str) -> Connection:
+    secured, name = (tls(), there.host) if there.secure else (None, None)
+    make = asyncio.get_running_loop().create_connection
+    return (await make(Connection, address, there.port, ssl=secured, server_hostname=name))[1]
+
+
+def _unwanted(task: asyncio.Task[Connection]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().cut()
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from urllib3.util import wait_for_read
 
 MOST_AT_ONCE = 1 << 19
 """Bytes: a larger piece waits in between until the connection has taken some, and other requests have their turn."""
 MOST_HEAD = 1 << 16
-"""Bytes of an answer before its body begins."""
+"""Bytes of an answer before its body begins, behind it, and between two pieces of it."""
+MOST_BODY = 1 << 26
+"""Bytes: no slot finds as much, and all of an answer is in memory."""
 _LENGTH = frozenset({b"content-length", b"transfer-encoding"})
 """Without any of these a body ends where the connection does."""
 
@@ -39,8 +42,12 @@ class Response:
 
     @property
     def headers(self) -> dict[str, str]:
-        """By name in lower case; of several the last."""
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.head}
+        """By name in lower case; several of a name as one list."""
+        found: dict[str, str] = {}
+        for name, value in self.head:
+            key, said = name.decode("latin-1").lower(), value.decode("latin-1")
+            found[key] = f"{found[key]}, {said}" if key in found else said
+        return found
 
 
 class Connection(asyncio.Protocol):
@@ -49,13 +56,12 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         """Not connected yet."""
         self._transport: asyncio.Transport | None = None
-        self._parser = HttpResponseParser(self)
         self._answered: asyncio.Future[None] | None = None
         """While a request is under way; it never holds an error, which would hold whoever waits."""
         self._room: asyncio.Future[None] | None = None
         """While the connection takes no more."""
         self._response: Response | None = None
-        self._wrong = ""
+        self._wrong, self._apart = "", 0
         self._fresh()
         self._kept = True
 
@@ -63,6 +69,11 @@ class Connection(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether another request may be sent."""
         return self._kept and self._answered is None and self._transport is not None
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing lies unread: what nobody asked for would be the answer to the next request."""
+        return self._transport is not None and not wait_for_read(self._transport.get_extra_info("socket"), 0)
 
     async def ask(self, head: bytes, body: Sequence[bytes]) -> Response:
         """Send a request whose head is complete, and wait for its answer; to be cancelled here cuts the connection.
@@ -73,6 +84,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             raise Disconnected("The connection is closed")
         self._answered, self._response = asyncio.get_running_loop().create_future(), None
+        self._apart = 0
         try:
             await self._send(self._transport, head, body)
             await self._answered
@@ -126,6 +138,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self._transport = cast("asyncio.Transport", transport)
+        self._parser = HttpResponseParser(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Closed, by us or by the other side."""
@@ -136,10 +149,10 @@ class Connection(asyncio.Protocol):
         self._end()
 
     def eof_received(self) -> None:
-        """The other side sends no more: the end of an answer that does not say how long it is."""
-        self._kept = False
-        if self._begun and not self._is_over and not _LENGTH & {name.lower() for name, _ in self._headers}:
+        """The other side sends no more: the end of an answer that does not say how long it is, and of asking."""
+        if self._headed and not self._is_over and not _LENGTH & {name.lower() for name, _ in self._headers}:
             self._complete(self._parser.get_status_code())
+        self.cut()
 
     def pause_writing(self) -> None:
         """The connection takes no more."""
@@ -156,14 +169,13 @@ class Connection(asyncio.Protocol):
         if self._is_over:
             self.cut()
             return
+        self._apart += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._fail(f"The answer is not HTTP: {type(error).__name__}")
-        if not self._begun and not self._is_over:
-            self._head += len(data)
-            if self._head > MOST_HEAD:
-                self._fail("The answer's head is too long")
+        if self._apart > MOST_HEAD and not self._is_over:
+            self._fail("The answer's head is too long")
 
     # what the parser tells
 
@@ -172,24 +184,29 @@ class Connection(asyncio.Protocol):
         if self._response is not None:
             self._kept = False
         self._fresh()
+        self._begun = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; those behind a body are not looked at."""
-        if not self._begun:
+        if not self._headed:
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """A body may follow."""
-        self._begun = True
+        self._headed = True
 
     def on_body(self, data: bytes) -> None:
         """Some of it."""
         self._body.append(data)
+        self._apart = 0
+        self._size += len(data)
+        if self._size > MOST_BODY:
+            self._fail("The answer is too long")
 
     def on_message_complete(self) -> None:
-        """All of an answer; one with a status below 200 only says that another will come."""
+        """All of an answer; one with a status from 100 only says that another will come."""
         status = self._parser.get_status_code()
-        if status < 200:
+        if 100 <= status < 200:
             self._fresh()
             return
         self._kept = self._kept and self._parser.should_keep_alive()
@@ -198,10 +215,11 @@ class Connection(asyncio.Protocol):
     def _fresh(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
-        self._begun, self._head = False, 0
+        self._begun = self._headed = False
+        self._size = 0
 
     def _complete(self, status: int) -> None:
-        if self._response is None:
+        if self._response is None and not self._wrong:
             self._response = Response(status, self._headers, b"".join(self._body))
             self._fresh()
         self._end()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import TypeAlias
@@ -20,6 +22,7 @@ from services.cloud.exchange import AnswerBroken, Disconnected, Response
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
 Reader: TypeAlias = asyncio.StreamReader
 Writer: TypeAlias = asyncio.StreamWriter
+Certified: TypeAlias = ssl.SSLContext
 
 
 async def request(reader: Reader) -> tuple[bytes, bytes]:
@@ -71,12 +74,18 @@ def played(
 ) -> None:
     """Run a scene with a client of that server."""
 
+    serving: set[asyncio.Task[None]] = set()
+
     async def serve(reader: Reader, writer: Writer) -> None:
+        if (task := asyncio.current_task()) is not None:
+            serving.add(task)
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 await server(reader, writer)
         finally:
             writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def play() -> None:
         listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=secured)
@@ -92,7 +101,10 @@ def played(
         finally:
             client.close()
             listening.close()
-            await asyncio.sleep(0.02)  # both sides' ends
+            await asyncio.sleep(0.02)  # the server sees that the client has gone
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
 
     asyncio.run(play())
 
@@ -106,6 +118,17 @@ def answered(said: bytes, closes: bool = False) -> tuple[Response, Server]:
 
     played(server, scene)
     return found[0], server
+
+
+@pytest.fixture
+def certified(monkeypatch: pytest.MonkeyPatch) -> Certified:
+    """What a server of TLS needs whom the client trusts."""
+    authority, serving = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(serving)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    monkeypatch.setattr(connections, "tls", lambda: trusting)
+    return serving
 
 
 def test_a_request_is_what_was_given() -> None:
@@ -140,9 +163,28 @@ def test_answers_of_every_kind_are_understood(said: bytes, status: int, data: by
     assert "x" not in found.headers  # a trailer
 
 
+@pytest.mark.parametrize("framed", [b"Content-Length: 1001\r\n", b""])
+def test_an_answer_that_has_no_end_is_given_up(framed: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "MOST_BODY", 1000)
+    with pytest.raises(AnswerBroken, match="too long"):
+        answered(b"HTTP/1.1 200 OK\r\n" + framed + b"\r\n" + b"x" * 1001, closes=True)
+    assert len(answered(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1000, closes=True)[0].data) == 1000
+
+
+@pytest.mark.parametrize("status", [0, 99])
+def test_a_status_that_is_none_is_no_word_that_another_answer_comes(status: int) -> None:
+    found, _ = answered(f"HTTP/1.1 {status:03} Odd\r\nContent-Length: 2\r\n\r\n[]".encode(), closes=True)
+    assert (found.status, found.data) == (status, b"[]")
+
+
 def test_headers_are_found_in_lower_case() -> None:
     found, _ = answered(b"HTTP/1.1 200 OK\r\nRetry-AFTER: 3\r\nX-Name: caf\xe9\r\nContent-Length: 0\r\n\r\n")
     assert found.headers == {"retry-after": "3", "x-name": "caf\xe9", "content-length": "0"}
+
+
+def test_headers_of_one_name_are_a_list() -> None:
+    found, _ = answered(b"HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: 0\r\na: 2\r\n\r\n")
+    assert found.headers["a"] == "1, 2"
 
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\n\r\n[1, 2]", b"HTTP/1.0 200 OK\r\nServer: old\r\n\r\n[1, 2]"])
@@ -168,7 +210,11 @@ def test_an_answer_that_comes_byte_by_byte_is_whole() -> None:
     ("said", "error"),
     [
         (b"", Disconnected),
-        (b"HTTP/1.1 200 OK\r\nContent-", Disconnected),
+        (b"\r\n", Disconnected),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", Disconnected),
+        (b"H", AnswerBroken),
+        (b"HTTP/1.1 200", AnswerBroken),
+        (b"HTTP/1.1 200 OK\r\nContent-", AnswerBroken),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]", AnswerBroken),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[]", AnswerBroken),
         (b"SSH-2.0-OpenSSH_9.2\r\n", AnswerBroken),
@@ -176,6 +222,8 @@ def test_an_answer_that_comes_byte_by_byte_is_whole() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[]", AnswerBroken),
         (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nrest", AnswerBroken),
         (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * exchange.MOST_HEAD, AnswerBroken),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"y" * exchange.MOST_HEAD, AnswerBroken),
+        (b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" * 3000, AnswerBroken),
     ],
 )
 def test_what_is_no_answer_is_an_error(said: bytes, error: type[Exception]) -> None:
@@ -264,12 +312,101 @@ def test_an_answer_before_all_was_sent_is_taken_and_the_connection_is_not() -> N
 
 
 @pytest.mark.parametrize("way", ["http", "https"])
-def test_a_large_body_arrives_whole_in_both_directions(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    authority, serving = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(serving)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    monkeypatch.setattr(connections, "tls", lambda: trusting)
+def test_what_came_unseen_is_not_the_next_answer(way: str, certified: Certified) -> None:
+    """It lies with the operating system where the event loop has not had the time to look."""
+    writers: list[Writer] = []
+
+    async def eager(reader: Reader, writer: Writer) -> None:
+        writers.append(writer)
+        while True:
+            await request(reader)
+            writer.write(OK)
+
+    async def scene(ask: Ask) -> None:
+        assert (await ask(b"1")).data == b"[]"
+        writers[0].write(b"HTTP/1.1 408 Late\r\nContent-Length: 5\r\n\r\nwrong")
+        assert (await ask(b"2")).data == b"[]"
+        writers[1].get_extra_info("socket").shutdown(socket.SHUT_WR)
+        assert (await ask(b"3")).data == b"[]"
+
+    played(eager, scene, secured=certified if way == "https" else None)
+
+
+def test_who_is_sent_to_and_sends_no_more_is_not_waited_for() -> None:
+    ended = asyncio.Event()
+
+    async def half(reader: Reader, writer: Writer) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write_eof()
+        await ended.wait()
+
+    async def scene(ask: Ask) -> None:
+        with pytest.raises(Disconnected):
+            await asyncio.wait_for(ask(b"x" * 30_000_000), 20)
+        ended.set()
+
+    played(half, scene)
+
+
+def test_who_closes_while_it_is_answered_leaves_no_connection() -> None:
+    came, may, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: Reader, writer: Writer) -> None:
+        await request(reader)
+        came.set()
+        await may.wait()
+        writer.write(OK)
+        assert await reader.read() == b""
+        writer.close()
+        gone.set()
+
+    async def scene() -> None:
+        client, server = Connections(1), await asyncio.start_server(slow, "127.0.0.1", 0)
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        asked = asyncio.ensure_future(client.post(address, {}, [b"x"], connect_seconds=60))
+        await came.wait()
+        client.close()
+        may.set()
+        assert (await asked).data == b"[]"
+        await asyncio.wait_for(gone.wait(), 30)
+        server.close()
+        await asyncio.sleep(0.02)
+
+    asyncio.run(scene())
+
+
+def test_of_several_addresses_one_that_is_dead_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await request(reader)
+        writer.write(OK)
+        await reader.read()
+        writer.close()
+
+    async def scene() -> None:
+        server, client = await asyncio.start_server(serve, "127.0.0.1", 0), Connections(1)
+        loop, port = asyncio.get_running_loop(), server.sockets[0].getsockname()[1]
+        connect = loop.sock_connect
+
+        async def several(*_: object, **__: object) -> list[object]:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+            return [(*kind, ("192.0.2.1", port)), (*kind, ("127.0.0.1", port))]
+
+        async def reach(sock: socket.socket, address: tuple[str, int]) -> None:
+            await (asyncio.sleep(3600) if address[0] == "192.0.2.1" else connect(sock, address))
+
+        monkeypatch.setattr(loop, "getaddrinfo", several)
+        monkeypatch.setattr(loop, "sock_connect", reach)
+        address = f"http://slot.example:{port}/"
+        assert (await asyncio.wait_for(client.post(address, {}, [b"x"], connect_seconds=60), 30)).data == b"[]"
+        client.close()
+        server.close()
+        await asyncio.sleep(0.02)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("way", ["http", "https"])
+def test_a_large_body_arrives_whole_in_both_directions(way: str, certified: Certified) -> None:
     body = random.Random(4).randbytes(5_000_001)
 
     async def echo(reader: Reader, writer: Writer) -> None:
@@ -282,7 +419,7 @@ def test_a_large_body_arrives_whole_in_both_directions(way: str, monkeypatch: py
         for _ in range(2):
             assert (await ask(body[:7], body[7:1_000_000], body[1_000_000:])).data == body
 
-    played(echo, scene, secured=serving if way == "https" else None)
+    played(echo, scene, secured=certified if way == "https" else None)
 
 
 def test_no_more_requests_than_allowed_are_under_way() -> None:
@@ -402,4 +539,30 @@ def test_nothing_holds_a_connection_that_is_closed(said: bytes) -> None:
             await ask(b"x")
 
     played(Server(said, closes=True), scene)
+    assert [one for one in gc.get_objects() if type(one) is exchange.Connection] == []
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("way", ["http", "https"])
+def test_who_is_cancelled_at_whatever_moment_leaves_nothing(way: str, certified: Certified) -> None:
+    server = Server(OK)
+
+    async def scene(ask: Ask) -> None:
+        before = asyncio.all_tasks()
+        for turns in range(40):
+            asked = asyncio.ensure_future(ask(b"x" * 700_000))
+            for _ in range(turns):
+                await asyncio.sleep(0.0005)
+            asked.cancel()
+            with suppress(asyncio.CancelledError):
+                await asked
+        assert [(await ask(b"x")).data for _ in range(2)] == [b"[]"] * 2  # there is room
+        ends = time.monotonic() + 60
+        while server.open > 1 and time.monotonic() < ends:  # noqa: ASYNC110  # it tells in no other way
+            await asyncio.sleep(0.01)
+        assert server.open == 1
+        await asyncio.sleep(0.02)
+        assert {one for one in asyncio.all_tasks() - before if "serve" not in repr(one)} == set()
+
+    played(server, scene, limit=1, secured=certified if way == "https" else None)
     assert [one for one in gc.get_objects() if type(one) is exchange.Connection] == []

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import random
 import socket
+import zlib
 from collections.abc import Callable
 
 import pytest
 
-from services.cloud import endpoint_token
+from services.cloud import endpoint_token, exchange
 from services.cloud.async_scoring import AsyncEndpointScorer
 from services.cloud.scoring import EndpointScorer
 from services.cloud.scoring_contract import request_pieces
@@ -199,6 +201,51 @@ def test_an_answer_that_breaks_off_is_not_asked_for_again(score: Score, slot: Sl
     slot.missing = 100
     with pytest.raises(Upstream) as caught:
         score(slot.uri, [b"x"])
+    assert type(caught.value) is Upstream
+
+
+@pytest.mark.parametrize(
+    ("named", "coded"),
+    [
+        ("gzip", gzip.compress),
+        ("X-GZIP", gzip.compress),
+        ("deflate", zlib.compress),
+        ("gzip, gzip", lambda plain: gzip.compress(gzip.compress(plain))),
+        ("identity", bytes),
+    ],
+)
+def test_what_a_gateway_compresses_unasked_is_read(
+    score: Score, slot: Slot, named: str, coded: Callable[[bytes], bytes]
+) -> None:
+    slot.body, slot.headers = coded(b'[{"boxes": []}]'), {"content-encoding": named}
+    assert score(slot.uri, [b"x"]) == [{"boxes": []}]
+    slot.status, slot.body = 400, coded(b"no image")
+    with pytest.raises(UpstreamRefused, match="no image"):
+        score(slot.uri, [b"x"])
+    assert {headers["accept-encoding"] for headers, _ in slot.asked} == {"identity"}
+
+
+def test_what_is_passed_on_is_plain(slot: Slot) -> None:
+    slot.body, slot.headers = gzip.compress(b"[1]"), {"Content-Encoding": "gzip"}
+
+    async def scene() -> bytes:
+        scorer = AsyncEndpointScorer(4)
+        try:
+            return await scorer.forward(slot.uri, "green", b"{}", deadline=60)
+        finally:
+            scorer.close()
+
+    assert asyncio.run(scene()) == b"[1]"
+
+
+@pytest.mark.parametrize("body", [b"nonsense", gzip.compress(bytes(300_001))])
+def test_an_answer_in_a_broken_or_endless_coding_is_not_asked_for_again(
+    slot: Slot, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "MOST_BODY", 300_000)
+    slot.body, slot.headers = body, {"Content-Encoding": "gzip"}
+    with pytest.raises(Upstream, match="AnswerBroken") as caught:
+        on_the_loop(slot.uri, [b"x"])
     assert type(caught.value) is Upstream
 
 

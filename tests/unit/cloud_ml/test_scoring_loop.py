@@ -9,9 +9,12 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 import trustme
@@ -20,6 +23,7 @@ from services.cloud import async_scoring, endpoint_token, identity
 from services.cloud.async_scoring import AsyncEndpointScorer
 from services.cloud.exchange import Connection
 from services.cloud.scoring_contract import request_pieces
+from services.errors import UpstreamTimeout, VisionloopError
 from tests.support.scored_slot import Slot
 
 
@@ -141,6 +145,69 @@ def test_a_token_that_is_known_is_waited_for_by_nobody(monkeypatch: pytest.Monke
     monkeypatch.setattr(endpoint_token, "_tokens", {"https://tokens": ("own", time.time() + 5)})
     assert endpoint_token.known_bearer("https://a/score#https://tokens") == ("https://a/score", "own")
     assert endpoint_token.known_bearer("https://a/score#https://others") is None
+
+
+def test_a_token_is_waited_for_within_the_deadline(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    came = threading.Event()
+    monkeypatch.setattr(async_scoring, "bearer", lambda uri: came.wait(60) and (uri, "late"))
+    try:
+        with pytest.raises(UpstreamTimeout, match=r"within 0\.05 s"):
+            asyncio.run(AsyncEndpointScorer(4).score(slot.uri, "blue", [b"x"], deadline=0.05))
+    finally:
+        came.set()
+    assert slot.asked == []
+
+
+class Image(bytes):
+    """One whose end is told."""
+
+    alive = 0
+
+    def __new__(cls, size: int) -> Self:
+        """Made."""
+        cls.alive += 1
+        return super().__new__(cls, size)
+
+    def __del__(self) -> None:
+        Image.alive -= 1
+
+
+@pytest.mark.parametrize(
+    "trouble", ["late", "cancelled", "refused", "unnamed", "unconnected", "broken", "error", "none"]
+)
+def test_no_image_outlives_its_request(trouble: str, slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not until a search for cycles finds it: those are seldom."""
+    monkeypatch.setattr(async_scoring, "known_bearer", lambda uri: (uri, "t"))
+    monkeypatch.setattr(async_scoring, "CONNECT_SECONDS", 0.1)
+    named = {"refused": "http://localhost:1/score", "unnamed": "http://slot.invalid/score"}
+    slot.delay = 0.5 if trouble in ("late", "cancelled") else 0.0
+    slot.status, slot.missing = 500 if trouble == "error" else 200, 9 if trouble == "broken" else 0
+    scorer = AsyncEndpointScorer(4)
+
+    async def ask() -> None:
+        with suppress(VisionloopError):
+            deadline = 0.1 if trouble == "late" else 60
+            await scorer.forward(named.get(trouble, slot.uri), "blue", Image(700_000), deadline=deadline)
+
+    async def scene() -> None:
+        if trouble == "unconnected":
+            monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", lambda *_: asyncio.sleep(60))
+        asked = asyncio.create_task(ask())
+        await asyncio.sleep(0.1 if trouble == "cancelled" else 0)
+        if trouble == "cancelled":
+            asked.cancel()
+        with suppress(asyncio.CancelledError):
+            await asked
+        await asyncio.sleep(0)
+        assert Image.alive == 0
+        scorer.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(scene())
+    finally:
+        gc.enable()
 
 
 def test_the_way_of_a_prediction_imports_no_sdk() -> None:
