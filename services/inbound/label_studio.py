@@ -28,6 +28,7 @@ FOLDER = "label-studio/"
 """Below labels/, so that nothing that people uploaded is written over."""
 _WRITES = {"ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED"}
 _DELETES = {"ANNOTATION_DELETED", "ANNOTATIONS_DELETED"}
+_TASKS_DELETED = "TASKS_DELETED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Change:
     content: str | None = None
     whole: str = ""
     """The file with all folders of the image, where it may have to be told from others."""
+    task: str = ""
 
 
 def check_secret(secrets: Sequence[str], headers: Mapping[str, str]) -> None:
@@ -54,17 +56,12 @@ def check_secret(secrets: Sequence[str], headers: Mapping[str, str]) -> None:
 
 
 def changes_of(body: bytes) -> list[Change]:
-    """What a message says; nothing where it is about something else, such as a task or the project; pure.
+    """What a message says of annotations; nothing where it is about something else, such as the project; pure.
 
     Raises:
         BadRequest: it is no message of Label Studio, or its task names no image.
     """
-    try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadRequest("The body must be JSON, as Label Studio's webhooks send it") from None
-    if not isinstance(message, dict) or not isinstance(message.get("action"), str):
-        raise BadRequest("The body must be an object with an action, as Label Studio's webhooks send it")
+    message = _message(body)
     annotations = _objects(message.get("annotation")) + _objects(message.get("annotations"))
     if message["action"] in _DELETES:
         return [Change(_id(each)) for each in annotations or _objects(message)]
@@ -77,6 +74,30 @@ def changes_of(body: bytes) -> list[Change]:
     return [*_written(annotations, _objects(message.get("task")) + _objects(message.get("tasks")), names)]
 
 
+def deleted_tasks(body: bytes) -> set[str]:
+    """The tasks that a message says are deleted, whose annotations go without a word of them; pure.
+
+    Raises:
+        BadRequest: it is no message of Label Studio, or names no tasks.
+    """
+    message = _message(body)
+    if message["action"] != _TASKS_DELETED:
+        return set()
+    if not isinstance(tasks := message.get("tasks"), list):
+        raise BadRequest('tasks: a list is expected; is "Send payload" on?')
+    return {_id(each, "tasks") for each in _objects(tasks)}
+
+
+def _message(body: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body must be JSON, as Label Studio's webhooks send it") from None
+    if not isinstance(message, dict) or not isinstance(message.get("action"), str):
+        raise BadRequest("The body must be an object with an action, as Label Studio's webhooks send it")
+    return message
+
+
 def apply(changes: Sequence[Change], newest: Newest, now: datetime) -> list[str]:
     """Bring the label files to what some changes say; returns them. Deletions are of `now`."""
     found: list[str] = []
@@ -85,7 +106,7 @@ def apply(changes: Sequence[Change], newest: Newest, now: datetime) -> list[str]
             found.append(newest.delete(change.annotation, now))
         else:
             file = newest.own(change.file, change.whole)
-            newest.put(change.annotation, file, change.at, change.content)
+            newest.put(change.annotation, file, change.at, change.content, change.task)
             found.append(file)
     return [*filter(None, found)]
 
@@ -95,10 +116,10 @@ def _objects(value: object) -> list[dict[str, Any]]:
     return [found for found in each if isinstance(found, dict)]
 
 
-def _id(annotation: Mapping[str, Any]) -> str:
+def _id(annotation: Mapping[str, Any], where: str = "annotation") -> str:
     found = annotation.get("id")
     if isinstance(found, bool) or not isinstance(found, int | str):
-        raise BadRequest("annotation.id: a number is expected")
+        raise BadRequest(f"{where}.id: a number is expected")
     return str(found).encode("ascii", "backslashreplace").decode()[:100]
 
 
@@ -113,7 +134,8 @@ def _written(
         image = _image(annotation, task, names)
         content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
         file, whole = label_file(below_images(image), FOLDER), with_all_folders(image, FOLDER)
-        yield Change(_id(annotation), changed_at(annotation), file, content, whole)
+        of_task = _id(task, "task") if "id" in task else ""
+        yield Change(_id(annotation), changed_at(annotation), file, content, whole, of_task)
 
 
 def _image(annotation: Mapping[str, Any], task: Mapping[str, Any], names: Mapping[str, str]) -> str:

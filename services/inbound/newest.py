@@ -6,6 +6,8 @@ into it; a deletion stays. The newest annotation that has a content is the label
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from pydantic import BaseModel, Field
@@ -14,6 +16,7 @@ from services.cloud.ports.storage import BlobStore
 from services.inbound.documents import change, changed, read
 from services.names import digest
 
+THREADS = 8
 MOST_KEPT = 100
 """Annotations of one image; beyond it the oldest are forgotten."""
 
@@ -55,13 +58,14 @@ class _Annotation(BaseModel):
     """When it was changed so that it is about this file."""
     before: list[str] = Field(default_factory=list)
     """Files of other images that it was about: its task was given another one."""
+    task: str = ""
     is_deleted: bool = False
 
-    def move(self, file: str, at: datetime) -> None:
+    def move(self, file: str, at: datetime, task: str) -> None:
         """Messages come in any order: it is about the file that the newest names."""
         if self.at is None or at >= self.at:
             self.before = [each for each in dict.fromkeys([*self.before, self.file]) if each not in {"", file}]
-            self.file, self.at = file, at
+            self.file, self.at, self.task = file, at, task
         elif file != self.file and file not in self.before:
             self.before.append(file)
 
@@ -85,9 +89,9 @@ class Newest:
             known = change(self._system, self._about(file), _Image, lambda i: setattr(i, "whole", i.whole or whole))
         return whole if _contradict(known.whole, whole, file.count("/")) else file
 
-    def put(self, annotation: str, file: str, at: datetime, content: str | None) -> None:
+    def put(self, annotation: str, file: str, at: datetime, content: str | None, task: str = "") -> None:
         """An annotation as it was at a time; one that was deleted stays so."""
-        index = change(self._system, self._index(annotation), _Annotation, lambda i: i.move(file, at))
+        index = change(self._system, self._index(annotation), _Annotation, lambda i: i.move(file, at, task))
         for left in index.before:
             self.merge(annotation, left, Entry(at=index.at or at))
         if not index.is_deleted and index.file == file:
@@ -99,6 +103,17 @@ class Newest:
         for file in filter(None, [index.file, *index.before]):
             self.merge(annotation, file, Entry(at=at, is_deleted=True))
         return index.file
+
+    def files_of_tasks(self, tasks: Collection[str]) -> list[str]:
+        """The label files that are there and were made of annotations of some tasks: a look at all annotations."""
+        names = [blob.name for blob in self._system.list(f"inbound/{self._source}/annotations/")]
+        with ThreadPoolExecutor(THREADS) as pool:
+            known = pool.map(lambda name: read(self._system, name, _Annotation)[0], names)
+        files = {each.file for each in known if each.task in tasks and not each.is_deleted}
+        return sorted(file for file in files if self._is_there(f"{self._loop}/{file}"))
+
+    def _is_there(self, name: str) -> bool:
+        return any(blob.name == name for blob in self._data.list(name))
 
     def merge(self, annotation: str, file: str, entry: Entry) -> None:
         """Take over what is known of an annotation that no deletion will name without its file."""

@@ -22,7 +22,7 @@ from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_jo
 from services.inbound.documents import change, read
 from services.inbound.kept import Kept, Message
 from services.inbound.label_studio import FOLDER as LABEL_STUDIO
-from services.inbound.label_studio import Change, apply, changes_of
+from services.inbound.label_studio import Change, apply, changes_of, deleted_tasks
 from services.inbound.newest import Entry, Newest
 from services.inbound.notes import MESSAGES, Note, Notes
 from services.inbound.overdue import Overdue
@@ -34,6 +34,8 @@ from services.webhooks.schedule import pause
 
 THREADS = 8
 STORAGE_SECONDS = 60.0
+MOST_NAMED = 3
+"""Files in one sentence."""
 PATIENT_ATTEMPTS = 2
 """What may pass by is not told before so many attempts have failed."""
 log = logging.getLogger(__name__)
@@ -138,6 +140,9 @@ class Worker:
     def _annotations(self, message: Message, source: Source, content: bytes) -> None:
         """In threads, as a message may be about thousands; those of one image in one, as they change one document."""
         newest, now = Newest(self._data, self._system, source.id, source.loop), self._clock()
+        if tasks := deleted_tasks(content):
+            self._tasks_deleted(message, source, len(tasks), newest.files_of_tasks(tasks))
+            return
         by_image: dict[str, list[Change]] = {}
         for each in changes_of(content):
             by_image.setdefault(each.file or each.annotation, []).append(each)
@@ -145,6 +150,17 @@ class Worker:
             for _ in pool.map(lambda changes: apply(changes, newest, now), by_image.values()):
                 pass
         self._notes.clear(source.loop, source.id, MESSAGES)
+        self._drop(message, source)
+
+    def _tasks_deleted(self, message: Message, source: Source, count: int, files: list[str]) -> None:
+        """Tasks are deleted to take labels back, and to make room once they are done: labels stay, and it is said."""
+        if files:
+            named = ", ".join(files[:MOST_NAMED]) + ("" if len(files) <= MOST_NAMED else ", …")
+            found = f"{count} tasks were deleted, of which labels stay: {named}"
+            said = problem("inbound-failed", f"labels/{LABEL_STUDIO}", "tasks", expected=_UNTASKED, found=found)
+            reason = f"Label Studio's deletion of tasks takes no labels back: {found}"
+            self._notes.put(source.loop, MESSAGES, Note(source=source.id, reason=reason, problems=[said]))
+            self._waker.wake(source.loop, "tasks of a labelling tool were deleted")
         self._drop(message, source)
 
     def _cvat_job(self, message: Message, source: Source, found: Announced, etag: str) -> None:
@@ -224,6 +240,7 @@ class Worker:
 
 
 _EXPECTED = "the annotations of the job"
+_UNTASKED = "annotations deleted before their tasks; or delete the files, if these labels are not to be learnt"
 _READABLE = "a message as the labelling tool sends it"
 
 

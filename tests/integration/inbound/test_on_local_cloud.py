@@ -253,3 +253,17 @@ def test_what_a_source_and_a_webhook_were_given_is_cleared_by_null(user: User, c
         assert (shown["rate"], shown["events"]) == (None, [])
         assert client.patch(f"/webhooks/{hook['id']}", json={"url": None}).status_code == 400
         client.delete(f"/webhooks/{hook['id']}").raise_for_status()
+
+
+def test_labels_of_deleted_tasks_stay_and_are_told(user: User, outside: httpx.Client) -> None:
+    made, headers = source(user, "label_studio"), {}
+    headers["x-visionloop-secret"] = made["secret"]
+    assert outside.post(made["path"], json=drawn(94, "2.png"), headers=headers).json()["taken"]
+    labelled = eventually(lambda: user.status()["labelled"])
+    gone = {"action": "TASKS_DELETED", "tasks": [{"id": 94}], "project": {"id": 2}}
+    assert soon(lambda: outside.post(made["path"], json=gone, headers=headers)).json()["taken"]
+    [problem] = eventually(lambda: [p for p in user.status()["problems"] if p["code"] == "inbound-failed"])
+    assert "labels/label-studio/2.json" in problem["found"]
+    told = [e["data"] for e in user.timeline() if e["type"] == "visionloop.inbound.failed"]
+    assert made["id"] in [e["inbound"] for e in told]
+    assert user.status()["labelled"] == labelled
