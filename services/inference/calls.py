@@ -19,7 +19,10 @@ from services.inference.budget import Budget
 ATTEMPTS = 3
 FIRST_WAIT = 0.05
 PATIENCE_SECONDS = 10.0
-"""A time-out says something about the slot only where it had this long: callers may be in more of a hurry."""
+"""A time-out says something about the slot only where it had this long: callers may be in more of a hurry.
+
+Whatever a slot answers, it is not down.
+"""
 
 T = TypeVar("T")
 
@@ -31,13 +34,6 @@ def wait_before(error: VisionloopError, attempt: int, dice: float) -> float | No
     asked = error.extra.get("retry_after")
     backoff: float = FIRST_WAIT * 2 ** (attempt - 1) * (0.5 + dice)
     return max(backoff, float(asked)) if isinstance(asked, int | float) else backoff
-
-
-def blames_slot(error: VisionloopError, had_seconds: float) -> bool:
-    """Whether an error says that the slot is down; one that answers is not, whatever it says."""
-    if isinstance(error, UpstreamTimeout):
-        return had_seconds >= PATIENCE_SECONDS
-    return isinstance(error, UpstreamUnreached)
 
 
 class Calls:
@@ -85,8 +81,12 @@ class Calls:
             raise SlotResting(f"Slot {name} failed repeatedly; it is tried again in {rest:.1f} s", retry_after=rest)
         try:
             answer = await call()
+        except UpstreamTimeout:
+            if ends - began >= PATIENCE_SECONDS:
+                breaker.done(failed=True)
+            raise
         except Exception as error:
-            breaker.done(failed=isinstance(error, VisionloopError) and blames_slot(error, ends - began))
+            breaker.done(failed=isinstance(error, UpstreamUnreached))
             raise
         breaker.done(failed=False)
         return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -19,7 +19,7 @@ from services.inference.champion import Champions
 from services.inference.image import Picture, as_sent, measured
 from services.inference.record import Recorder
 from services.inference.render import decoded, render
-from services.inference.routes import Routes
+from services.inference.routes import Routes, Score
 from services.inference.wishes import Wishes, read_wishes
 from services.settings import Settings
 from services.state import Champion
@@ -137,7 +137,7 @@ class Predictor:
         pictures = [await self._picture(images, number) for number in range(len(images))]
         sent = time.monotonic()
         data = [picture.data for picture in pictures]
-        model, scored = await self._ask(loop, wishes, ends, lambda model: self._known(model, data, ends))
+        model, scored = await self._ask(loop, wishes, ends, lambda model, until: self._known(model, data, until))
         ended = time.monotonic()
         both = zip(scored, pictures, strict=True)
         found = [predictions(one, model.task, size, wishes.threshold, wishes.top) for one, size in both]
@@ -181,8 +181,8 @@ class Predictor:
     async def _pass_on(self, request: Request, wishes: Wishes, began: float) -> Reply:
         ends = began + wishes.deadline
 
-        async def forward(model: Champion) -> bytes:
-            left = ends - time.monotonic()
+        async def forward(model: Champion, until: float) -> bytes:
+            left = until - time.monotonic()
             return await self._scorer.forward(model.scoring_uri, model.slot, request.body, deadline=left)
 
         sent = time.monotonic()
@@ -194,9 +194,7 @@ class Predictor:
         timing = {"proxy": 1000 * (sent - began), "model": 1000 * (time.monotonic() - sent)}
         return Reply(content, "application/json", told(model, timing, wishes))
 
-    async def _ask(
-        self, loop: str, wishes: Wishes, ends: float, score: Callable[[Champion], Awaitable[T]]
-    ) -> tuple[Champion, T]:
+    async def _ask(self, loop: str, wishes: Wishes, ends: float, score: Score[T]) -> tuple[Champion, T]:
         if wishes.slot or wishes.version:
             return await self._routes.ask_one(loop, wishes.slot, wishes.version, score, ends=ends)
         return await self._routes.ask(loop, score, client=wishes.client, ends=ends)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from services.errors import NotFound, Upstream, UpstreamRefused, UpstreamUnreached
+from services.errors import Conflict, NotFound, Upstream, UpstreamRefused, UpstreamTimeout, UpstreamUnreached
 from services.inference.calls import ATTEMPTS, Calls
 from services.inference.champion import Champions, Live
 from services.inference.mirror import Mirror
@@ -17,6 +17,8 @@ from services.inference.targets import place, slot_key
 from services.state import Champion
 
 T = TypeVar("T")
+Score = Callable[[Champion, float], Awaitable[T]]
+"""Asks a model, until a time of the monotonic clock."""
 
 
 class Routes:
@@ -39,9 +41,7 @@ class Routes:
         self._calls = calls or Calls()
         self._mirror = Mirror()
 
-    async def ask(
-        self, loop: str, score: Callable[[Champion], Awaitable[T]], *, client: str = "", ends: float = math.inf
-    ) -> tuple[Champion, T]:
+    async def ask(self, loop: str, score: Score[T], *, client: str = "", ends: float = math.inf) -> tuple[Champion, T]:
         """The model that answered, and its answer; `ends` is on the monotonic clock.
 
         A known client stays with one slot for as long as the share does not reach it.
@@ -49,6 +49,7 @@ class Routes:
         Raises:
             VisionloopError: what the champion's slot raises; one that is gone may have been replaced since we looked.
         """
+        seconds = ends - time.monotonic()
         live = await self._champions.live(loop)
         challenger = live.challenger
         if challenger is not None and self._place(client, f"{loop}/{challenger.run}") * 100 < live.share:
@@ -56,7 +57,7 @@ class Routes:
                 return challenger, await self._counted(live, challenger, score, ends, attempts=1)
             except UpstreamRefused:
                 raise
-            except (Upstream, NotFound):
+            except (Upstream, NotFound, Conflict):
                 live = await self._champions.live(loop)  # nobody is to suffer from a challenger
         try:
             answered = await self._counted(live, live.champion, score, ends)
@@ -66,7 +67,7 @@ class Routes:
             self._missed(loop)
             raise
         else:
-            self._copy(live, score)
+            self._copy(live, score, seconds)
             return live.champion, answered
         try:
             return live.champion, await self._counted(live, live.champion, score, ends)
@@ -74,14 +75,14 @@ class Routes:
             self._missed(loop)
             raise Upstream(error.detail) from None
 
-    def _copy(self, live: Live, score: Callable[[Champion], Awaitable[T]]) -> None:
-        """The same request to a challenger that is mirrored to, after the user has the answer."""
+    def _copy(self, live: Live, score: Score[T], seconds: float) -> None:
+        """The same request to a challenger that is mirrored to, after the user has the answer, and for as long."""
         other = live.challenger
         if other is not None and self._dice() * 100 < live.mirror:
-            self._mirror.send(lambda: self._counted(live, other, score, math.inf, attempts=1))
+            self._mirror.send(lambda: self._counted(live, other, score, time.monotonic() + seconds, attempts=1))
 
     async def ask_one(
-        self, loop: str, slot: str, version: str, score: Callable[[Champion], Awaitable[T]], *, ends: float = math.inf
+        self, loop: str, slot: str, version: str, score: Score[T], *, ends: float = math.inf
     ) -> tuple[Champion, T]:
         """Ask the model in a slot, or of a version, that the caller names, and no other; nothing is counted.
 
@@ -89,7 +90,7 @@ class Routes:
             VisionloopError: what `Champions.explicit` or the slot raises.
         """
         model = await self._champions.explicit(loop, slot, version)
-        return model, await self._calls.run(slot_key(model), ends, lambda: score(model))
+        return model, await self._calls.run(slot_key(model), ends, lambda: score(model, ends))
 
     def _place(self, client: str, salt: str) -> float:
         return place(client, salt) if client else self._dice()
@@ -98,17 +99,19 @@ class Routes:
         self,
         live: Live,
         model: Champion,
-        score: Callable[[Champion], Awaitable[T]],
+        score: Score[T],
         ends: float,
         *,
         attempts: int = ATTEMPTS,
     ) -> T:
-        """What a slot refuses is the image's fault, and counts as answered; what is cancelled does not count."""
+        """What a slot refuses is the image's fault, and counts as answered; what is cancelled or too late does not."""
+        if time.monotonic() >= ends:
+            raise UpstreamTimeout("The deadline passed before the slot was asked")
         started = time.perf_counter()
         try:
-            answer = await self._calls.run(slot_key(model), ends, lambda: score(model), attempts=attempts)
+            answer = await self._calls.run(slot_key(model), ends, lambda: score(model, ends), attempts=attempts)
         except Exception as error:
-            failed = isinstance(error, Upstream | NotFound) and not isinstance(error, UpstreamRefused)
+            failed = isinstance(error, Upstream | NotFound | Conflict) and not isinstance(error, UpstreamRefused)
             self._note(live, model, started, failed=failed)
             raise
         self._note(live, model, started, failed=False)

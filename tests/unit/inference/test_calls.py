@@ -230,6 +230,22 @@ def test_hurried_callers_and_bad_images_do_not_take_a_slot_from_others(error: Vi
     assert w.run() == "answer"
 
 
+def test_a_hurried_time_out_neither_opens_nor_closes() -> None:
+    """It says nothing of the slot: not even that it is back."""
+    w = World()
+    fail(w, lambda: UpstreamUnreached("down"), FAILURES - 1)
+    fail(w, lambda: UpstreamTimeout("late"), 1, seconds=0.5)
+    fail(w, lambda: UpstreamUnreached("down"), 1)
+    with pytest.raises(SlotResting):
+        w.run()
+    w.time.now += FIRST_SECONDS
+    fail(w, lambda: UpstreamTimeout("late"), 1, seconds=0.5)
+    with pytest.raises(SlotResting):
+        w.run()
+    w.time.now += FIRST_SECONDS
+    assert w.run() == "answer"
+
+
 def test_time_outs_of_the_patient_do() -> None:
     w = World()
     fail(w, lambda: UpstreamTimeout("late"), FAILURES)

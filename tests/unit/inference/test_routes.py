@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 from services.cloud.fakes import FakeBlobStore
-from services.errors import BadRequest, NotFound, Upstream, UpstreamBusy, UpstreamRefused, UpstreamUnreached
+from services.errors import (
+    BadRequest,
+    Conflict,
+    NotFound,
+    Upstream,
+    UpstreamBusy,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreached,
+)
 from services.inference.champion import Champions
 from services.inference.record import MOST_FOLDERS, Recorder
 from services.inference.routes import Routes
@@ -55,13 +64,15 @@ class World:
         self.routes = Routes(self.champions, self.recorder, lambda: self.dice, missed=self.missed.append)
         self.fails: dict[str, Exception] = {}
         self.asked: list[str] = []
+        self.ends: dict[str, float] = {}
 
     def read(self, name: str, etag: str) -> tuple[int, str, bytes]:
         self.reads += 1
         return 200, "", self.state.model_dump_json().encode()
 
-    async def score(self, model: Any) -> str:
+    async def score(self, model: Any, ends: float) -> str:
         self.asked.append(model.slot)
+        self.ends[model.slot] = ends
         if error := self.fails.get(model.slot):
             raise error
         return f"by {model.model.version}"
@@ -117,13 +128,31 @@ def test_requests_failures_and_latency_are_counted_by_slot() -> None:
     assert found["blue"].p95_ms < 100
 
 
-@pytest.mark.parametrize("error", [Upstream("502"), UpstreamBusy("429"), NotFound("gone")])
+@pytest.mark.parametrize("error", [Upstream("502"), UpstreamBusy("429"), NotFound("gone"), Conflict("is updated")])
 def test_nobody_suffers_from_a_challenger_that_fails(error: Exception) -> None:
     w = World(baking())
     w.dice, w.fails = 0.0, {"green": error}
     assert w.ask() == ("blue", "by 1")
     assert w.asked == ["green", "blue"]
     assert w.seen() == {"green": (1, 1), "blue": (1, 0)}
+
+
+def test_a_slot_that_was_not_asked_in_time_has_not_failed() -> None:
+    w = World(baking())
+    w.dice = 0.0
+
+    async def scene() -> None:
+        async def hangs(model: Any, ends: float) -> str:
+            w.asked.append(model.slot)
+            await asyncio.sleep(ends - time.monotonic())
+            raise UpstreamTimeout("late")
+
+        with pytest.raises(UpstreamTimeout):
+            await w.routes.ask("cards", hangs, ends=time.monotonic() + 0.05)
+
+    asyncio.run(scene())
+    assert w.asked == ["green"]
+    assert w.seen() == {"green": (1, 1)}
 
 
 def test_an_image_that_is_refused_is_nobodys_failure() -> None:
@@ -307,6 +336,28 @@ def test_a_copied_request_is_answered_by_the_champion_alone(dice: float, slots: 
     assert set(w.asked) == slots
 
 
+def test_a_copy_has_as_long_as_the_request_had() -> None:
+    """What the champion took of it is not the challenger's loss: what is late counts against it."""
+    w = mirrored()
+    w.dice = 0.0
+
+    async def scene() -> float:
+        async def score(model: Any, ends: float) -> str:
+            if model.slot == "blue":
+                await asyncio.sleep(0.2)
+            return await w.score(model, ends)
+
+        began = time.monotonic()
+        await w.routes.ask("cards", score, ends=began + 30)
+        await settled(w)
+        return began
+
+    began = asyncio.run(scene())
+    assert w.ends["blue"] == began + 30
+    assert w.ends["green"] >= began + 30.2
+    assert w.seen()["green"] == (1, 0)
+
+
 def test_a_challenger_that_fails_or_hangs_on_copies_disturbs_nobody() -> None:
     w = mirrored()
     w.dice = 0.0
@@ -314,11 +365,11 @@ def test_a_challenger_that_fails_or_hangs_on_copies_disturbs_nobody() -> None:
     async def scene() -> None:
         hold = asyncio.Event()
 
-        async def score(model: Any) -> str:
+        async def score(model: Any, ends: float) -> str:
             if model.slot == "green":
                 await hold.wait()
                 raise Upstream("502")
-            return await w.score(model)
+            return await w.score(model, ends)
 
         for _ in range(30):
             assert (await w.routes.ask("cards", score))[0].slot == "blue"
@@ -335,7 +386,7 @@ def test_a_request_whose_caller_went_away_is_not_counted() -> None:
     async def scene() -> None:
         asked = asyncio.Event()
 
-        async def score(model: Any) -> str:
+        async def score(model: Any, ends: float) -> str:
             asked.set()
             await asyncio.sleep(60)
             return "never"
