@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 import trustme
@@ -357,7 +357,7 @@ def test_who_closes_while_it_is_answered_leaves_no_connection() -> None:
         await may.wait()
         writer.write(OK)
         assert await reader.read() == b""
-        writer.close()
+        await closed(writer)
         gone.set()
 
     async def scene() -> None:
@@ -368,19 +368,21 @@ def test_who_closes_while_it_is_answered_leaves_no_connection() -> None:
         client.close()
         may.set()
         assert (await asked).data == b"[]"
-        await asyncio.wait_for(gone.wait(), 30)
+        await asyncio.wait_for(gone.wait(), 60)
         server.close()
-        await asyncio.sleep(0.02)
 
     asyncio.run(scene())
 
 
 def test_of_several_addresses_one_that_is_dead_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = asyncio.Event()
+
     async def serve(reader: Reader, writer: Writer) -> None:
         await request(reader)
         writer.write(OK)
         await reader.read()
-        writer.close()
+        await closed(writer)
+        gone.set()
 
     async def scene() -> None:
         server, client = await asyncio.start_server(serve, "127.0.0.1", 0), Connections(1)
@@ -399,8 +401,8 @@ def test_of_several_addresses_one_that_is_dead_holds_nobody_up(monkeypatch: pyte
         address = f"http://slot.example:{port}/"
         assert (await asyncio.wait_for(client.post(address, {}, [b"x"], connect_seconds=60), 30)).data == b"[]"
         client.close()
+        await asyncio.wait_for(gone.wait(), 60)
         server.close()
-        await asyncio.sleep(0.02)
 
     asyncio.run(scene())
 
@@ -547,6 +549,9 @@ def test_nothing_holds_a_connection_that_is_closed(said: bytes) -> None:
 def test_who_is_cancelled_at_whatever_moment_leaves_nothing(way: str, certified: Certified) -> None:
     server = Server(OK)
 
+    def left_of(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+        return {one for one in asyncio.all_tasks() - before if "serve" not in repr(one)}
+
     async def scene(ask: Ask) -> None:
         before = asyncio.all_tasks()
         for turns in range(40):
@@ -561,8 +566,9 @@ def test_who_is_cancelled_at_whatever_moment_leaves_nothing(way: str, certified:
         while server.open > 1 and time.monotonic() < ends:  # noqa: ASYNC110  # it tells in no other way
             await asyncio.sleep(0.01)
         assert server.open == 1
-        await asyncio.sleep(0.02)
-        assert {one for one in asyncio.all_tasks() - before if "serve" not in repr(one)} == set()
+        while (left := left_of(before)) and time.monotonic() < ends:  # noqa: ASYNC110  # it tells in no other way
+            await asyncio.sleep(0.01)
+        assert left == set()
 
     played(server, scene, limit=1, secured=certified if way == "https" else None)
     assert [one for one in gc.get_objects() if type(one) is exchange.Connection] == []
