@@ -156,9 +156,9 @@ class Later:
         try:
             outcome = outcome or await self._make(asked, attempt)
         except Waking as error:  # it takes longer than all attempts; what is forgotten meanwhile ends it
-            await in_thread(partial(self._system.delete, last))
             log.info("Prediction %s waits: %s", asked.id, error.detail)
             await in_thread(partial(self._queue.send, body, delay=float(str(error.extra.get("retry_after", 0)))))
+            await in_thread(partial(self._system.delete, last))  # not before: where we die between, somebody knows
             return
         if asked.notify:
             await in_thread(partial(self._tell, asked, outcome.status))

@@ -280,6 +280,36 @@ def test_one_that_waits_for_the_endpoint_after_its_last_attempt_is_not_lost() ->
     assert w.show(number)[0] == 202
 
 
+def test_who_dies_at_the_last_attempt_while_the_endpoint_wakes_leaves_it_to_somebody() -> None:
+    """Either a message is queued, or it is known that nobody makes it."""
+    for at in range(60):
+        w, left = World(resting=True), [4 + at]  # before, nothing is written
+        w.queue.on_call = lambda call, cloud=w.cloud: cloud.on_call(call)  # type: ignore[misc]
+
+        def hook(_: str, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] == -1:
+                raise Killed
+
+        number = w.accept()
+        [(body, _)] = w.queue.sent
+        w.queue.sent = []
+        w.cloud.on_call = hook
+        try:
+            asyncio.run(w.later.make(body, ATTEMPTS))
+        except Killed:
+            w.cloud.on_call = lambda _: None
+            w.wake()
+            w.work()
+            w.cloud.clock.advance(LOST.total_seconds() + 1)
+            w.later.forget()
+            assert w.show(number)[0] != 202, f"killed at call {at}"
+        else:
+            assert at > 3
+            return
+    raise AssertionError("it never came through")
+
+
 def test_what_is_forgotten_in_part_tells_no_outcome_of_another_request() -> None:
     w = World()
     w.accept(key="daily")
