@@ -13,6 +13,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from services.cloud.ports.storage import BlobStore
+from services.errors import NotFound
 from services.inbound.documents import change, changed, read
 from services.names import digest
 
@@ -47,9 +48,10 @@ class _Image(BaseModel):
         oldest_first = sorted(self.entries.items(), key=lambda each: each[1].at)
         self.entries = dict(oldest_first[-MOST_KEPT:])
 
-    def content(self) -> str | None:
+    def winner(self) -> tuple[datetime | None, str, str | None]:
+        """When the entry that holds was made, its key, and its content."""
         found = [(e.at, key, e.content) for key, e in self.entries.items() if e.content is not None]
-        return max(found, default=(None, "", None))[2]
+        return max(found, default=(None, "", None))
 
 
 class _Annotation(BaseModel):
@@ -71,7 +73,7 @@ class _Annotation(BaseModel):
 
 
 class Newest:
-    """The label files of one source."""
+    """The label files of a loop, as one of its sources knows them."""
 
     def __init__(self, data: BlobStore, system: BlobStore, source: str, loop: str) -> None:
         """`data` has the loop's files, `system` what is known of them."""
@@ -116,25 +118,43 @@ class Newest:
         return any(blob.name == name for blob in self._data.list(name))
 
     def merge(self, annotation: str, file: str, entry: Entry) -> None:
-        """Take over what is known of an annotation that no deletion will name without its file."""
-        name = self._about(file)
-        image, etag = changed(self._system, name, _Image, lambda image: image.merge(annotation, entry))
+        """Take over what is known of an annotation that no deletion will name without its file.
+
+        A file that is as it should be is left alone, but where a label was saved anew: written again by a message that
+        is repeated or late, it would win over what was uploaded since.
+        """
+        name, key, is_new = self._about(file), f"{self._source}:{annotation}", False
+
+        def take(image: _Image) -> None:
+            nonlocal is_new
+            before = image.winner()
+            image.merge(key, entry)
+            is_new = image.winner() != before
+
+        image, etag = changed(self._system, name, _Image, take)
         while True:
-            self._write(f"{self._loop}/{file}", image.content())
-            written = etag
+            self._write(f"{self._loop}/{file}", image.winner()[2], is_new=is_new)
+            written, is_new = etag, False
             image, etag = read(self._system, name, _Image)
             # Where others merged meanwhile, the file may be theirs or ours: it is written once more.
             if etag == written:
                 return
 
-    def _write(self, name: str, content: str | None) -> None:
+    def _write(self, name: str, content: str | None, *, is_new: bool) -> None:
         if content is None:
             self._data.delete(name)
-        else:
+        elif is_new or not self._has(name, content):
             self._data.write(name, content.encode())
 
+    def _has(self, name: str, content: str) -> bool:
+        try:
+            return self._data.read(name).data == content.encode()
+        except NotFound:
+            return False
+
     def _about(self, file: str) -> str:
-        return f"inbound/{self._source}/images/{digest(file, length=32)}.json"
+        """Of the loop: its sources write the same files."""
+        return f"inbound/images/{self._loop}/{digest(file, length=32)}.json"
 
     def _index(self, annotation: str) -> str:
         return f"inbound/{self._source}/annotations/{digest(annotation, length=32)}.json"

@@ -267,3 +267,23 @@ def test_labels_of_deleted_tasks_stay_and_are_told(user: User, outside: httpx.Cl
     told = [e["data"] for e in user.timeline() if e["type"] == "visionloop.inbound.failed"]
     assert made["id"] in [e["inbound"] for e in told]
     assert user.status()["labelled"] == labelled
+
+
+def test_what_one_source_deletes_another_still_has(user: User, outside: httpx.Client) -> None:
+    """Two projects that both number from 1 and are about one image."""
+    one, other = source(user, "label_studio"), source(user, "label_studio")
+    user.upload("images/5.png", picture(200, 105))
+    before = user.status()["labelled"]
+
+    def send(made: dict[str, Any], message: dict[str, Any]) -> None:
+        answer = outside.post(made["path"], json=message, headers={"x-visionloop-secret": made["secret"]})
+        assert (answer.status_code, answer.json()["files"]) == (200, ["labels/label-studio/5.json"])
+
+    send(one, drawn(1, "5.png"))
+    send(other, drawn(1, "5.png"))
+    eventually(lambda: user.status()["labelled"] == before + 1)
+    send(one, {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 1}]})
+    assert [*user.files("labels/label-studio/5")] == [".json"]
+    send(other, {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 1}]})
+    eventually(lambda: user.status()["labelled"] == before)
+    assert [*user.files("labels/label-studio/5")] == []
