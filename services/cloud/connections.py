@@ -7,6 +7,7 @@ addresses that are ours, no redirects, cookies, proxies or content codings.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -48,7 +49,7 @@ def target(address: str) -> Target:
         ValueError: it is none.
     """
     url = urlsplit(address)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    if url.scheme not in {"http", "https"} or not url.hostname or re.search(r"[\0- \x7f]", address):
         raise ValueError("not an address of HTTP")
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     start = f"POST {path} HTTP/1.1\r\nHost: {url.netloc.rpartition('@')[2]}\r\n".encode("ascii")

@@ -518,7 +518,20 @@ def test_an_address_is_read(address: str, host: str, port: int, secure: bool, st
     assert (found.host, found.port, found.secure, found.start.decode()) == (host, port, secure, start)
 
 
-@pytest.mark.parametrize("address", ["", "a.b/score", "ftp://a.b/", "http:///x", "http://a:b/", "http://a/\u20ac"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "a.b/score",
+        "ftp://a.b/",
+        "http:///x",
+        "http://a:b/",
+        "http://a/\u20ac",
+        "http://a/b c",
+        "http://a/\x0b",
+        "http://a/\r\nb: c",
+    ],
+)
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         target(address)
