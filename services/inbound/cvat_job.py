@@ -156,6 +156,7 @@ def _image(number: int, place: str, frame: Any) -> _Image | Problem:
     name = below_images(path) if path else ""
     try:
         image_file(name)
+        label_file(name, FOLDER)
     except BadRequest:
         expected, found = "the name of an image", shown(content.get("name"))
         return problem("cvat-structure", f"labels/{FOLDER}", f"{place}.name", expected=expected, found=found)

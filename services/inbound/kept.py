@@ -67,8 +67,8 @@ class Kept:
         """
         return self._system.read(_blob(message))
 
-    def begin(self, message: Message, now: datetime) -> Blob:
-        """The body, whose work begins now.
+    def begin(self, message: Message, now: datetime) -> tuple[Blob, int]:
+        """The body, whose work begins now, and how often it has.
 
         Raises:
             NotFound: it was worked off.
@@ -79,8 +79,7 @@ class Kept:
             tried.begun += 1
             tried.due = now + GRACE
 
-        self._change(message, blob.etag, begun)
-        return blob
+        return blob, self._change(message, blob.etag, begun).begun
 
     def wait(self, following: Message, etag: str, until: datetime) -> None:
         """Note that the next attempt at a body was queued for later."""
@@ -134,14 +133,14 @@ class Kept:
             return None  # somebody has begun
         return tried
 
-    def _change(self, message: Message, etag: str, do: Callable[[Tried], None]) -> None:
+    def _change(self, message: Message, etag: str, do: Callable[[Tried], None]) -> Tried:
         def changed(tried: Tried) -> None:
             now = _of(tried, etag)
             do(now)
             for name in Tried.model_fields:
                 setattr(tried, name, getattr(now, name))
 
-        change(self._system, _blob(message, _TRIED), Tried, changed)
+        return change(self._system, _blob(message, _TRIED), Tried, changed)
 
 
 def _of(tried: Tried, etag: str) -> Tried:

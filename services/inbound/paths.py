@@ -6,6 +6,11 @@ from services.catalogue.paths import IMAGES, LABELS, kind_of
 from services.errors import BadRequest
 from services.names import is_loop_name
 
+MOST_PATH = 960
+"""Characters: Azure takes 1,024 with the loop's name before them."""
+MOST_FOLDERS = 240
+"""Azure takes 254 parts."""
+
 
 def image_file(name: str) -> str:
     """The file of an image that was sent under a name.
@@ -54,10 +59,11 @@ def with_all_folders(path: str, folder: str) -> str:
 
 def _checked(path: str, kind: str) -> str:
     # Azure takes a backslash for a slash, so that one could leave the folder too.
-    if "\\" in path or not all(path.split("/")) or kind_of(path, 1) != kind:
+    is_large = len(path) > MOST_PATH or path.count("/") > MOST_FOLDERS
+    if is_large or "\\" in path or not all(path.split("/")) or kind_of(path, 1) != kind:
         shown = path.partition("/")[2][:100]
         raise BadRequest(
             f"name: {shown!r} is no path of an image: such as shelf/1.jpg, with the ending of a kind that is taken, "
-            "without '..'"
+            f"without '..', of {MOST_PATH} characters at most"
         )
     return path

@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field, ValidationError
@@ -34,6 +35,8 @@ from services.webhooks.schedule import pause
 
 THREADS = 8
 STORAGE_SECONDS = 60.0
+PATIENT_STORAGE = 10
+"""So many attempts storage may refuse before it is told: an hour, as each waits a minute longer."""
 MOST_NAMED = 3
 """Files in one sentence."""
 PATIENT_ATTEMPTS = 2
@@ -91,18 +94,32 @@ class Worker:
             message = Message.model_validate_json(body)
         except ValidationError:
             raise BadRequest("A message of inbound work has source, body and attempt") from None
+        attempts = 1
         try:
             if (begun := self._begun(message)) is not None:
-                self._job(message, *begun)
+                source, kept, attempts = begun
+                self._job(message, source, kept)
         except (Upstream, ChangedMeanwhile) as error:
             log.warning("Inbound work waits for storage: %s", error.detail)
-            self._queue.send(body, delay=STORAGE_SECONDS)
+            self._queue.send(body, delay=STORAGE_SECONDS * min(attempts, PATIENT_STORAGE))
+            if attempts >= PATIENT_STORAGE:
+                self._stuck(message, source, attempts, error)
+
+    def _stuck(self, message: Message, source: Source, attempts: int, error: VisionloopError) -> None:
+        """Storage that refuses one name for good looks as if it were away; where it is, this is said later."""
+        found = f"{error.detail} (attempt {attempts}; it is tried again)"
+        folder = LABEL_STUDIO if source.kind == "label_studio" else FOLDER
+        said = problem("inbound-failed", f"labels/{folder}", "a message", expected=_STORED, found=found)
+        reason = f"What a labelling tool sent cannot be stored: {found}"
+        with suppress(Upstream):
+            self._notes.put(source.loop, message.body, Note(source=source.id, reason=reason, problems=[said]))
+            self._waker.wake(source.loop, "a labelling tool's work could not be taken")
 
     def look_again(self) -> None:
         """Queue what is kept and has nobody who works on it, and tell where that was no chance."""
         Overdue(self._system, self._sources, self._queue, self._waker, self._clock).look()
 
-    def _begun(self, message: Message) -> tuple[Source, Blob] | None:
+    def _begun(self, message: Message) -> tuple[Source, Blob, int] | None:
         """A body that was worked off is gone, and one of a source that is gone goes too."""
         try:
             source = self._sources.get(message.source)
@@ -110,7 +127,7 @@ class Worker:
             self._kept.drop(message)
             return None
         try:
-            return source, self._kept.begin(message, self._clock())
+            return source, *self._kept.begin(message, self._clock())
         except NotFound:
             self._notes.clear(source.loop, source.id, message.body)
             return None
@@ -241,6 +258,7 @@ class Worker:
 
 _EXPECTED = "the annotations of the job"
 _UNTASKED = "annotations deleted before their tasks; or delete the files, if these labels are not to be learnt"
+_STORED = "storage that takes its labels"
 _READABLE = "a message as the labelling tool sends it"
 
 

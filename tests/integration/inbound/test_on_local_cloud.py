@@ -287,3 +287,12 @@ def test_what_one_source_deletes_another_still_has(user: User, outside: httpx.Cl
     send(other, {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 1}]})
     eventually(lambda: user.status()["labelled"] == before)
     assert [*user.files("labels/label-studio/5")] == []
+
+
+def test_a_name_that_no_blob_may_have_is_told_at_once(user: User, outside: httpx.Client) -> None:
+    made = source(user, "label_studio")
+    message = drawn(1, "1.png")
+    message["task"]["data"]["image"] = f"cards/images/{'a/' * 250}1.png"
+    answer = outside.post(made["path"], json=message, headers={"x-visionloop-secret": made["secret"]})
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:visionloop:problem:bad-request")
+    eventually(lambda: [p for p in user.status()["problems"] if "no path of an image" in p["found"]])
