@@ -25,6 +25,7 @@ from services.cloud.scoring_contract import (
     request_pieces,
     too_late,
 )
+from services.errors import Conflict, Upstream, UpstreamBusy
 from services.threads import in_thread
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class AsyncEndpointScorer:
         except (OSError, ValueError) as error:
             raise broken(error, slot, answered=isinstance(error, AnswerBroken)) from error
         if answer.status != 200:
-            check_status(answer.status, HTTPHeaderDict(answer.headers), data, slot)
+            _check(answer, data, slot)
         return data
 
     def close(self) -> None:
@@ -93,6 +94,15 @@ class AsyncEndpointScorer:
         if self._opened is None or self._opened[0] is not loop:
             self._opened = loop, Connections(self._limit)
         return self._opened[1]
+
+
+def _check(answer: Response, data: bytes, slot: str) -> None:
+    try:
+        check_status(answer.status, HTTPHeaderDict(answer.headers), data, slot)
+    except Conflict as error:  # something is being done to the endpoint, which is no matter of who asks
+        raise UpstreamBusy(error.detail) from None
+    except ValueError:  # what should be a number has more digits than Python reads
+        raise Upstream(f"Scoring by slot {slot}: Azure answered {answer.status}") from None
 
 
 async def _plain(answer: Response) -> bytes:

@@ -23,7 +23,7 @@ from services.cloud import async_scoring, endpoint_token, identity
 from services.cloud.async_scoring import AsyncEndpointScorer
 from services.cloud.exchange import Connection
 from services.cloud.scoring_contract import request_pieces
-from services.errors import UpstreamTimeout, VisionloopError
+from services.errors import Upstream, UpstreamBusy, UpstreamTimeout, VisionloopError
 from tests.support.scored_slot import Slot
 
 
@@ -145,6 +145,31 @@ def test_a_token_that_is_known_is_waited_for_by_nobody(monkeypatch: pytest.Monke
     monkeypatch.setattr(endpoint_token, "_tokens", {"https://tokens": ("own", time.time() + 5)})
     assert endpoint_token.known_bearer("https://a/score#https://tokens") == ("https://a/score", "own")
     assert endpoint_token.known_bearer("https://a/score#https://others") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "error"),
+    [
+        (409, b"", UpstreamBusy),
+        (412, b"", UpstreamBusy),
+        (400, b"The endpoint is in Updating provisioning state", UpstreamBusy),
+        (424, b"", Upstream),
+    ],
+)
+def test_what_is_done_to_an_endpoint_passes_by_and_no_status_is_our_fault(
+    slot: Slot, status: int, said: bytes, error: type[Upstream]
+) -> None:
+    """Whoever asks for a prediction has forbidden nothing, and may ask again."""
+    slot.status, slot.body, slot.headers = status, said, {"ms-azureml-model-error-statuscode": "9" * 5000}
+
+    async def scene() -> None:
+        scorer = AsyncEndpointScorer(4)
+        with pytest.raises(Upstream) as caught:
+            await scorer.score(slot.uri, "blue", [b"x"], deadline=60)
+        assert type(caught.value) is error
+        scorer.close()
+
+    asyncio.run(scene())
 
 
 def test_a_token_is_waited_for_within_the_deadline(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
