@@ -59,19 +59,32 @@ def changes_of(body: bytes) -> list[Change]:
     """What a message says of annotations; nothing where it is about something else, such as the project; pure.
 
     Raises:
-        BadRequest: it is no message of Label Studio, or its task names no image.
+        BadRequest: it is no message of Label Studio, or none of it can be taken, as its task names no image.
+    """
+    return changes_and_refusals(body)[0]
+
+
+def changes_and_refusals(body: bytes) -> tuple[list[Change], list[str]]:
+    """The same, and what is wrong with the annotations that cannot be taken beside others: they are sent once; pure.
+
+    Raises:
+        BadRequest: as above.
     """
     message = _message(body)
     annotations = _objects(message.get("annotation")) + _objects(message.get("annotations"))
     if message["action"] in _DELETES:
-        return [Change(_id(each)) for each in annotations or _objects(message)]
+        return [Change(_id(each)) for each in annotations or _objects(message)], []
     if message["action"] not in _WRITES:
-        return []
+        return [], []
     if "annotation" not in message and "annotations" not in message:
         raise BadRequest('annotation: it is missing; is "Send payload" on?')
     project = message.get("project")
     names = object_names(project.get("label_config") if isinstance(project, dict) else None)
-    return [*_written(annotations, _objects(message.get("task")) + _objects(message.get("tasks")), names)]
+    read = [*_written(annotations, _objects(message.get("task")) + _objects(message.get("tasks")), names)]
+    found, refused = [r for r in read if isinstance(r, Change)], [r for r in read if isinstance(r, BadRequest)]
+    if refused and not found:
+        raise refused[0]
+    return found, [each.detail for each in refused]
 
 
 def deleted_tasks(body: bytes) -> set[str]:
@@ -125,17 +138,23 @@ def _id(annotation: Mapping[str, Any], where: str = "annotation") -> str:
 
 def _written(
     annotations: list[dict[str, Any]], tasks: list[dict[str, Any]], names: Mapping[str, str]
-) -> Iterator[Change]:
+) -> Iterator[Change | BadRequest]:
     """Of several tasks an annotation's is the one that it names."""
     by_id = {str(task.get("id")): task for task in tasks}
     only = tasks[0] if len(tasks) == len(annotations) == 1 else {}
     for annotation in annotations:
-        task = by_id.get(str(annotation.get("task")), only)
-        image = _image(annotation, task, names)
-        content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
-        file, whole = label_file(below_images(image), FOLDER), with_all_folders(image, FOLDER)
-        of_task = _id(task, "task") if "id" in task else ""
-        yield Change(_id(annotation), changed_at(annotation), file, content, whole, of_task)
+        try:
+            yield _change(annotation, by_id.get(str(annotation.get("task")), only), names)
+        except BadRequest as error:
+            yield error
+
+
+def _change(annotation: dict[str, Any], task: dict[str, Any], names: Mapping[str, str]) -> Change:
+    image = _image(annotation, task, names)
+    content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
+    file, whole = label_file(below_images(image), FOLDER), with_all_folders(image, FOLDER)
+    of_task = _id(task, "task") if "id" in task else ""
+    return Change(_id(annotation), changed_at(annotation), file, content, whole, of_task)
 
 
 def _image(annotation: Mapping[str, Any], task: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from services.errors import BadRequest, ChangedMeanwhile, Forged, TooLarge, Upst
 from services.inbound import cvat
 from services.inbound.generic import files_of, write_files
 from services.inbound.kept import Kept, key_of
-from services.inbound.label_studio import FOLDER, Change, apply, changes_of, check_secret, deleted_tasks
+from services.inbound.label_studio import FOLDER, Change, apply, changes_and_refusals, check_secret, deleted_tasks
 from services.inbound.later import Later
 from services.inbound.newest import Newest
 from services.inbound.notes import MESSAGES, Note, Notes
@@ -76,11 +76,11 @@ class Inbound:
     def _label_studio(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """A repeated message changes nothing, and an older one nothing newer: so no ids are noted."""
         check_secret(source.signing(self._clock()), headers)
-        changes, tasks = self._changes(source, body)
+        changes, refused, tasks = self._changes(source, body)
         if tasks:
             self._later.keep(source.id, body)
             return {"taken": True, "files": [], "says": f"It is being looked at which labels are of {len(tasks)} tasks"}
-        if len(changes) > MOST_AT_ONCE:
+        if refused or len(changes) > MOST_AT_ONCE:
             self._later.keep(source.id, body)
             return {"taken": True, "files": [], "says": f"{len(changes)} annotations are being worked on"}
         try:
@@ -103,10 +103,10 @@ class Inbound:
             self._kept.drop(kept)
         return files
 
-    def _changes(self, source: Source, body: bytes) -> tuple[list[Change], set[str]]:
+    def _changes(self, source: Source, body: bytes) -> tuple[list[Change], list[str], set[str]]:
         """What is refused is noted until something is taken: Label Studio shows nobody what it is answered."""
         try:
-            return changes_of(body), deleted_tasks(body)
+            return *changes_and_refusals(body), deleted_tasks(body)
         except BadRequest as error:
             expected = '"Send payload" on, and annotations of images'
             said = problem("inbound-failed", f"labels/{FOLDER}", "a message", expected=expected, found=error.detail)

@@ -23,7 +23,7 @@ from services.inbound.cvat_job import FOLDER, Documents, Frame, Outcome, read_jo
 from services.inbound.documents import change, read
 from services.inbound.kept import Kept, Message
 from services.inbound.label_studio import FOLDER as LABEL_STUDIO
-from services.inbound.label_studio import Change, apply, changes_of, deleted_tasks
+from services.inbound.label_studio import Change, apply, changes_and_refusals, deleted_tasks
 from services.inbound.newest import Entry, Newest
 from services.inbound.notes import MESSAGES, Note, Notes
 from services.inbound.overdue import Overdue
@@ -161,13 +161,26 @@ class Worker:
             self._tasks_deleted(message, source, len(tasks), newest.files_of_tasks(tasks))
             return
         by_image: dict[str, list[Change]] = {}
-        for each in changes_of(content):
+        changes, refused = changes_and_refusals(content)
+        for each in changes:
             by_image.setdefault(each.file or each.annotation, []).append(each)
         with ThreadPoolExecutor(THREADS) as pool:
             for _ in pool.map(lambda changes: apply(changes, newest, now), by_image.values()):
                 pass
-        self._notes.clear(source.loop, source.id, MESSAGES)
+        if refused:
+            self._refused(source, refused, len(changes) + len(refused))
+        else:
+            self._notes.clear(source.loop, source.id, MESSAGES)
         self._drop(message, source)
+
+    def _refused(self, source: Source, refused: list[str], count: int) -> None:
+        said = [
+            problem("inbound-failed", f"labels/{LABEL_STUDIO}", "an annotation", expected=_TAKEABLE, found=each)
+            for each in refused
+        ]
+        reason = f"{len(refused)} of {count} annotations of Label Studio could not be taken: {refused[0]}"
+        self._notes.put(source.loop, MESSAGES, Note(source=source.id, reason=reason, problems=said))
+        self._waker.wake(source.loop, "a labelling tool's work could not be taken")
 
     def _tasks_deleted(self, message: Message, source: Source, count: int, files: list[str]) -> None:
         """Tasks are deleted to take labels back, and to make room once they are done: labels stay, and it is said."""
@@ -258,6 +271,7 @@ class Worker:
 
 _EXPECTED = "the annotations of the job"
 _UNTASKED = "annotations deleted before their tasks; or delete the files, if these labels are not to be learnt"
+_TAKEABLE = "annotations of images"
 _STORED = "storage that takes its labels"
 _READABLE = "a message as the labelling tool sends it"
 

@@ -296,3 +296,16 @@ def test_a_name_that_no_blob_may_have_is_told_at_once(user: User, outside: httpx
     answer = outside.post(made["path"], json=message, headers={"x-visionloop-secret": made["secret"]})
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:visionloop:problem:bad-request")
     eventually(lambda: [p for p in user.status()["problems"] if "no path of an image" in p["found"]])
+
+
+def test_of_many_annotations_the_right_ones_are_taken_and_the_wrong_ones_told(
+    user: User, outside: httpx.Client
+) -> None:
+    made, each = source(user, "label_studio"), [drawn(n, f"{n}.png") for n in (1, 2)]
+    each[1]["task"]["data"] = {"text": "no image"}
+    message = {"action": "ANNOTATIONS_CREATED", **{name: [m[name] for m in each] for name in ("annotation", "task")}}
+    answer = outside.post(made["path"], json=message, headers={"x-visionloop-secret": made["secret"]})
+    assert (answer.status_code, answer.json()["taken"]) == (200, True)
+    eventually(lambda: [p for p in user.status()["problems"] if p["found"].startswith("task.data: the path")])
+    told = [e["data"] for e in user.timeline() if e["type"] == "visionloop.inbound.failed"]
+    assert [e["reason"][:20] for e in told if e["inbound"] == made["id"]] == ["1 of 2 annotations o"]

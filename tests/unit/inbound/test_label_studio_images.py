@@ -87,9 +87,11 @@ def test_a_task_whose_image_is_another_one_now_takes_its_labels_along() -> None:
 def test_of_several_annotations_each_is_of_the_task_that_it_names(house: House) -> None:
     both = [annotation(1, 1, "ace"), annotation(2, 1, "jack", task=6)]
     one = {"id": 5, "data": {"image": "cards/images/1.jpg"}}
-    with pytest.raises(BadRequest):
-        house.send({"action": "ANNOTATIONS_CREATED", "annotation": both, "task": [one]})
-    assert files(house) == []
+    house.send({"action": "ANNOTATIONS_CREATED", "annotation": both, "task": [one]})
+    house.work()
+    assert files(house) == ["1.json"]
+    assert house.cloud.data.blobs["cards/labels/label-studio/1.json"].data.count(b"ace") == 1
+    assert len([*Notes(house.cloud.system).list("cards")]) == 1, "the other is told"
 
 
 def test_a_process_may_die_while_labels_move() -> None:

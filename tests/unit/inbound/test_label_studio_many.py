@@ -77,10 +77,28 @@ def test_what_storage_does_not_take_at_once_is_taken_later(house: House, at: int
 
 def test_many_annotations_that_are_wrong_are_told_at_once(house: House) -> None:
     wrong = bulk(40)
-    wrong["task"][39]["data"] = {}
+    for task in wrong["task"]:
+        task["data"] = {}
     with pytest.raises(BadRequest):
         house.send(wrong)
     assert not house.queue.sent
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_of_many_the_right_ones_are_taken_and_the_wrong_ones_told(house: House, count: int) -> None:
+    """Label Studio sends once: all would be lost by one task without an image."""
+    partly = bulk(count)
+    partly["task"][count - 1]["data"] = {"text": "no image"}
+    assert house.send(partly)["taken"]
+    assert house.work() == []
+    assert len(house.cloud.data.blobs) == count - 1
+    notes = Notes(house.cloud.system)
+    [note] = [notes.read(blob.name) for blob in notes.list("cards")]
+    assert f"1 of {count} annotations" in note.reason
+    assert "task.data" in note.problems[0].found
+    assert house.cloud.wakes.sent, "the loop is woken, so that it is told now"
+    house.send(message("ANNOTATION_CREATED", annotation(99, 1, "ace")))
+    assert [*notes.list("cards")] == []
 
 
 def test_images_of_one_name_in_other_folders_have_files_of_their_own(house: House) -> None:
