@@ -45,6 +45,8 @@ FOLDER = "predictions/"
 API = "/api"
 ATTEMPTS = 5
 """As often as host.json has a message tried; the last failure is the outcome."""
+AWAY_SECONDS = 60.0
+"""Where storage cannot even say what was asked for, the message is sent again after this long."""
 LOST = timedelta(hours=1)
 """After the last attempt began, whose time a function limits, nothing more comes of it."""
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -147,18 +149,24 @@ class Later:
 
         Raises:
             BadRequest: the message is not one of ours.
-            Upstream: what may pass by; not at the last attempt, whose failure is the outcome.
+            Upstream: what may pass by; not at the last attempt, whose failure is the outcome where storage takes it.
         """
-        asked, outcome = await in_thread(partial(self._taken, body))
-        last = f"{_folder(asked.loop, asked.id)}last.json"
-        if outcome is None and attempt >= ATTEMPTS:
-            await in_thread(partial(self._system.write, last, b"{}"))
+        try:
+            asked, outcome = await in_thread(partial(self._taken, body, attempt))
+        except Upstream as error:
+            if attempt < ATTEMPTS:
+                raise
+            log.warning("A prediction waits, as storage is away: %s", error.detail)
+            await in_thread(partial(self._queue.send, body, delay=AWAY_SECONDS))
+            return
         try:
             outcome = outcome or await self._make(asked, attempt)
         except Waking as error:  # it takes longer than all attempts; what is forgotten meanwhile ends it
             log.info("Prediction %s waits: %s", asked.id, error.detail)
             await in_thread(partial(self._queue.send, body, delay=float(str(error.extra.get("retry_after", 0)))))
-            await in_thread(partial(self._system.delete, last))  # not before: where we die between, somebody knows
+            await in_thread(
+                partial(self._system.delete, _last(asked))
+            )  # not before: where we die between, somebody knows
             return
         if asked.notify:
             await in_thread(partial(self._tell, asked, outcome.status))
@@ -189,13 +197,16 @@ class Later:
                 if asked.notify:
                     self._tell(asked, Upstream.status)
 
-    def _taken(self, body: str) -> tuple[Asked, _Outcome | None]:
+    def _taken(self, body: str, attempt: int) -> tuple[Asked, _Outcome | None]:
         try:
             message = _Message.model_validate_json(body)
             asked = self._read(message.loop, message.id)
         except (ValidationError, NotFound):
             raise BadRequest("A message of predictions names a loop and a prediction that is kept") from None
-        return asked, self._outcome(asked)
+        outcome = self._outcome(asked)
+        if outcome is None and attempt >= ATTEMPTS:
+            self._system.write(_last(asked), b"{}")
+        return asked, outcome
 
     def _asked(self, request: Request, who: str) -> Asked:
         key, notify = request.headers.get("idempotency-key", ""), request.query.get("notify", "")
@@ -274,6 +285,10 @@ class Later:
 
 def _folder(loop: str, number: str) -> str:
     return f"{FOLDER}{loop}/{number}/"
+
+
+def _last(asked: Asked) -> str:
+    return f"{_folder(asked.loop, asked.id)}last.json"
 
 
 def _refusal(error: VisionloopError) -> tuple[int, Reply]:

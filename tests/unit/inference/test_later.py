@@ -13,7 +13,7 @@ from services.cloud.fakes import FakeAsyncScorer, FakeCloud, FakeQueue, fake_set
 from services.errors import BadRequest, Conflict, NoChampion, NotFound, TooLarge, UpstreamBusy, VisionloopError
 from services.inference.calls import Calls
 from services.inference.champion import WAKING_SECONDS, Champions
-from services.inference.later import ATTEMPTS, FOLDER, LOST, Later
+from services.inference.later import ATTEMPTS, AWAY_SECONDS, FOLDER, LOST, Later
 from services.inference.predict import Predictor, Request
 from services.inference.wishes import wants_later
 from services.state import Event, Resting
@@ -278,6 +278,27 @@ def test_one_that_waits_for_the_endpoint_after_its_last_attempt_is_not_lost() ->
     w.cloud.clock.advance(LOST.total_seconds() + 1)
     w.later.forget()
     assert w.show(number)[0] == 202
+
+
+@pytest.mark.parametrize("call", ["before:blob.read", "before:blob.write"])
+def test_storage_that_is_away_at_every_attempt_loses_no_prediction(call: str) -> None:
+    w = World()
+    number = w.accept()
+
+    def hook(made: str) -> None:
+        if made == call:
+            raise UpstreamBusy("storage is away")
+
+    w.cloud.on_call = hook
+    [(body, _)] = w.queue.sent
+    for attempt in range(1, ATTEMPTS):
+        with pytest.raises(UpstreamBusy):
+            asyncio.run(w.later.make(body, attempt))
+    w.work(ATTEMPTS)
+    w.cloud.on_call = lambda _: None
+    assert [delay for _, delay in w.queue.sent] == [AWAY_SECONDS]
+    w.work()
+    assert w.show(number)[0] == 200
 
 
 def test_who_dies_at_the_last_attempt_while_the_endpoint_wakes_leaves_it_to_somebody() -> None:
