@@ -25,7 +25,7 @@ from services.cloud.scoring_contract import (
     request_pieces,
     too_late,
 )
-from services.errors import Conflict, Upstream, UpstreamBusy
+from services.errors import Conflict, UpstreamBusy
 from services.threads import in_thread
 
 if TYPE_CHECKING:
@@ -101,8 +101,6 @@ def _check(answer: Response, data: bytes, slot: str) -> None:
         check_status(answer.status, HTTPHeaderDict(answer.headers), data, slot)
     except Conflict as error:  # something is being done to the endpoint, which is no matter of who asks
         raise UpstreamBusy(error.detail) from None
-    except ValueError:  # what should be a number has more digits than Python reads
-        raise Upstream(f"Scoring by slot {slot}: Azure answered {answer.status}") from None
 
 
 async def _plain(answer: Response) -> bytes:

@@ -7,6 +7,7 @@ The header `azureml-model-deployment` addresses a slot whatever the traffic is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import pybase64
@@ -49,7 +50,7 @@ def check_status(status: int, headers: Mapping[str, str], data: bytes, slot: str
         return
     # 424 is Azure ML's wrapping of an error of the model, whose own status is in a header
     own = headers.get("ms-azureml-model-error-statuscode", "")
-    status = int(own) if status == 424 and own.isdecimal() else status
+    status = int(own) if status == 424 and re.fullmatch(r"[1-9][0-9]{2}", own) else status
     said = "" if status in (401, 403) else data[:2000].decode(errors="replace")
     raise upstream_error(status, headers, f"Scoring by slot {slot}", said)
 

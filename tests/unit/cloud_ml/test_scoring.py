@@ -104,7 +104,10 @@ def test_statuses_are_told_apart(
     assert len(slot.asked) == 1
 
 
-@pytest.mark.parametrize(("own", "error"), [("400", UpstreamRefused), ("500", Upstream), ("x", Upstream)])
+@pytest.mark.parametrize(
+    ("own", "error"),
+    [("400", UpstreamRefused), ("500", Upstream), ("x", Upstream), ("9" * 5000, Upstream), ("\u00b2", Upstream)],
+)
 def test_an_error_of_the_model_has_its_own_status(
     score: Score, slot: Slot, own: str, error: type[VisionloopError]
 ) -> None:
