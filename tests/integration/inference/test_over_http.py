@@ -35,7 +35,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     environment = {"VISIONLOOP_SWEEP_SCHEDULE": "0 0 0 1 1 *", "VISIONLOOP_TEST_EFFECTS": str(folder / "effects")}
     with (
         running_cloud(folder / "cloud", "--app", str(app), environment=environment) as cloud,
-        httpx.Client(base_url=cloud.urls["host"] + "/api", headers={"x-functions-key": cloud.key}, timeout=30) as found,
+        httpx.Client(base_url=cloud.urls["host"] + "/api", headers={"x-functions-key": cloud.key}, timeout=60) as found,
     ):
         yield found
 
