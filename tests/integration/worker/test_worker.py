@@ -149,7 +149,10 @@ def cases() -> list[dict[str, Any]]:
     found = [r.case() for r in REQUESTS]
     found += [{"function": f, "argument": "event", "kind": "json", "input": json.dumps(e)} for f, e in EVENTS]
     found += [{"function": f, "argument": "message", "kind": "string", "input": m} for f, m in MESSAGES]
-    return [*found, {"function": "sweep", "argument": "timer", "kind": "json", "input": TIMER}]
+    timers = (
+        {"function": f, "argument": "timer", "kind": "json", "input": TIMER} for f in ("sweep", "inbound_overdue")
+    )
+    return [*found, *timers]
 
 
 def in_worker(folder: Path, effects: Path, asked: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
@@ -204,6 +207,7 @@ def test_triggers_have_their_effects(judged: dict[str, Any]) -> None:
             '["waker.wake", "cards", "a run changed"]',
             '["controller.wake", "cards"]',
             json.dumps(["deliverer.deliver", MESSAGES[2][1]]),
+            '["inbound_worker.look_again"]',
             '["sweeper.sweep"]',
         ]
     )
