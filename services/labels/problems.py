@@ -54,7 +54,9 @@ CODES: dict[str, Code] = {
     "label-studio-structure": Code("error", "Export as JSON: a list of tasks, each with data and annotations."),
     "createml-structure": Code("error", "A Create ML file is a list of objects, each with image and annotations."),
     "cvat-structure": Code("error", "Export as CVAT for images 1.1; videos and their tracks are not read."),
-    "inbound-failed": Code("error", "Mend what it says; then open the job again in CVAT and complete it."),
+    "inbound-failed": Code(
+        "error", "Mend what it says; then save it again in Label Studio, or complete the job again in CVAT."
+    ),
     "yolo-line-invalid": Code(
         "error", "Each line is a class and x, y, width, height, or a class and an outline's points."
     ),
