@@ -31,7 +31,8 @@ RECTANGLE = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0, "rectan
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
-    with running_cloud(tmp_path_factory.mktemp("local") / "cloud") as started:
+    often = {"VISIONLOOP_SWEEP_SCHEDULE": "*/5 * * * * *"}  # else a test would wait a minute for the timer, twice
+    with running_cloud(tmp_path_factory.mktemp("local") / "cloud", environment=often) as started:
         yield started
 
 
