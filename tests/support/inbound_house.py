@@ -8,6 +8,7 @@ from typing import Any
 from services.cloud.fakes import FakeCloud, FakeQueue, fake_settings
 from services.inbound.cvat_api import CvatApi
 from services.inbound.later import Later
+from services.inbound.notes import Notes
 from services.inbound.receive import Inbound
 from services.inbound.sources import Sources
 from services.inbound.work import Worker
@@ -49,6 +50,15 @@ class InboundHouse:
         for body, _ in waiting:
             self.worker(cvat).work(body)
         return [delay for _, delay in self.queue.sent]
+
+    def notes(self) -> list[str]:
+        """Why something could not be taken, as it is told now."""
+        notes = Notes(self.cloud.system)
+        return [notes.read(blob.name).reason for blob in notes.list("cards")]
+
+    def bodies(self) -> list[str]:
+        """What is kept until it is worked off."""
+        return [name for name in self.cloud.system.blobs if "/bodies/" in name]
 
     def register(self, **asked: Any) -> tuple[str, str]:
         """A new source of the loop: its id and its secret."""

@@ -8,7 +8,7 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -535,15 +535,6 @@ def test_an_address_is_read(address: str, host: str, port: int, secure: bool, st
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         target(address)
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """No search for cycles frees anything."""
-    gc.collect()
-    gc.disable()
-    yield None
-    gc.enable()
 
 
 @pytest.mark.usefixtures("uncollected")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import azure.functions as func
 import pytest
@@ -95,15 +94,6 @@ class Slot(Handler):
 def requested(body: bytes, headers: dict[str, str]) -> func.HttpRequest:
     return func.HttpRequest("POST", "http://h/api/loops/cards/predict", headers=headers, params={},
                             route_params={"loop": "cards"}, body=body)  # fmt: skip
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """No search for cycles frees anything."""
-    gc.collect()
-    gc.disable()
-    yield None
-    gc.enable()
 
 
 @pytest.mark.usefixtures("uncollected")

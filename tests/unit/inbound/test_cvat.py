@@ -24,7 +24,6 @@ from services.errors import (
 )
 from services.inbound.cvat_api import CvatApi, Server
 from services.inbound.cvat_job import Documents
-from services.inbound.notes import Notes
 from services.inbound.sources import Source
 from services.inbound.stage import InboundStage
 from services.inbound.taken import KEPT
@@ -72,13 +71,6 @@ class House(InboundHouse):
 
     def files(self) -> list[str]:
         return sorted(self.cloud.data.blobs)
-
-    def notes(self) -> list[str]:
-        notes = Notes(self.cloud.system)
-        return [notes.read(blob.name).reason for blob in notes.list("cards")]
-
-    def bodies(self) -> list[str]:
-        return [name for name in self.cloud.system.blobs if "/bodies/" in name]
 
 
 @pytest.fixture

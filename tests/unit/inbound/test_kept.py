@@ -12,7 +12,6 @@ import pytest
 from services.context import LoopContext
 from services.errors import NotFound, UpstreamBusy, UpstreamRefused
 from services.inbound.kept import GRACE, MOST_AGAIN
-from services.inbound.notes import Notes
 from services.inbound.receive import MOST_AT_ONCE
 from services.inbound.stage import InboundStage
 from services.state import LoopState
@@ -59,13 +58,6 @@ class World:
     def look(self) -> None:
         self.studio.worker().look_again()
 
-    def notes(self) -> list[str]:
-        notes = Notes(self.cloud.system)
-        return [notes.read(blob.name).reason for blob in notes.list("cards")]
-
-    def kept(self) -> list[str]:
-        return [name for name in self.cloud.system.blobs if "/bodies/" in name]
-
 
 @pytest.fixture
 def world() -> World:
@@ -79,14 +71,14 @@ def test_a_message_that_went_to_the_poison_queue_is_tried_again_and_told(world: 
         assert world.killed(12, lambda body=body: world.studio.worker().work(body))  # type: ignore[misc]
     world.queue.sent.clear()  # the host has put it into the poison queue
     world.look()
-    assert (world.queue.sent, world.notes()) == ([], []), "another attempt may be under way"
+    assert (world.queue.sent, world.studio.notes()) == ([], []), "another attempt may be under way"
     world.pass_(GRACE)
     world.look()
-    [told] = world.notes()
+    [told] = world.studio.notes()
     assert "5 attempts" in told
     assert world.studio.work() == []
     assert len(world.cloud.data.blobs) == MOST_AT_ONCE + 1
-    assert (world.notes(), world.kept()) == ([], [])
+    assert (world.studio.notes(), world.studio.bodies()) == ([], [])
 
 
 def test_what_was_kept_and_never_queued_is_queued_in_silence(world: World) -> None:
@@ -100,10 +92,10 @@ def test_what_was_kept_and_never_queued_is_queued_in_silence(world: World) -> No
     world.queue.on_call = lambda _: None
     world.pass_(GRACE)
     world.look()
-    assert world.notes() == []
+    assert world.studio.notes() == []
     world.studio.work()
     assert len(world.cloud.data.blobs) == MOST_AT_ONCE + 1
-    assert world.kept() == []
+    assert world.studio.bodies() == []
 
 
 def test_a_queue_that_loses_its_messages_again_and_again_is_told(world: World) -> None:
@@ -112,9 +104,9 @@ def test_a_queue_that_loses_its_messages_again_and_again_is_told(world: World) -
         world.queue.sent.clear()
         world.pass_(GRACE * 4)
         world.look()
-        assert len(world.notes()) == told
+        assert len(world.studio.notes()) == told
     assert world.studio.work() == []
-    assert (world.notes(), world.kept()) == ([], [])
+    assert (world.studio.notes(), world.studio.bodies()) == ([], [])
 
 
 def test_it_is_told_as_an_event_once_and_is_a_problem_until_it_worked(world: World) -> None:
@@ -139,17 +131,17 @@ def test_it_is_told_as_an_event_once_and_is_a_problem_until_it_worked(world: Wor
 def test_it_is_tried_for_days_at_growing_distances_and_then_given_up(world: World) -> None:
     world.studio.send(bulk(MOST_AT_ONCE + 1))
     begun, tries = world.cloud.clock(), list[timedelta]()
-    while world.kept() and world.cloud.clock() - begun < timedelta(days=30):
+    while world.studio.bodies() and world.cloud.clock() - begun < timedelta(days=30):
         world.queue.sent.clear()
         world.look()
         tries += [world.cloud.clock() - begun] if world.queue.sent else []
         world.pass_(timedelta(minutes=5))
     assert len(tries) == MOST_AGAIN
     assert timedelta(days=5) < tries[-1] < timedelta(days=8)
-    [told] = world.notes()
+    [told] = world.studio.notes()
     assert "not tried again" in told
     world.studio.send(message("ANNOTATION_CREATED", annotation(17, 1, "ace")))
-    assert world.notes() == [], "as of other messages that could not be taken"
+    assert world.studio.notes() == [], "as of other messages that could not be taken"
 
 
 def test_an_annotation_is_taken_wherever_the_process_died_at_it() -> None:
@@ -158,13 +150,13 @@ def test_an_annotation_is_taken_wherever_the_process_died_at_it() -> None:
     for at in range(100):
         world = World()
         was_killed = world.killed(at, lambda world=world: world.studio.send(created))  # type: ignore[misc]
-        if was_killed and not world.kept():
+        if was_killed and not world.studio.bodies():
             assert at < 3 or world.studio.classes() == ["ace"], "it may be lost only before it is kept"
             continue
         world.pass_(GRACE)
         world.look()
         assert world.studio.work() == []
-        assert (world.studio.classes(), world.kept(), world.notes()) == (["ace"], [], [])
+        assert (world.studio.classes(), world.studio.bodies(), world.studio.notes()) == (["ace"], [], [])
         if not was_killed:
             assert at > 8
             return
@@ -184,7 +176,7 @@ def test_a_worker_may_die_at_any_call_and_a_timer_too() -> None:
         world.look()
         world.studio.work()
         assert len(world.cloud.data.blobs) == MOST_AT_ONCE + 1
-        assert world.kept() == []
+        assert world.studio.bodies() == []
         if not was_killed:
             assert at > 20
             return
@@ -207,7 +199,7 @@ def test_an_old_creation_brings_nothing_back_that_was_deleted_meanwhile(world: W
     world.pass_(GRACE)
     world.look()
     world.studio.work()
-    assert (world.studio.label(), world.kept()) == (None, [])
+    assert (world.studio.label(), world.studio.bodies()) == (None, [])
 
 
 def test_what_is_being_worked_on_is_not_queued_a_second_time(world: World) -> None:
@@ -223,7 +215,7 @@ def test_what_is_being_worked_on_is_not_queued_a_second_time(world: World) -> No
     world.cloud.on_call = hook
     world.studio.work()
     assert looked
-    assert (world.queue.sent, world.kept()) == ([], [])
+    assert (world.queue.sent, world.studio.bodies()) == ([], [])
 
 
 def test_the_same_message_once_more_begins_anew(world: World) -> None:
@@ -232,7 +224,7 @@ def test_the_same_message_once_more_begins_anew(world: World) -> None:
         world.queue.sent.clear()
         world.pass_(GRACE)
         world.look()
-        assert (len(world.queue.sent), world.notes()) == (1, [])
+        assert (len(world.queue.sent), world.studio.notes()) == (1, [])
 
 
 def test_of_a_removed_source_nothing_is_left(world: World) -> None:
@@ -240,7 +232,7 @@ def test_of_a_removed_source_nothing_is_left(world: World) -> None:
     [(body, _)] = world.queue.sent
     world.killed(12, lambda: world.studio.worker().work(body))
     world.studio.sources.remove(world.studio.id)
-    assert world.kept() == []
+    assert world.studio.bodies() == []
     world.look()
     assert world.studio.work() == []
 
@@ -248,11 +240,11 @@ def test_of_a_removed_source_nothing_is_left(world: World) -> None:
 @pytest.mark.parametrize("content", [b"{", b'{"action": "ANNOTATION_CREATED"}'])
 def test_what_cannot_be_read_any_more_is_told_and_kept_no_longer(world: World, content: bytes) -> None:
     world.studio.send(bulk(MOST_AT_ONCE + 1))
-    [name] = world.kept()
+    [name] = world.studio.bodies()
     world.cloud.system.write(name, content)
     world.studio.work()
-    assert world.kept() == []
-    assert len(world.notes()) == 1
+    assert world.studio.bodies() == []
+    assert len(world.studio.notes()) == 1
 
 
 class TestCvat:
