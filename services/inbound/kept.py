@@ -112,7 +112,7 @@ class Kept:
             elif not name.endswith(_TRIED):
                 key = name.rpartition("/")[2].removesuffix(_BODY)
                 message = Message(source=source, body=key)
-                found = self._again(message, blob.etag, blob.modified, now, known=f"{name[:-5]}{_TRIED}" in listed)
+                found = self._again(message, blob.etag, blob.modified, now, known=_blob(message, _TRIED) in listed)
                 if found is not None:
                     yield message.model_copy(update={"attempt": found.attempt}), found
 

@@ -164,9 +164,8 @@ class Later:
         except Waking as error:  # it takes longer than all attempts; what is forgotten meanwhile ends it
             log.info("Prediction %s waits: %s", asked.id, error.detail)
             await in_thread(partial(self._queue.send, body, delay=float(str(error.extra.get("retry_after", 0)))))
-            await in_thread(
-                partial(self._system.delete, _last(asked))
-            )  # not before: where we die between, somebody knows
+            # not before: where we die between, somebody knows
+            await in_thread(partial(self._system.delete, _last(asked)))
             return
         if asked.notify:
             await in_thread(partial(self._tell, asked, outcome.status))
