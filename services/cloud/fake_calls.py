@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -33,10 +34,13 @@ class Hooked:
     def __init__(self, on_call: Hook = no_hook) -> None:
         self.on_call = on_call
         self.calls: list[str] = []
+        self._one_at_a_time = threading.Lock()
 
     @contextmanager
     def _outside(self, call: str) -> Iterator[None]:
+        """A call of several threads is whole, as a service's is; what the hook does may be a call of its own."""
         self.on_call(f"before:{self.port}.{call}")
         self.calls.append(call)
-        yield
+        with self._one_at_a_time:
+            yield
         self.on_call(f"after:{self.port}.{call}")

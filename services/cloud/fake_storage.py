@@ -1,6 +1,6 @@
 """Containers and queues in memory: conditional writes and leases are honoured.
 
-A listing is of one moment, as other threads may write meanwhile: the app that runs over fakes counts in one of its own.
+A listing is of one moment, and each call is whole, as other threads may write meanwhile.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.cloud.fake_calls import FakeClock, Hook, Hooked, no_hook
@@ -52,7 +52,7 @@ class FakeBlobStore(Hooked):
 
     def list(self, prefix: str = "") -> Iterator[BlobInfo]:
         with self._outside("list"):
-            found = sorted((n, b) for n, b in self.blobs.copy().items() if n.startswith(prefix))
+            found = sorted((name, replace(blob)) for name, blob in self.blobs.copy().items() if name.startswith(prefix))
         for name, blob in found:
             md5 = hashlib.md5(blob.data, usedforsecurity=False).hexdigest()
             plain = blob.etag.strip('"')  # as in Azure, whose listings are the only answers without quotes

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from services.cloud.fakes import FakeBlobStore
+from services.errors import ChangedMeanwhile
 
 
 def test_a_container_is_listed_while_others_write() -> None:
@@ -24,3 +29,26 @@ def test_a_container_is_listed_while_others_write() -> None:
         assert set(store.folders()) <= {"a"}
         assert all(found.name.startswith("a/") for found in store.list())
     writer.join()
+
+
+def test_of_those_who_write_at_once_each_has_its_effect() -> None:
+    """A write between another's comparison and its write was lost, as no service loses it."""
+    store, wanted = FakeBlobStore(), 8 * 300
+    store.write("count", b"0")
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def count(_: int) -> None:
+        done = False
+        while not done:
+            known = store.read("count")
+            with suppress(ChangedMeanwhile):
+                store.write("count", b"%d" % (int(known.data) + 1), etag=known.etag)
+                done = True
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            deque(pool.map(count, range(wanted)), maxlen=0)
+    finally:
+        sys.setswitchinterval(before)
+    assert int(store.read("count").data) == wanted
