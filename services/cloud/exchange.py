@@ -15,7 +15,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from urllib3.util import wait_for_read
 
 MOST_AT_ONCE = 1 << 19
-"""Bytes: a larger piece waits in between until the connection has taken some, and other requests have their turn."""
+"""Bytes: a larger body waits in between until the connection has taken some, and other requests have their turn."""
 MOST_HEAD = 1 << 16
 """Bytes of an answer before its body begins, behind it, and between two pieces of it."""
 MOST_BODY = 1 << 26
@@ -97,23 +97,22 @@ class Connection(asyncio.Protocol):
 
     async def _send(self, transport: asyncio.Transport, head: bytes, body: Sequence[bytes]) -> None:
         self._kept = False  # an answer that comes before all is sent ends the connection
-        transport.write(head)
-        for piece in body:
-            if len(piece) <= MOST_AT_ONCE:
-                transport.write(piece)
-            else:
-                await self._send_large(transport, memoryview(piece))
-            if self._is_over:
-                return
+        if sum(map(len, body)) <= MOST_AT_ONCE:
+            transport.writelines([head, *body])  # the other side is woken once
+        elif not await self._sent_by_and_by(transport, [head, *body]):
+            return
         self._kept = True
 
-    async def _send_large(self, transport: asyncio.Transport, piece: memoryview) -> None:
-        for start in range(0, len(piece), MOST_AT_ONCE):
-            if self._room is not None:
-                await self._room
-            if self._is_over:
-                return
-            transport.write(piece[start : start + MOST_AT_ONCE])
+    async def _sent_by_and_by(self, transport: asyncio.Transport, pieces: Sequence[bytes]) -> bool:
+        """Whether all went out before the exchange was over."""
+        for piece in (memoryview(each) for each in pieces):
+            for start in range(0, len(piece), MOST_AT_ONCE):
+                if self._room is not None:
+                    await self._room
+                if self._is_over:
+                    return False
+                transport.write(piece[start : start + MOST_AT_ONCE])
+        return True
 
     @property
     def _is_over(self) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cloud.exchange import AnswerBroken, Connection, Disconnected
+from services.cloud.exchange import MOST_AT_ONCE, AnswerBroken, Connection, Disconnected
 
 Outcome: TypeAlias = tuple[int, bytes] | str
 PLAIN = b"HTTP/1.1 201 Made\r\nContent-Length: 4\r\n\r\nnext"
@@ -23,9 +23,10 @@ class Wire(asyncio.Transport):
     def __init__(self, protocol: Connection) -> None:
         super().__init__()
         self.protocol, self.gone = protocol, False
+        self.sent = list[bytes]()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        return
+        self.sent.append(bytes(data))
 
     def abort(self) -> None:
         if not self.gone:
@@ -72,6 +73,26 @@ async def outcome(connection: Connection, wire: Wire, pieces: Sequence[bytes], *
 def cut(said: bytes, places: Sequence[int]) -> list[bytes]:
     at = [0, *sorted({place % len(said) for place in places} - {0}), len(said)]
     return [said[start:end] for start, end in pairwise(at)]
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (3, 0, MOST_AT_ONCE - 3), (3, MOST_AT_ONCE - 2), (7, 3 * MOST_AT_ONCE, 2)])
+def test_a_request_goes_out_at_once_but_for_a_large_one(sizes: Sequence[int]) -> None:
+    """Each piece that is sent by itself wakes the other side, and large ones keep everybody else waiting."""
+    head, pieces = b"POST / HTTP/1.1\r\n\r\n", [bytes([n]) * size for n, size in enumerate(sizes)]
+
+    async def play() -> list[bytes]:
+        connection, wire = connected()
+        asked = asyncio.ensure_future(connection.ask(head, pieces))
+        await turns()
+        connection.data_received(PLAIN)
+        assert (await asked).data == b"next"
+        assert connection.usable
+        return wire.sent
+
+    sent = asyncio.run(play())
+    assert b"".join(sent) == head + b"".join(pieces)
+    assert (len(sent) == 1) == (sum(sizes) <= MOST_AT_ONCE)
+    assert max(map(len, sent)) <= MOST_AT_ONCE + len(head)
 
 
 @pytest.fixture(scope="module")
