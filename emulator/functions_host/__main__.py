@@ -16,7 +16,7 @@ import uvicorn
 import uvicorn.protocols.http.httptools_impl
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Route, Router
 
 from emulator.functions_host import event_grid, http, workers
 from emulator.functions_host.bindings import Function, Invoker, index
@@ -60,9 +60,9 @@ def build(app: Path, keys: dict[str, str], state: Path, *, http_only: bool = Fal
         *http.routes(functions, invoker, opened, _prefix(host)),
         event_grid.route(functions, invoker, opened),
         *_admin(functions, opened),
-        http.HostRoute("/", home(functions, _prefix(host))),
+        Route("/", home(functions, _prefix(host))),
     ]
-    return http.application(everything, running)
+    return http.HostRouter(everything, running)
 
 
 def _prefix(host: dict[str, Any]) -> str:
@@ -74,13 +74,13 @@ def _admin(functions: list[Function], keys: http.Keys) -> list[BaseRoute]:
         return JSONResponse({"state": "Running", "processUptime": 0})
 
     async def listing(request: Request) -> Response:
-        if not keys.open(request, ("master",)):
+        if not keys.open(request.headers, request.query_params, ("master",)):
             return Response(status_code=401)
         return JSONResponse([{"name": f.name, "trigger": dict(f.trigger)} for f in functions])
 
     return [
-        http.HostRoute("/admin/host/status", status),
-        http.HostRoute("/admin/functions", listing),
+        Route("/admin/host/status", status),
+        Route("/admin/functions", listing),
     ]
 
 

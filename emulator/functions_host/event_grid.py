@@ -11,20 +11,21 @@ from typing import Any
 from azure.functions.meta import Datum
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from emulator.functions_host.bindings import Function, Invoker
-from emulator.functions_host.http import HostRoute, Keys
+from emulator.functions_host.http import Keys
 
 SYSTEM_KEY = "eventgrid_extension"
 log = logging.getLogger("host")
 
 
-def route(functions: Iterable[Function], invoker: Invoker, keys: Keys) -> HostRoute:
+def route(functions: Iterable[Function], invoker: Invoker, keys: Keys) -> Route:
     """`/runtime/webhooks/eventgrid?functionName=NAME&code=KEY`."""
     named = {f.name.lower(): f for f in functions if f.kind == "eventGridTrigger"}
 
     async def endpoint(request: Request) -> Response:
-        if not keys.open(request, (SYSTEM_KEY, "master")):
+        if not keys.open(request.headers, request.query_params, (SYSTEM_KEY, "master")):
             return Response(status_code=401)
         function = named.get(request.query_params.get("functionName", "").lower())
         if function is None:
@@ -33,7 +34,7 @@ def route(functions: Iterable[Function], invoker: Invoker, keys: Keys) -> HostRo
             return _cloud_events_handshake(request)
         return await _take(request, function, invoker)
 
-    return HostRoute("/runtime/webhooks/eventgrid", endpoint, methods=["POST", "OPTIONS"])
+    return Route("/runtime/webhooks/eventgrid", endpoint, methods=["POST", "OPTIONS"])
 
 
 def _cloud_events_handshake(request: Request) -> Response:

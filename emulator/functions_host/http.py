@@ -5,16 +5,18 @@ from __future__ import annotations
 import hmac
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from http.cookies import SimpleCookie
 
 import azure.functions as func
 from azure.functions.meta import Datum
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Lifespan, Receive, Scope, Send
 
+from emulator.functions_host.asked import Asked, whole_body
 from emulator.functions_host.bindings import Function, Invoker
 from emulator.functions_host.disconnect import while_connected
 
@@ -32,9 +34,9 @@ class Keys:
         """`keys` by name: master, default, and a system key for each extension."""
         self._keys = keys
 
-    def open(self, request: Request, names: Iterable[str]) -> bool:
-        """Whether the request carries one of these keys."""
-        given = request.headers.get("x-functions-key") or request.query_params.get("code") or ""
+    def open(self, headers: Mapping[str, str], query: Mapping[str, str], names: Iterable[str]) -> bool:
+        """Whether a request carries one of these keys."""
+        given = headers.get("x-functions-key") or query.get("code") or ""
         known = [self._keys[name] for name in names if self._keys.get(name)]
         return any(hmac.compare_digest(given.encode(), key.encode()) for key in known)
 
@@ -49,18 +51,30 @@ def routes(functions: Iterable[Function], invoker: Invoker, keys: Keys, prefix: 
     return [_route(f, invoker, keys, prefix) for f in found]
 
 
-class HostRoute(Route):
-    """The real host knows no 405: a method that no route takes is a route that is not there."""
+class HostRouter(Router):
+    """Remembers where a path led: an app has dozens of routes, which are tried one after the other.
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, if the method is one of the route's."""
-        taken = scope["method"] in (self.methods or ())
-        await (self.app if taken else Response(status_code=404))(scope, receive, send)
+    The real host knows no 405: a method that no route takes is a route that is not there.
+    """
 
+    def __init__(self, routes: Sequence[BaseRoute], lifespan: Lifespan[Router] | None = None) -> None:
+        """Without the layers that Starlette puts around each request."""
+        super().__init__(routes, redirect_slashes=False, lifespan=lifespan)
+        self._found = lru_cache(maxsize=256)(self._find)
 
-def application(routes: Sequence[BaseRoute], lifespan: Lifespan[Router] | None = None) -> Router:
-    """The routes as an ASGI application, without the layers that Starlette puts around each request."""
-    return Router(routes, redirect_slashes=False, lifespan=lifespan)
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, if there is a route."""
+        if scope["type"] != "http":
+            await super().app(scope, receive, send)
+            return
+        route, found = self._found(scope["method"], scope["path"])
+        scope.update(found)
+        await (route.app if route else Response(status_code=404))(scope, receive, send)
+
+    def _find(self, method: str, path: str) -> tuple[Route | None, Scope]:
+        scope = {"type": "http", "method": method, "path": path, "root_path": ""}
+        matched = ((route, *route.matches(scope)) for route in self.routes if isinstance(route, Route))
+        return next(((route, found) for route, match, found in matched if match is Match.FULL), (None, {}))
 
 
 class _Endpoint:
@@ -71,9 +85,11 @@ class _Endpoint:
         self._level = _LEVELS[str(function.trigger.get("authLevel") or "FUNCTION").upper()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        refused = self._level is not None and not self._keys.open(request, self._level)
-        answer = Response(status_code=401) if refused else await _serve(self._function, self._invoker, request)
+        asked = Asked(scope)
+        if self._level is not None and not self._keys.open(asked.headers, asked.query, self._level):
+            answer = Response(status_code=401)
+        else:
+            answer = await _serve(self._function, self._invoker, asked, scope["path_params"], receive)
         await answer(scope, receive, send)
 
 
@@ -83,20 +99,23 @@ def _route(function: Function, invoker: Invoker, keys: Keys, prefix: str) -> Rou
     )
     path = re.sub(r"\{(\*?)(\w+)[^}]*\}", lambda m: f"{{{m[2]}{':path' if m[1] else ''}}}", path)
     methods = [str(m).upper() for m in function.trigger.get("methods") or METHODS]
-    route = HostRoute(path, _Endpoint(function, invoker, keys), methods=methods, name=function.name)
+    route = Route(path, _Endpoint(function, invoker, keys), methods=methods, name=function.name)
     route.methods = set(methods)  # without the HEAD that Starlette adds to GET
     # as ASP.NET's routing takes it: in any case, and with a slash at its end
     route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + "/?$", re.IGNORECASE)
     return route
 
 
-async def _serve(function: Function, invoker: Invoker, request: Request) -> Response:
-    body = await _body(request)
-    if body is None:
+async def _serve(
+    function: Function, invoker: Invoker, asked: Asked, params: Mapping[str, object], receive: Receive
+) -> Response:
+    length = asked.headers.get("content-length", "")
+    if length and int(length) > MOST_BODY_BYTES:
         return Response(status_code=413)
     try:
-        call = invoker.invoke(function, _datum(request, body), reason=f"HTTP {request.method}")
-        result = await (while_connected(request.receive, call) if function.is_async else call)
+        body = await whole_body(receive) if length else b""  # a chunked body does not arrive at a Python function
+        call = invoker.invoke(function, _datum(asked, params, body), reason=f"HTTP {asked.method}")
+        result = await (while_connected(receive, call) if function.is_async else call)
     except ClientDisconnect:
         return Response(status_code=CLIENT_GONE)
     except Exception:
@@ -105,34 +124,17 @@ async def _serve(function: Function, invoker: Invoker, request: Request) -> Resp
     return _response(result)
 
 
-async def _body(request: Request) -> bytes | None:
-    """The body; empty where it is chunked, as it is for a Python function; None where it is too long."""
-    length = request.headers.get("content-length")
-    if length is None:
-        return b""
-    if int(length) > MOST_BODY_BYTES:
-        return None
-    try:
-        return await request.body()
-    except ClientDisconnect:
-        return b""
-
-
-def _datum(request: Request, body: bytes) -> Datum:
-    def texts(items: Iterable[tuple[str, str]]) -> dict[str, Datum]:
-        """What is given several times arrives joined by commas."""
-        found: dict[str, str] = {}
-        for name, value in items:
-            found[name] = f"{found[name]},{value}" if name in found else value
-        return {name: Datum(value, "string") for name, value in found.items()}
+def _datum(asked: Asked, params: Mapping[str, object], body: bytes) -> Datum:
+    def data(found: Mapping[str, object]) -> dict[str, Datum]:
+        return {name: Datum(str(value), "string") for name, value in found.items()}
 
     return Datum(
         {
-            "method": Datum(request.method, "string"),
-            "url": Datum(str(request.url), "string"),
-            "headers": texts(request.headers.items()),  # in lower case, as ASGI has them
-            "query": texts(request.query_params.multi_items()),
-            "params": texts((k, str(v)) for k, v in request.path_params.items()),
+            "method": Datum(asked.method, "string"),
+            "url": Datum(asked.url, "string"),
+            "headers": data(asked.headers),
+            "query": data(asked.query),
+            "params": data(params),
             "body": Datum(body, "bytes"),
         },
         "http",

@@ -29,7 +29,7 @@ class Host:
         """`app` is a FunctionApp."""
         found = [self._function(f) for f in app.get_functions()]
         routes = http.routes(found, Invoker(20), http.Keys({"default": KEY, "master": "a-master-key"}))
-        self.application = http.application(routes)
+        self.application = http.HostRouter(routes)
 
     def ask(self, method: str, path: str, *, key: str = KEY, **given: Any) -> httpx.Response:
         """One request; `given` goes to httpx, a content always has its length."""

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.routing import Route
 
-from emulator.functions_host import http
 from emulator.functions_host.homepage import home
 from tests.support.faked_app import product
 from tests.support.in_process import Host, faked_host
@@ -17,7 +17,7 @@ LINKS = ["client/v2", "dashboard", "docs", "health", "openapi.json", "schemas"]
 def test_the_root_leads_to_what_may_be_read_without_a_key(prefix: str, tmp_path: Path) -> None:
     with faked_host(tmp_path) as (host, _):
         functions = [Host._function(f) for f in product().get_functions()]
-        host.application.routes.append(http.HostRoute("/", home(functions, prefix)))
+        host.application.routes.append(Route("/", home(functions, prefix)))
         page = host.ask("GET", "/", key="")
         links = re.findall(r'href="([^"]+)"', page.text)
         assert links == [f"/{prefix}/{name}".replace("//", "/") for name in LINKS]

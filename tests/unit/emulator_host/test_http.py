@@ -52,7 +52,7 @@ def ask(method: str, path: str, **given: Any) -> httpx.Response:
     async def asked() -> httpx.Response:
         invoker, keys = Invoker(5), http.Keys(KEYS)
         routes = [*http.routes(FUNCTIONS, invoker, keys), event_grid.route(FUNCTIONS, invoker, keys)]
-        app = http.application(routes)
+        app = http.HostRouter(routes)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://host") as client:
             return await client.request(method, path, **given)
 
@@ -170,7 +170,7 @@ def test_the_events_of_a_delivery_run_in_parallel() -> None:
 
 def test_a_coroutine_whose_client_went_away_is_cancelled() -> None:
     scope = {
-        "type": "http", "method": "POST", "path": "/api/linger", "query_string": b"", "headers": [(b"content-length", b"2")],
+        "type": "http", "method": "POST", "path": "/api/linger", "raw_path": b"/api/linger", "query_string": b"", "headers": [(b"content-length", b"2")],
         "server": ("host", 80), "scheme": "http", "http_version": "1.1", "root_path": "", "client": ("c", 1),
     }  # fmt: skip
     messages: list[Any] = [{"type": "http.request", "body": b"{}", "more_body": False}]
@@ -196,7 +196,7 @@ def test_a_coroutine_whose_client_went_away_is_cancelled() -> None:
             sent.append(message)
 
         function = http_function("linger", linger, authLevel="ANONYMOUS")
-        app = http.application(http.routes([function], Invoker(5), http.Keys(KEYS)))
+        app = http.HostRouter(http.routes([function], Invoker(5), http.Keys(KEYS)))
         await asyncio.wait_for(app(scope, receive, send), 5)
         assert cancelled.is_set()
 
