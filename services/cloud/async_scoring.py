@@ -60,9 +60,9 @@ class AsyncEndpointScorer:
 
     async def forward(self, scoring_uri: str, slot: str, body: bytes, *, deadline: float) -> bytes:
         """See `AsyncScorer.forward`."""
-        return await self._post(scoring_uri, slot, (body,), deadline)
+        return await self._post(scoring_uri, slot, [body], deadline)
 
-    async def _post(self, scoring_uri: str, slot: str, body: Sequence[bytes], deadline: float) -> bytes:
+    async def _post(self, scoring_uri: str, slot: str, body: list[bytes], deadline: float) -> bytes:
         from services.cloud.exchange import AnswerBroken
 
         try:

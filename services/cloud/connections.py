@@ -10,7 +10,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from urllib.parse import urlsplit
@@ -69,9 +69,9 @@ class Connections:
         self._closed = False
 
     async def post(
-        self, address: str, headers: Mapping[str, str], body: Sequence[bytes], *, connect_seconds: float
+        self, address: str, headers: Mapping[str, str], body: list[bytes], *, connect_seconds: float
     ) -> Response:
-        """Send the pieces of a body, one after the other, as they lie in memory.
+        """Send the pieces of a body, one after the other, as they lie in memory; they are taken out of the list.
 
         Raises:
             OSError: it could not be connected within `connect_seconds`, or the exchange broke.

@@ -75,8 +75,11 @@ class Connection(asyncio.Protocol):
         """Whether nothing lies unread: what nobody asked for would be the answer to the next request."""
         return self._transport is not None and not wait_for_read(self._transport.get_extra_info("socket"), 0)
 
-    async def ask(self, head: bytes, body: Sequence[bytes]) -> Response:
+    async def ask(self, head: bytes, body: list[bytes]) -> Response:
         """Send a request whose head is complete, and wait for its answer; to be cancelled here cuts the connection.
+
+        What was sent is taken out of `body`: while a slot works, the next request uses that memory, which is in the
+        processor's cache still.
 
         Raises:
             Disconnected, AnswerBroken: there is no answer.
@@ -87,6 +90,7 @@ class Connection(asyncio.Protocol):
         self._apart = 0
         try:
             await self._send(self._transport, head, body)
+            body.clear()
             await self._answered
             return self._taken()
         except BaseException:

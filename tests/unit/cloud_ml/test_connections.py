@@ -93,7 +93,7 @@ def played(
         address = f"https://localhost:{port}/score?a=b" if secured else f"http://127.0.0.1:{port}/score?a=b"
 
         async def ask(*pieces: bytes, **headers: str) -> Response:
-            return await client.post(address, headers, pieces, connect_seconds=60)
+            return await client.post(address, headers, [*pieces], connect_seconds=60)
 
         try:
             async with asyncio.timeout(120):

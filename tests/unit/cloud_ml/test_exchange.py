@@ -79,18 +79,20 @@ def cut(said: bytes, places: Sequence[int]) -> list[bytes]:
 def test_a_request_goes_out_at_once_but_for_a_large_one(sizes: Sequence[int]) -> None:
     """Each piece that is sent by itself wakes the other side, and large ones keep everybody else waiting."""
     head, pieces = b"POST / HTTP/1.1\r\n\r\n", [bytes([n]) * size for n, size in enumerate(sizes)]
+    given = [*pieces]
 
     async def play() -> list[bytes]:
         connection, wire = connected()
         asked = asyncio.ensure_future(connection.ask(head, pieces))
         await turns()
+        assert not pieces, "they are in memory for as long as the slot works"
         connection.data_received(PLAIN)
         assert (await asked).data == b"next"
         assert connection.usable
         return wire.sent
 
     sent = asyncio.run(play())
-    assert b"".join(sent) == head + b"".join(pieces)
+    assert b"".join(sent) == head + b"".join(given)
     assert (len(sent) == 1) == (sum(sizes) <= MOST_AT_ONCE)
     assert max(map(len, sent)) <= MOST_AT_ONCE + len(head)
 
