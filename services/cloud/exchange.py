@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         Raises:
             Disconnected, AnswerBroken: there is no answer.
         """
-        if self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             raise Disconnected("The connection is closed")
         self._answered, self._response = asyncio.get_running_loop().create_future(), None
         self._apart = 0
@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
     async def _send(self, transport: asyncio.Transport, head: bytes, body: Sequence[bytes]) -> None:
         self._kept = False  # an answer that comes before all is sent ends the connection
         if sum(map(len, body)) <= MOST_AT_ONCE:
-            transport.writelines([head, *body])  # the other side is woken once
+            transport.writelines([head, *filter(None, body)])  # the other side is woken once
         elif not await self._sent_by_and_by(transport, [head, *body]):
             return
         self._kept = True
