@@ -2,8 +2,9 @@
 
 Images and labels that belong together share a stem. Of several images with that stem the one is meant whose name fits
 better (exactly, but for case, by stem alone), then whose folders do, then the one below the label file's own folder,
-or below one that it is named by. Two that fit alike are ambiguous. A label file may be named as its image with the
-image's extension, too: `a.jpg.txt` is about `a.jpg`, unless there is an `a.jpg.png`.
+or below one that it is named by, and for a file about one image the one that it names within. Two that fit alike are
+ambiguous. A label file may be named as its image with the image's extension, too: `a.jpg.txt` is about `a.jpg`, unless
+there is an `a.jpg.png`.
 """
 
 from __future__ import annotations
@@ -28,20 +29,27 @@ class Matcher:
         for path in paths:
             self._by_stem.setdefault(stem(path), []).append(path)
 
-    def find(self, reference: str, *, with_extension: bool, file: str = "") -> list[str]:
+    def find(self, reference: str, *, with_extension: bool, file: str = "", named: str = "") -> list[str]:
         """Every image that fits best: none, one, or several where the reference is ambiguous.
 
         Args:
             reference: a path or name with its extension, or without a meaningful one (a sidecar's own path).
             with_extension: whether it has one.
             file: a label file about many: `train/_annotations.csv` and `instances_train.json` mean images of `train`.
+            named: the image as a label file about one names it within: `1.json` may mean `1.jpg` or `1.png`.
         """
         candidates = self._by_stem.get(stem(reference.replace("\\", "/")), [])
-        fits = [(_fit(reference, path, with_extension=with_extension), path) for path in candidates]
-        found = [(fit, path) for fit, path in fits if fit[0]]
-        best = max(found, default=None)
-        fitting = [path for fit, path in found if best and fit == best[0]]
+        fitting = _best(reference, candidates, with_extension=with_extension)
+        if named and len(fitting) > 1:
+            fitting = _best(named, fitting, with_extension=True) or fitting
         return (_near(fitting, file) or fitting) if file and len(fitting) > 1 else fitting
+
+
+def _best(reference: str, paths: Sequence[str], *, with_extension: bool) -> list[str]:
+    """The images that fit best; they all fit alike."""
+    fits = [(_fit(reference, path, with_extension=with_extension), path) for path in paths]
+    best = max(fit for fit, _ in fits) if fits else (0, 0)
+    return [path for fit, path in fits if fit[0] and fit == best]
 
 
 def _near(paths: Sequence[str], file: str) -> list[str]:

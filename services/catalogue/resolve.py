@@ -86,8 +86,8 @@ def claims(bucket: Bucket, found: Resolved) -> dict[str, list[FiledRecord]]:
     matcher = Matcher(bucket.images)
     about: dict[str, list[FiledRecord]] = {}
     for filed in bucket.records:
-        file = "" if filed.per_image else filed.file
-        images = matcher.find(_reference(filed), with_extension=not filed.per_image, file=file)
+        said = {"named": filed.image} if filed.per_image else {"file": filed.file}
+        images = matcher.find(_reference(filed), with_extension=not filed.per_image, **said)
         if len(images) == 1:
             about.setdefault(images[0], []).append(filed)
         elif images:

@@ -30,7 +30,9 @@ CODES: dict[str, Code] = {
     "image-too-large": Code("error", "Upload a smaller file, or raise the setting VISIONLOOP_MAX_IMAGE_BYTES."),
     "image-too-many-pixels": Code("error", "Scale the image down, or raise the setting VISIONLOOP_MAX_IMAGE_PIXELS."),
     "image-truncated": Code("error", "Copy the image again: the file ends before its last pixel."),
-    "image-ambiguous": Code("error", "Give the images different names, or name the folder in the label file as well."),
+    "image-ambiguous": Code(
+        "error", "Give the images different names, name the folder in the label file as well, or name it as 1.jpg.txt."
+    ),
     "label-file-unknown": Code("warning", "Convert the file to one of the formats that docs/labels.md shows."),
     "label-file-too-large": Code("error", "Split the file, or raise the limit that is named."),
     "label-waiting": Code("note", "Upload the image; the label is kept until it comes."),

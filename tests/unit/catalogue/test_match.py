@@ -106,6 +106,26 @@ def test_a_sidecar_is_matched_by_its_stem(reference: str, found: list[str]) -> N
 
 
 @pytest.mark.parametrize(
+    ("reference", "named", "found"),
+    [
+        ("c.json", "c.png", ["images/c.png"]),
+        ("c.json", "/home/me/C.PNG", ["images/c.png"]),
+        ("c.json", "c.bmp", ["images/c.jpg", "images/c.png"]),
+        ("c.json", "other.png", ["images/c.jpg", "images/c.png"]),
+        ("c.json", "", ["images/c.jpg", "images/c.png"]),
+        ("c.jpg.json", "c.png", ["images/c.jpg"]),
+        ("a.json", "..\\train\\a.jpg", ["images/train/a.jpg"]),
+        ("a.json", "a.jpg", ["images/test/a.jpg", "images/train/a.jpg"]),
+        ("test/a.json", "train/a.jpg", ["images/test/a.jpg"]),
+    ],
+)
+def test_of_images_of_one_stem_the_one_that_the_file_names_within_is_meant(
+    reference: str, named: str, found: list[str]
+) -> None:
+    assert sorted(Matcher(IMAGES).find(reference, with_extension=False, named=named)) == found
+
+
+@pytest.mark.parametrize(
     ("reference", "bulk", "found"),
     [
         ("a.jpg.txt", False, ["images/a.jpg.png"]),

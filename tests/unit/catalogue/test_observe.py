@@ -157,6 +157,33 @@ def test_every_odd_file_has_a_reason_and_spoils_no_other() -> None:
     assert found.quarantined == 7
 
 
+LABELME = b'{"shapes": [], "flags": {"nut": true}, "imagePath": "two.png"}'
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "labelled"),
+    [
+        ("labels/two.json", b'{"visionloop": 1, "image": "two.png", "labels": [{"label": "nut"}]}', True),
+        ("labels/two.json", b'{"visionloop": 1, "image": "two.gif", "labels": [{"label": "nut"}]}', False),
+        ("labels/two.json", b'{"visionloop": 1, "labels": [{"label": "nut"}]}', False),
+        ("labels/two.png.json", b'{"visionloop": 1, "labels": [{"label": "nut"}]}', True),
+        ("labels/two.json", LABELME, True),
+        ("labels/two.json", LABELME.replace(b"two.png", b"two"), False),
+    ],
+)
+def test_of_two_images_of_one_stem_the_right_one_is_labelled_or_both_are_named(
+    file: str, content: bytes, labelled: bool
+) -> None:
+    house = House()
+    house.put("images/two.png", picture(7))
+    house.put("images/two.bmp", picture(8))
+    house.put(file, content)
+    found = looked(house)
+    assert found.labelled == labelled
+    told = [p.found for p in found.problems if p.code == "image-ambiguous"]
+    assert told == ([] if labelled else ["images/two.bmp, images/two.png"])
+
+
 def test_boxes_are_meant_as_displayed() -> None:
     house = House(None)
     for i in range(12):
