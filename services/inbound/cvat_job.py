@@ -55,6 +55,8 @@ class Frame:
     number: int
     file: str
     content: str | None
+    image: str = ""
+    """The image's name, without folders."""
     whole: str = ""
     """The file with all folders of the image, where it may have to be told from others."""
 
@@ -104,6 +106,7 @@ def read_job(documents: Documents) -> Outcome:
             read.image.number,
             label_file(read.image.name, FOLDER),
             _content(f"CVAT, job {job}", read, has_shapes),
+            read.image.name.rpartition("/")[2],
             with_all_folders(read.image.path, FOLDER),
         )
         for read in reads

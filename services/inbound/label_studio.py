@@ -39,6 +39,8 @@ class Change:
     at: datetime | None = None
     file: str = ""
     content: str | None = None
+    image: str = ""
+    """The image's name, without folders."""
     whole: str = ""
     """The file with all folders of the image, where it may have to be told from others."""
     task: str = ""
@@ -118,7 +120,7 @@ def apply(changes: Sequence[Change], newest: Newest, now: datetime) -> list[str]
         if change.at is None:
             found.append(newest.delete(change.annotation, now))
         else:
-            file = newest.own(change.file, change.whole)
+            file = newest.own(change.file, change.image, change.whole)
             newest.put(change.annotation, file, change.at, change.content, change.task)
             found.append(file)
     return [*filter(None, found)]
@@ -154,7 +156,7 @@ def _change(annotation: dict[str, Any], task: dict[str, Any], names: Mapping[str
     content = None if annotation.get("was_cancelled") else _content(image, annotation, task)
     file, whole = label_file(below_images(image), FOLDER), with_all_folders(image, FOLDER)
     of_task = _id(task, "task") if "id" in task else ""
-    return Change(_id(annotation), changed_at(annotation), file, content, whole, of_task)
+    return Change(_id(annotation), changed_at(annotation), file, content, image.rpartition("/")[2], whole, of_task)
 
 
 def _image(annotation: Mapping[str, Any], task: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -40,6 +40,14 @@ class _Image(BaseModel):
     entries: dict[str, Entry] = Field(default_factory=dict)
     whole: str = ""
     """The file's name with all folders of the image that came first, where that is longer."""
+    image: str = ""
+    """The name of that image, without folders."""
+
+    def claim(self, image: str, whole: str, shared: int) -> None:
+        """The image that comes first has the file."""
+        self.whole = self.whole or whole
+        if not _contradict(self.whole, whole, shared):
+            self.image = self.image or image
 
     def merge(self, annotation: str, entry: Entry) -> None:
         known = self.entries.get(annotation)
@@ -79,17 +87,19 @@ class Newest:
         """`data` has the loop's files, `system` what is known of them."""
         self._data, self._system, self._source, self._loop = data, system, source, loop
 
-    def own(self, file: str, whole: str) -> str:
-        """The file of an image: `whole`, with all its folders, where an image of other folders has the name already.
+    def own(self, file: str, image: str, whole: str) -> str:
+        """The file of an image: another than `file` where another image has that already.
 
-        Of `train/1.jpg` and `val/1.jpg` the second would write over the first.
+        Of `train/1.jpg` and `val/1.jpg` the second would write over the first, and of `1.jpg` and `1.png`; it gets
+        `whole`, with all its folders, or is named as the image with its extension.
         """
-        if not whole:
-            return file
-        known, _ = read(self._system, self._about(file), _Image)
-        if not known.whole:
-            known = change(self._system, self._about(file), _Image, lambda i: setattr(i, "whole", i.whole or whole))
-        return whole if _contradict(known.whole, whole, file.count("/")) else file
+        known = self._claimed(file, image, whole, shared := file.count("/"))
+        if whole and _contradict(known.whole, whole, shared):
+            file, known = whole, self._claimed(whole, image, whole, shared)
+        return file if known.image == image else f"{file[: file.rindex('/')]}/{image}.json"
+
+    def _claimed(self, file: str, image: str, whole: str, shared: int) -> _Image:
+        return change(self._system, self._about(file), _Image, lambda known: known.claim(image, whole, shared))
 
     def put(self, annotation: str, file: str, at: datetime, content: str | None, task: str = "") -> None:
         """An annotation as it was at a time; one that was deleted stays so."""

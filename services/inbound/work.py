@@ -224,7 +224,7 @@ class Worker:
             return
 
         def put(frame: Frame) -> None:
-            file = newest.own(frame.file, frame.whole)
+            file = newest.own(frame.file, frame.image, frame.whole)
             newest.merge(f"{outcome.job}:{frame.number}", file, Entry(at=outcome.at, content=frame.content))
 
         with ThreadPoolExecutor(THREADS) as pool:

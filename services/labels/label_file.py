@@ -80,7 +80,7 @@ class LabelHead(_Part):
     visionloop: Literal[1]
     """The format's version, and how the file is recognised."""
     image: Text | None = None
-    """The image's path: the label file's own name says which image is meant, and this only where it may mean several."""
+    """The image's path: the label file's own name says which image is meant, and this where it may mean several."""
     width: Annotated[int, Field(ge=1, lt=1_000_000)] | None = None
     """Pixels of the image as displayed when it was labelled; compared with the image where it is given."""
     height: Annotated[int, Field(ge=1, lt=1_000_000)] | None = None

@@ -120,6 +120,24 @@ def test_frames_of_one_name_in_other_folders_have_files_of_their_own(house: Hous
     assert len([name for name in found if name == "cards/labels/cvat/1.json"]) == 1
 
 
+def test_frames_of_one_stem_in_one_folder_have_files_of_their_own(house: House) -> None:
+    """They are written at once; of a job that comes again each is written where it was."""
+    meta = sample("meta")
+    for frame, kind in zip(meta["frames"], ("jpg", "png", "bmp", "webp", "tif"), strict=True):
+        frame["name"] = f"shelf/1.{kind}"
+    annotations = {"shapes": [box(3, 15), box(4, 16)], "tags": [], "tracks": []}
+    files = []
+    for minute in (30, 40):
+        at = f"2026-01-02T10:{minute}:00Z"
+        house.send(done(updated_date=at))
+        house.work(FakeCvat(documents(job=sample("job") | {"updated_date": at}, meta=meta, annotations=annotations)))
+        read = {name: json.loads(blob.data) for name, blob in house.cloud.data.blobs.items()}
+        said = sorted((each["image"], each["labels"][0]["label"]) for each in read.values())
+        assert said == [("1.jpg", "bolt"), ("1.png", "nut")]
+        files.append(sorted(read))
+    assert files[0] == files[1]
+
+
 def test_the_same_message_again_does_nothing_and_the_same_job_again_the_same(house: House) -> None:
     cvat = FakeCvat(documents())
     house.send(done())

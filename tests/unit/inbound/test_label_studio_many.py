@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -112,6 +113,42 @@ def test_images_of_one_name_in_other_folders_have_files_of_their_own(house: Hous
     assert labels == {f"{folder}/1.json": "jack", f"{folder}/bucket/val/1.json": "ace"}
     house.send(deletion(2))
     assert [*house.cloud.data.blobs] == [f"{folder}/1.json"]
+
+
+@pytest.mark.parametrize("folder", ["azure-blob://visionloop-data/cards/images/shelf", "s3://bucket/shelf"])
+def test_images_of_one_stem_in_one_folder_have_files_of_their_own(folder: str) -> None:
+    """Of `1.jpg` and `1.png` the newer label was that of both."""
+    sent = [(1, 1, "ace", "1.jpg"), (1, 4, "jack", "1.jpg"), (2, 2, "ten", "1.png"), (3, 3, "nine", "1.webp")]
+    for order in itertools.permutations(sent):
+        house = House()
+        for number, minute, name, image in order:
+            house.send(message("ANNOTATION_UPDATED", annotation(number, minute, name), f"{folder}/{image}"))
+        labels = labels_of(house)
+        assert {image.rpartition("/")[2]: label for image, label in labels.values()} == {
+            "1.jpg": "jack", "1.png": "ten", "1.webp": "nine",
+        }  # fmt: skip
+        first = order[0][3]
+        assert {name.rpartition("/")[2] for name, (image, _) in labels.items() if not image.endswith(first)} == {
+            f"{image}.json" for _, _, _, image in sent if image != first
+        }, "the first keeps the short name"
+        house.send(deletion(1))
+        assert sorted(label for _, label in labels_of(house).values()) == ["nine", "ten"]
+
+
+def labels_of(house: House) -> dict[str, tuple[str, str]]:
+    found = {name: json.loads(blob.data) for name, blob in house.cloud.data.blobs.items()}
+    return {name: (each["image"], each["labels"][0]["label"]) for name, each in found.items()}
+
+
+def test_images_of_one_stem_and_of_one_name_are_told_apart_together(house: House) -> None:
+    images = [f"s3://bucket/{folder}/1.{kind}" for kind in ("jpg", "png") for folder in ("train", "val")]
+    for _ in range(2):
+        for number, image in enumerate(images):
+            house.send(message("ANNOTATION_UPDATED", annotation(number, number, f"c{number}"), image))
+    assert sorted(labels_of(house).values()) == [
+        ("bucket/train/1.jpg", "c0"), ("bucket/train/1.png", "c2"), ("bucket/val/1.jpg", "c1"),
+        ("bucket/val/1.png", "c3"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
