@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import binascii
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Annotated, Self
 
 import pybase64
@@ -12,17 +14,27 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import from_json
 
 from services.catalogue.claims import claim_of_bytes
-from services.catalogue.paths import IMAGES
+from services.catalogue.paths import IMAGES, LABELS, kind_of, without_extension
 from services.cloud.ports.storage import BlobStore
-from services.errors import BadRequest, TooLarge
+from services.errors import BadRequest, ChangedMeanwhile, NotFound, TooLarge
 from services.inbound.paths import image_file, label_file
 from services.labels.label_file import LabelFile
 from services.members import read_members
 from services.settings import Settings
 
 THREADS = 16
-File = tuple[str, bytes]
-"""Path below the loop's folder, and content."""
+_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What an item asks for."""
+
+    path: str
+    """Below the loop's folder."""
+    content: bytes
+    image: str = ""
+    """Of a label: the image's name, with its folders."""
 
 
 class Item(BaseModel):
@@ -67,21 +79,59 @@ def files_of(body: bytes, settings: Settings) -> list[File]:
     if len(message.items) > limit:
         raise TooLarge(f"{len(message.items)} items are over VISIONLOOP_MAX_REQUEST_IMAGES = {limit}", limit=limit)
     found = [file for index, item in enumerate(message.items) for file in _files(f"items.{index}", item, settings)]
-    return sorted(found, key=lambda file: not file[0].startswith(IMAGES))
+    last = {(file.path, file.image): file for file in found}  # of several items of one name
+    return sorted(last.values(), key=lambda file: bool(file.image))
 
 
 def write_files(data: BlobStore, loop: str, files: Sequence[File]) -> list[str]:
     """Write the files below a loop's folder, in threads since somebody waits; returns them, images first."""
-    images = [file for file in files if file[0].startswith(IMAGES)]
-    labels = [file for file in files if not file[0].startswith(IMAGES)]
+    images, labels = [file for file in files if not file.image], [file for file in files if file.image]
 
     def write(file: File) -> str:
-        path, content = file
-        data.write(f"{loop}/{path}", content, claim=claim_of_bytes(content))
-        return path
+        data.write(f"{loop}/{file.path}", file.content, claim=claim_of_bytes(file.content))
+        return file.path
 
     with ThreadPoolExecutor(min(THREADS, max(1, len(files)))) as pool:
-        return [*pool.map(write, images), *pool.map(write, labels)]
+        return [*pool.map(write, images), *pool.map(lambda file: _write_label(data, loop, file), labels)]
+
+
+def _write_label(data: BlobStore, loop: str, file: File) -> str:
+    """Write a label file, most of which are new; returns its path.
+
+    Of `1.jpg` and `1.png` the second would write over the first: its file has the image's extension too.
+
+    Raises:
+        ChangedMeanwhile: others were faster each time.
+    """
+    path = file.path
+    for _ in range(_TRIES):
+        try:
+            data.write(f"{loop}/{path}", file.content, create=True)
+        except ChangedMeanwhile:
+            pass
+        else:
+            return path
+        try:
+            there = data.read(f"{loop}/{path}")
+            if path == file.path and _is_of_another(there.data, file.image):
+                path = f"{LABELS}{file.image}.json"
+                continue
+            data.write(f"{loop}/{path}", file.content, etag=there.etag)
+        except (NotFound, ChangedMeanwhile):
+            continue
+        return path
+    raise ChangedMeanwhile("Others are writing the same label; try again")
+
+
+def _is_of_another(content: bytes, image: str) -> bool:
+    """Whether a label file names an image that differs from its own by the extension only."""
+    try:
+        named = json.loads(content)["image"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return False
+    other, own = str(named).rpartition("/")[2], image.rpartition("/")[2]
+    is_image = kind_of(f"{IMAGES}{other}", 1) == "image"
+    return is_image and other != own and without_extension(other) == without_extension(own)
 
 
 def _files(place: str, item: Item, settings: Settings) -> Iterator[File]:
@@ -90,9 +140,9 @@ def _files(place: str, item: Item, settings: Settings) -> Iterator[File]:
     except BadRequest as error:
         raise BadRequest(f"{place}.{error.detail}") from None
     if item.image is not None:
-        yield image, _decoded(place, item.image, settings.max_image_bytes)
+        yield File(image, _decoded(place, item.image, settings.max_image_bytes))
     if item.label is not None:
-        yield label, item.label.to_json()
+        yield File(label, item.label.model_copy(update={"image": item.name}).to_json(), item.name)
 
 
 def _decoded(place: str, text: str, limit: int) -> bytes:

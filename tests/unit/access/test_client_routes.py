@@ -125,7 +125,8 @@ def test_what_is_sent_becomes_files_of_the_loop(site: Site) -> None:
             "taken": True, "files": ["images/shelf/1.jpg", "labels/shelf/1.json"], "says": "",
         }  # fmt: skip
     assert site.fakes.data.blobs["cards/images/shelf/1.jpg"].data == IMAGE
-    assert json.loads(site.fakes.data.blobs["cards/labels/shelf/1.json"].data) == {"visionloop": 1, "negative": True}
+    label = json.loads(site.fakes.data.blobs["cards/labels/shelf/1.json"].data)
+    assert label == {"visionloop": 1, "image": "shelf/1.jpg", "negative": True}
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,81 @@ def test_images_and_labels_become_files_of_the_loop_images_first(house: House) -
     assert kept["labels"] == [{"label": "ace", "box": [1, 2, 30, 40]}]
 
 
+def said(house: House) -> dict[str, str]:
+    """Every label by the image that its file names."""
+    found = [json.loads(blob.data) for name, blob in house.cloud.data.blobs.items() if "/labels/" in name]
+    assert len({each["image"] for each in found}) == len(found)
+    return {each["image"]: each["labels"][0]["label"] for each in found}
+
+
+def label(name: str) -> dict[str, Any]:
+    return {"visionloop": 1, "labels": [{"label": name}]}
+
+
+def test_images_of_one_stem_in_one_folder_have_files_of_their_own(house: House) -> None:
+    """Of `1.jpg` and `1.png` the label that was written last was that of both."""
+    house.send({"name": "shelf/1.jpg", "label": label("ace")})
+    [name] = house.cloud.data.blobs
+    assert name == "cards/labels/shelf/1.json"
+    for message in ("m2", "m3"):
+        answer = house.send({"name": "shelf/1.png", "label": label("jack")}, message=message)
+        assert answer["files"] == ["labels/shelf/1.png.json"]
+        assert said(house) == {"shelf/1.jpg": "ace", "shelf/1.png": "jack"}
+    house.send({"name": "shelf/1.jpg", "label": label("ten")}, message="m4")
+    assert said(house) == {"shelf/1.jpg": "ten", "shelf/1.png": "jack"}
+
+
+def test_images_of_one_stem_in_one_message_have_files_of_their_own(house: House) -> None:
+    kinds = ["jpg", "png", "bmp", "webp", "tif"]
+    answer = house.send(*({"name": f"1.{kind}", "label": label(kind)} for kind in kinds))
+    assert said(house) == {f"1.{kind}": kind for kind in kinds}
+    assert {f"cards/{file}" for file in answer["files"]} == {*house.cloud.data.blobs}
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"image": 7}',
+        b'{"image": "1"}',
+        b'{"image": "x/1.jpg"}',
+        b'{"image": "2.png"}',
+        b"[" * 9999,
+    ],
+)
+def test_what_names_no_other_image_is_replaced(house: House, there: bytes) -> None:
+    house.cloud.data.write("cards/labels/1.json", there)
+    assert house.send({"name": "1.jpg", "label": label("ace")})["files"] == ["labels/1.json"]
+    assert said(house) == {"1.jpg": "ace"}
+
+
+def test_a_file_names_the_image_that_it_was_sent_for(house: House) -> None:
+    house.send({"name": "shelf/1.jpg", "label": {**LABEL, "image": "elsewhere/2.png"}})
+    assert [*said(house)] == ["shelf/1.jpg"]
+
+
+def test_of_several_items_of_one_name_the_last_holds(house: House) -> None:
+    items = [{"name": "1.jpg", "label": label(f"c{i}"), "image": encoded(b"%d" % i)} for i in range(10)]
+    assert house.send(*items)["files"] == ["images/1.jpg", "labels/1.json"]
+    assert said(house) == {"1.jpg": "c9"}
+    assert house.cloud.data.blobs["cards/images/1.jpg"].data == b"9"
+
+
+def test_a_label_that_others_write_too_is_written_again(house: House) -> None:
+    house.send({"name": "1.jpg", "label": label("ace")})
+    others = iter(range(3))
+
+    def write(call: str) -> None:
+        if call == "after:blob.read" and next(others, None) is not None:
+            house.cloud.data.blobs["cards/labels/1.json"].etag += "0"
+
+    house.cloud.data.on_call = write
+    house.send({"name": "1.jpg", "label": label("jack")}, message="m2")
+    assert said(house) == {"1.jpg": "jack"}
+
+
 def test_a_message_that_comes_again_does_nothing(house: House) -> None:
     house.send({"name": "a.jpg", "label": LABEL})
     house.cloud.data.blobs.clear()
