@@ -58,7 +58,7 @@ class Calls:
             UpstreamTimeout: the deadline passed before the slot was asked.
             VisionloopError: what the last call raised.
         """
-        breaker = self._breakers.get(slot) or self._breakers.setdefault(slot, Breaker(self._clock))
+        breaker = self._breaker(slot)
         self._budget.earn()
         attempt = 1
         while True:
@@ -70,6 +70,14 @@ class Calls:
                     raise
             await self._sleep(wait)
             attempt += 1
+
+    def given_up(self, slot: str, seconds: float) -> None:
+        """A call was cancelled after so long, as somebody else had the answer: for the slot this is a time-out."""
+        if seconds >= PATIENCE_SECONDS:
+            self._breaker(slot).done(failed=True)
+
+    def _breaker(self, slot: str) -> Breaker:
+        return self._breakers.get(slot) or self._breakers.setdefault(slot, Breaker(self._clock))
 
     async def _once(self, breaker: Breaker, slot: str, ends: float, call: Callable[[], Awaitable[T]]) -> T:
         """A call that is cancelled says nothing of the slot."""

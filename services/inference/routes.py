@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from services.errors import Conflict, NotFound, Upstream, UpstreamRefused, UpstreamTimeout, UpstreamUnreached
-from services.inference.calls import ATTEMPTS, Calls
+from services.inference.calls import ATTEMPTS, PATIENCE_SECONDS, Calls
 from services.inference.champion import Champions, Live
+from services.inference.cover import covered
 from services.inference.mirror import Mirror
 from services.inference.record import Recorder
 from services.inference.targets import place, slot_key
@@ -22,7 +23,7 @@ Score = Callable[[Champion, float], Awaitable[T]]
 
 
 class Routes:
-    """Chooses, counts, and lets the champion answer what a challenger fails."""
+    """Chooses, counts, and lets the champion answer what a challenger fails or takes too long for."""
 
     def __init__(
         self,
@@ -49,16 +50,37 @@ class Routes:
         Raises:
             VisionloopError: what the champion's slot raises; one that is gone may have been replaced since we looked.
         """
-        seconds = ends - time.monotonic()
         live = await self._champions.live(loop)
         challenger = live.challenger
         if challenger is not None and self._place(client, f"{loop}/{challenger.run}") * 100 < live.share:
-            try:
-                return challenger, await self._counted(live, challenger, score, ends, attempts=1)
-            except UpstreamRefused:
-                raise
-            except (Upstream, NotFound, Conflict):
-                live = await self._champions.live(loop)  # nobody is to suffer from a challenger
+            return await self._tried(loop, live, challenger, score, ends)
+        return await self._champions_answer(loop, live, score, ends)
+
+    async def _tried(
+        self, loop: str, live: Live, challenger: Champion, score: Score[T], ends: float
+    ) -> tuple[Champion, T]:
+        """The challenger's answer; nobody is to suffer from one that fails, nor from one that hangs.
+
+        Half of the time that there is, and no more than tells something of a slot, it has alone. Then the champion is
+        asked too, while the challenger goes on: where both need most of the deadline, both are in time.
+        """
+        began = time.monotonic()
+
+        async def first() -> tuple[Champion, T]:
+            return challenger, await self._counted(live, challenger, score, ends, attempts=1)
+
+        async def second() -> tuple[Champion, T]:
+            return await self._champions_answer(loop, await self._champions.live(loop), score, ends)
+
+        def overtaken() -> None:
+            seconds = time.monotonic() - began
+            self._note(live, challenger, seconds, failed=True)
+            self._calls.given_up(slot_key(challenger), seconds)
+
+        return await covered(first(), second, min(PATIENCE_SECONDS, (ends - began) / 2), _is_failure, overtaken)
+
+    async def _champions_answer(self, loop: str, live: Live, score: Score[T], ends: float) -> tuple[Champion, T]:
+        seconds = ends - time.monotonic()
         try:
             answered = await self._counted(live, live.champion, score, ends)
         except NotFound:
@@ -107,16 +129,20 @@ class Routes:
         """What a slot refuses is the image's fault, and counts as answered; what is cancelled or too late does not."""
         if time.monotonic() >= ends:
             raise UpstreamTimeout("The deadline passed before the slot was asked")
-        started = time.perf_counter()
+        started = time.monotonic()
         try:
             answer = await self._calls.run(slot_key(model), ends, lambda: score(model, ends), attempts=attempts)
         except Exception as error:
-            failed = isinstance(error, Upstream | NotFound | Conflict) and not isinstance(error, UpstreamRefused)
-            self._note(live, model, started, failed=failed)
+            self._note(live, model, time.monotonic() - started, failed=_is_failure(error))
             raise
-        self._note(live, model, started, failed=False)
+        self._note(live, model, time.monotonic() - started, failed=False)
         return answer
 
-    def _note(self, live: Live, model: Champion, started: float, *, failed: bool) -> None:
+    def _note(self, live: Live, model: Champion, seconds: float, *, failed: bool) -> None:
         if self._recorder is not None and live.watching:
-            self._recorder.note(live.watching, model.slot, 1000 * (time.perf_counter() - started), failed=failed)
+            self._recorder.note(live.watching, model.slot, 1000 * seconds, failed=failed)
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether it is the slot's: what it refuses is the image's fault."""
+    return isinstance(error, Upstream | NotFound | Conflict) and not isinstance(error, UpstreamRefused)

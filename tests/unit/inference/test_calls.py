@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from services.errors import (
 )
 from services.inference.breaker import FAILURES, FIRST_SECONDS, MOST_SECONDS, Breaker
 from services.inference.budget import MOST, Budget
-from services.inference.calls import ATTEMPTS, Calls, wait_before
+from services.inference.calls import ATTEMPTS, PATIENCE_SECONDS, Calls, wait_before
 
 SLOT = "https://cards.example/score blue"
 DOWN = UpstreamUnreached("nobody there")
@@ -74,6 +75,16 @@ def test_nothing_else_is(error: VisionloopError) -> None:
     with pytest.raises(type(error)):
         w.run()
     assert (w.made, w.time.slept) == (1, [])
+
+
+@pytest.mark.parametrize(("seconds", "rests"), [(PATIENCE_SECONDS, True), (PATIENCE_SECONDS - 0.01, False)])
+def test_a_slot_that_is_given_up_often_is_spared_if_it_had_long(seconds: float, rests: bool) -> None:
+    w = World()
+    for _ in range(FAILURES):
+        w.calls.given_up(SLOT, seconds)
+    with pytest.raises(SlotResting) if rests else nullcontext():
+        w.run()
+    assert w.made == (not rests)
 
 
 def test_attempts_are_few() -> None:
