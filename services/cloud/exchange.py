@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ssl import SSLError
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -153,9 +154,22 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The other side sends no more: the end of an answer that does not say how long it is, and of asking."""
-        if self._headed and not self._is_over and not _LENGTH & {name.lower() for name, _ in self._headers}:
+        endless = self._headed and not _LENGTH & {name.lower() for name, _ in self._headers}
+        if endless and not self._is_over and self._is_end_said:
             self._complete(self._parser.get_status_code())
         self.cut()
+
+    @property
+    def _is_end_said(self) -> bool:
+        """Whether the other side ended the connection; within TLS anybody on the way can, but for `close_notify`.
+
+        asyncio tells of both alike, and only what it reads from knows.
+        """
+        secured = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        try:
+            return secured is None or not secured.read(1)
+        except SSLError:  # it would wait for more
+            return False
 
     def pause_writing(self) -> None:
         """The connection takes no more."""

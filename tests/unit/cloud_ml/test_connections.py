@@ -332,6 +332,37 @@ def test_what_came_unseen_is_not_the_next_answer(way: str, certified: Certified)
     played(eager, scene, secured=certified if way == "https" else None)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+@pytest.mark.parametrize("framed", [b"", b"Content-Length: 6\r\n"])
+@pytest.mark.parametrize("properly", [True, False])
+def test_over_tls_an_answer_without_a_length_is_whole_where_its_end_is_said(
+    version: ssl.TLSVersion, pause: float, framed: bytes, properly: bool, certified: Certified
+) -> None:
+    """Anybody on the way can end a connection: only `close_notify` says that the other side did (RFC 9112, 9.8)."""
+    certified.maximum_version = certified.minimum_version = version
+
+    async def ends(reader: Reader, writer: Writer) -> None:
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n" + framed + b"\r\n[1, 2]")
+        await writer.drain()
+        await asyncio.sleep(pause)
+        if properly:
+            await closed(writer)
+        else:
+            writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+            await reader.read()
+
+    async def scene(ask: Ask) -> None:
+        if properly or framed:
+            assert (await ask(b"x")).data == b"[1, 2]"
+        else:
+            with pytest.raises(AnswerBroken, match="within an answer"):
+                await ask(b"x")
+
+    played(ends, scene, secured=certified)
+
+
 def test_who_is_sent_to_and_sends_no_more_is_not_waited_for() -> None:
     ended = asyncio.Event()
 
