@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Self
 
 import pybase64
@@ -24,6 +25,8 @@ from services.settings import Settings
 
 THREADS = 16
 _TRIES = 8
+_SENT = "sent "
+"""Before the time in the metadata of a label: when the message that it is of came first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,11 @@ def files_of(body: bytes, settings: Settings) -> list[File]:
     return sorted(last.values(), key=lambda file: bool(file.image))
 
 
-def write_files(data: BlobStore, loop: str, files: Sequence[File]) -> list[str]:
-    """Write the files below a loop's folder, in threads since somebody waits; returns them, images first."""
+def write_files(data: BlobStore, loop: str, files: Sequence[File], since: datetime | None = None) -> list[str]:
+    """Write the files below a loop's folder, in threads since somebody waits; returns them, images first.
+
+    Labels that are newer than `since`, when a message came first that may come again, are left alone.
+    """
     images, labels = [file for file in files if not file.image], [file for file in files if file.image]
 
     def write(file: File) -> str:
@@ -92,21 +98,22 @@ def write_files(data: BlobStore, loop: str, files: Sequence[File]) -> list[str]:
         return file.path
 
     with ThreadPoolExecutor(min(THREADS, max(1, len(files)))) as pool:
-        return [*pool.map(write, images), *pool.map(lambda file: _write_label(data, loop, file), labels)]
+        written = [*pool.map(write, images), *pool.map(lambda file: _write_label(data, loop, file, since), labels)]
+    return [*filter(None, written)]
 
 
-def _write_label(data: BlobStore, loop: str, file: File) -> str:
-    """Write a label file, most of which are new; returns its path.
+def _write_label(data: BlobStore, loop: str, file: File, since: datetime | None) -> str:
+    """Write a label file, most of which are new; returns its path, or nothing where there is a newer one.
 
     Of `1.jpg` and `1.png` the second would write over the first: its file has the image's extension too.
 
     Raises:
         ChangedMeanwhile: others were faster each time.
     """
-    path = file.path
+    path, claim = file.path, f"{_SENT}{since.isoformat()}" if since else ""
     for _ in range(_TRIES):
         try:
-            data.write(f"{loop}/{path}", file.content, create=True)
+            data.write(f"{loop}/{path}", file.content, create=True, claim=claim)
         except ChangedMeanwhile:
             pass
         else:
@@ -116,11 +123,25 @@ def _write_label(data: BlobStore, loop: str, file: File) -> str:
             if path == file.path and _is_of_another(there.data, file.image):
                 path = f"{LABELS}{file.image}.json"
                 continue
-            data.write(f"{loop}/{path}", file.content, etag=there.etag)
+            if since and _is_newer(data, f"{loop}/{path}", since):
+                return ""
+            data.write(f"{loop}/{path}", file.content, etag=there.etag, claim=claim)
         except (NotFound, ChangedMeanwhile):
             continue
         return path
     raise ChangedMeanwhile("Others are writing the same label; try again")
+
+
+def _is_newer(data: BlobStore, name: str, since: datetime) -> bool:
+    """Whether a label came after a message: what messages wrote says when they came, the rest when it was written."""
+    found = next((blob for blob in data.list(name) if blob.name == name), None)
+    if found is None:
+        return False
+    sent = found.claim.removeprefix(_SENT) if found.claim.startswith(_SENT) else ""
+    try:
+        return datetime.fromisoformat(sent) > since
+    except (ValueError, TypeError):
+        return found.modified > since
 
 
 def _is_of_another(content: bytes, image: str) -> bool:

@@ -67,11 +67,18 @@ class Inbound:
         message = headers["webhook-id"]
         if len(message) > MOST_ID:
             raise BadRequest(f"webhook-id has more than {MOST_ID} characters")
-        if self._taken.has(source.id, message):
+        since = self._taken.begin(source.id, message)
+        if since is None:
             return {"taken": False, "files": [], "says": "This message was taken before"}
-        files = write_files(self._data, source.loop, files_of(body, self._settings))
+        asked = files_of(body, self._settings)
+        files = write_files(self._data, source.loop, asked, since)
         self._taken.note(source.id, message)
-        return {"taken": True, "files": files, "says": ""}
+        left = len(asked) - len(files)
+        return {
+            "taken": True,
+            "files": files,
+            "says": f"Labels that are newer than this message: {left}" if left else "",
+        }
 
     def _label_studio(self, source: Source, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         """A repeated message changes nothing, and an older one nothing newer: so no ids are noted."""

@@ -21,6 +21,8 @@ _SHELF = 3
 
 class _Shelf(BaseModel):
     at: dict[str, datetime] = Field(default_factory=dict)
+    begun: dict[str, datetime] = Field(default_factory=dict)
+    """When messages came first that are not taken yet."""
 
 
 class Taken:
@@ -35,14 +37,34 @@ class Taken:
         key = digest(message, length=32)
         return key in read(self._system, _name(source, key), _Shelf)[0].at
 
+    def begin(self, source: str, message: str) -> datetime | None:
+        """When a message came first; None where it was taken.
+
+        It tells what is newer: a sender whose message was cut off repeats it after others that it has sent since.
+        """
+        key, now = digest(message, length=32), self._clock()
+
+        def add(shelf: _Shelf) -> None:
+            shelf.begun = _kept(shelf.begun, now)
+            if key not in shelf.at:
+                shelf.begun.setdefault(key, now)
+
+        shelf = change(self._system, _name(source, key), _Shelf, add)
+        return None if key in shelf.at else shelf.begun[key]
+
     def note(self, source: str, message: str) -> None:
         """Note a message after its effects: one that is cut off before is taken again, which does no harm."""
         key, now = digest(message, length=32), self._clock()
 
         def add(shelf: _Shelf) -> None:
-            shelf.at = {k: at for k, at in shelf.at.items() if now - at < KEPT} | {key: now}
+            shelf.at = _kept(shelf.at, now) | {key: now}
+            shelf.begun.pop(key, None)
 
         change(self._system, _name(source, key), _Shelf, add)
+
+
+def _kept(times: dict[str, datetime], now: datetime) -> dict[str, datetime]:
+    return {key: at for key, at in times.items() if now - at < KEPT}
 
 
 def _name(source: str, key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -153,6 +154,56 @@ def test_a_message_that_was_cut_off_is_taken_when_it_comes_again(house: House) -
     house.cloud.data.on_call = lambda call: None
     assert house.send({"name": "a.jpg", "label": LABEL}, {"name": "b.jpg", "label": LABEL})["taken"]
     assert sorted(house.cloud.data.blobs) == ["cards/labels/a.json", "cards/labels/b.json"]
+
+
+def cut_off(house: House, call: str, name: str, message: str) -> None:
+    """A message whose process dies at its first file, and a minute that passes."""
+
+    def die(each: str) -> None:
+        if each == call:
+            raise OSError("cut off")
+
+    house.cloud.data.on_call = die
+    with pytest.raises(OSError, match="cut off"):
+        house.send({"name": "a.jpg", "label": label(name)}, message=message)
+    house.cloud.data.on_call = lambda _: None
+    house.cloud.clock.advance(60)
+
+
+@pytest.mark.parametrize("call", ["before:blob.write", "after:blob.write"])
+def test_a_message_that_was_cut_off_takes_no_label_back_that_was_sent_since(house: House, call: str) -> None:
+    cut_off(house, call, "old", "m1")
+    house.send({"name": "a.jpg", "label": label("new")}, message="m2")
+    house.cloud.clock.advance(60)
+    answer = house.send({"name": "a.jpg", "label": label("old")}, {"name": "b.jpg", "label": LABEL}, message="m1")
+    assert (answer["taken"], answer["files"]) == (True, ["labels/b.json"])
+    assert "newer" in answer["says"]
+    assert said(house)["a.jpg"] == "new"
+    house.cloud.clock.advance(60)
+    house.send({"name": "a.jpg", "label": label("newest")}, message="m3")
+    assert said(house)["a.jpg"] == "newest"
+
+
+def test_of_messages_that_were_cut_off_the_newest_holds_in_whatever_order_they_come_again() -> None:
+    """What an older one writes, late as it may be, is no newer label."""
+    for order in itertools.permutations(("m1", "m2", "m3")):
+        house = House()
+        for message in ("m1", "m2", "m3"):
+            cut_off(house, "before:blob.write", message, message)
+        for message in (*order, *order):
+            house.send({"name": "a.jpg", "label": label(message)}, message=message)
+            house.cloud.clock.advance(60)
+        assert said(house) == {"a.jpg": "m3"}, order
+
+
+def test_a_label_that_was_uploaded_since_is_newer_too(house: House) -> None:
+    cut_off(house, "after:blob.write", "old", "m1")
+    house.cloud.data.write("cards/labels/a.json", b'{"visionloop": 1, "negative": true}')
+    house.cloud.clock.advance(60)
+    house.send({"name": "a.jpg", "label": label("old")}, message="m1")
+    assert b"negative" in house.cloud.data.blobs["cards/labels/a.json"].data
+    house.send({"name": "a.jpg", "label": label("new")}, message="m2")
+    assert said(house) == {"a.jpg": "new"}
 
 
 @pytest.mark.parametrize(
