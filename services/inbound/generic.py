@@ -19,6 +19,7 @@ from services.catalogue.paths import IMAGES, LABELS, kind_of, without_extension
 from services.cloud.ports.storage import BlobStore
 from services.errors import BadRequest, ChangedMeanwhile, NotFound, TooLarge
 from services.inbound.paths import image_file, label_file
+from services.inbound.taken import Begun
 from services.labels.label_file import LabelFile
 from services.members import read_members
 from services.settings import Settings
@@ -86,10 +87,10 @@ def files_of(body: bytes, settings: Settings) -> list[File]:
     return sorted(last.values(), key=lambda file: bool(file.image))
 
 
-def write_files(data: BlobStore, loop: str, files: Sequence[File], since: datetime | None = None) -> list[str]:
+def write_files(data: BlobStore, loop: str, files: Sequence[File], begun: Begun | None = None) -> list[str]:
     """Write the files below a loop's folder, in threads since somebody waits; returns them, images first.
 
-    Labels that are newer than `since`, when a message came first that may come again, are left alone.
+    A message that comes again leaves labels alone that came after its first time; `begun` tells that.
     """
     images, labels = [file for file in files if not file.image], [file for file in files if file.image]
 
@@ -98,11 +99,11 @@ def write_files(data: BlobStore, loop: str, files: Sequence[File], since: dateti
         return file.path
 
     with ThreadPoolExecutor(min(THREADS, max(1, len(files)))) as pool:
-        written = [*pool.map(write, images), *pool.map(lambda file: _write_label(data, loop, file, since), labels)]
+        written = [*pool.map(write, images), *pool.map(lambda file: _write_label(data, loop, file, begun), labels)]
     return [*filter(None, written)]
 
 
-def _write_label(data: BlobStore, loop: str, file: File, since: datetime | None) -> str:
+def _write_label(data: BlobStore, loop: str, file: File, begun: Begun | None) -> str:
     """Write a label file, most of which are new; returns its path, or nothing where there is a newer one.
 
     Of `1.jpg` and `1.png` the second would write over the first: its file has the image's extension too.
@@ -110,7 +111,7 @@ def _write_label(data: BlobStore, loop: str, file: File, since: datetime | None)
     Raises:
         ChangedMeanwhile: others were faster each time.
     """
-    path, claim = file.path, f"{_SENT}{since.isoformat()}" if since else ""
+    path, claim = file.path, f"{_SENT}{begun.at.isoformat()}" if begun else ""
     for _ in range(_TRIES):
         try:
             data.write(f"{loop}/{path}", file.content, create=True, claim=claim)
@@ -123,7 +124,7 @@ def _write_label(data: BlobStore, loop: str, file: File, since: datetime | None)
             if path == file.path and _is_of_another(there.data, file.image):
                 path = f"{LABELS}{file.image}.json"
                 continue
-            if since and _is_newer(data, f"{loop}/{path}", since):
+            if begun and begun.again and _is_newer(data, f"{loop}/{path}", begun.at):
                 return ""
             data.write(f"{loop}/{path}", file.content, etag=there.etag, claim=claim)
         except (NotFound, ChangedMeanwhile):

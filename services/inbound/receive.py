@@ -67,11 +67,11 @@ class Inbound:
         message = headers["webhook-id"]
         if len(message) > MOST_ID:
             raise BadRequest(f"webhook-id has more than {MOST_ID} characters")
-        since = self._taken.begin(source.id, message)
-        if since is None:
+        begun = self._taken.begin(source.id, message)
+        if begun is None:
             return {"taken": False, "files": [], "says": "This message was taken before"}
         asked = files_of(body, self._settings)
-        files = write_files(self._data, source.loop, asked, since)
+        files = write_files(self._data, source.loop, asked, begun)
         self._taken.note(source.id, message)
         left = len(asked) - len(files)
         return {

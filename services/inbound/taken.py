@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
@@ -25,6 +26,15 @@ class _Shelf(BaseModel):
     """When messages came first that are not taken yet."""
 
 
+class Begun(NamedTuple):
+    """A message that is not taken yet."""
+
+    at: datetime
+    """When it came first."""
+    again: bool
+    """Whether that was before."""
+
+
 class Taken:
     """The messages of all sources."""
 
@@ -37,8 +47,8 @@ class Taken:
         key = digest(message, length=32)
         return key in read(self._system, _name(source, key), _Shelf)[0].at
 
-    def begin(self, source: str, message: str) -> datetime | None:
-        """When a message came first; None where it was taken.
+    def begin(self, source: str, message: str) -> Begun | None:
+        """Note that a message came, and tell when it first did; None where it was taken.
 
         It tells what is newer: a sender whose message was cut off repeats it after others that it has sent since.
         """
@@ -50,7 +60,7 @@ class Taken:
                 shelf.begun.setdefault(key, now)
 
         shelf = change(self._system, _name(source, key), _Shelf, add)
-        return None if key in shelf.at else shelf.begun[key]
+        return None if key in shelf.at else Begun(shelf.begun[key], again=shelf.begun[key] < now)
 
     def note(self, source: str, message: str) -> None:
         """Note a message after its effects: one that is cut off before is taken again, which does no harm."""

@@ -196,6 +196,13 @@ def test_of_messages_that_were_cut_off_the_newest_holds_in_whatever_order_they_c
         assert said(house) == {"a.jpg": "m3"}, order
 
 
+def test_a_message_that_is_new_is_the_newest_whatever_a_clock_says(house: House) -> None:
+    house.send({"name": "a.jpg", "label": label("old")})
+    house.cloud.clock.advance(-5)
+    house.send({"name": "a.jpg", "label": label("new")}, message="m2")
+    assert said(house) == {"a.jpg": "new"}
+
+
 def test_a_label_that_was_uploaded_since_is_newer_too(house: House) -> None:
     cut_off(house, "after:blob.write", "old", "m1")
     house.cloud.data.write("cards/labels/a.json", b'{"visionloop": 1, "negative": true}')
