@@ -8,8 +8,12 @@ import gzip
 import json
 import random
 import socket
+import struct
+import threading
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -207,6 +211,54 @@ def test_an_answer_that_breaks_off_is_not_asked_for_again(score: Score, slot: Sl
     assert type(caught.value) is Upstream
 
 
+@contextmanager
+def breaking(said: bytes, *, resets: bool) -> Iterator[str]:
+    """The address of a slot that says this to one request, and goes away."""
+
+    def serve() -> None:
+        connection = listening.accept()[0]
+        with connection, connection.makefile("rb") as came:
+            while came.readline().strip():
+                continue
+            connection.settimeout(0.05)
+            with suppress(TimeoutError):
+                came.read()
+            connection.sendall(said)
+            time.sleep(0.05)
+            if resets:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/score"
+        thread.join()
+
+
+@pytest.mark.parametrize("resets", [True, False])
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"", UpstreamUnreached),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Upstream),
+        (b"HTTP/1.1 200 OK\r\n\r\n", Upstream),
+        (b"HTTP/1.1 200 OK\r\n\r\n[", Upstream),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", Upstream),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[", Upstream),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\nno", Upstream),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[]", Upstream),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n[]", Upstream),
+    ],
+)
+def test_who_breaks_off_before_an_answer_was_not_reached_and_within_one_was(
+    score: Score, said: bytes, error: type[Upstream], resets: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint_token, "token", lambda _: "t")
+    with breaking(said, resets=resets) as uri, pytest.raises(Upstream) as caught:
+        score(uri, [b"x"])
+    assert type(caught.value) is error
+
+
 @pytest.mark.parametrize(
     ("named", "coded"),
     [
@@ -239,6 +291,13 @@ def test_what_is_passed_on_is_plain(slot: Slot) -> None:
             scorer.close()
 
     assert asyncio.run(scene()) == b"[1]"
+
+
+def test_an_answer_in_a_broken_coding_is_not_asked_for_again(score: Score, slot: Slot) -> None:
+    slot.body, slot.headers = b"nonsense", {"Content-Encoding": "gzip"}
+    with pytest.raises(Upstream) as caught:
+        score(slot.uri, [b"x"])
+    assert type(caught.value) is Upstream
 
 
 @pytest.mark.parametrize("body", [b"nonsense", gzip.compress(bytes(300_001))])
