@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 
 from services.errors import BadRequest
 
@@ -24,9 +24,9 @@ def checked(query: Mapping[str, str], *known: str) -> dict[str, str]:
     return {name: value for name, value in query.items() if name in known}
 
 
-def meant(word: str, known: Collection[str]) -> str:
-    """`: did you mean limit?`, or nothing where no known word is near."""
-    from difflib import get_close_matches
+def meant(word: str, known: Iterable[str]) -> str:
+    """` (did you mean limit?)`, to stand behind the word, or nothing where no known one is near."""
+    from difflib import get_close_matches  # most words are right
 
-    close = get_close_matches(word[:SHOWN], known, 1)
-    return f": did you mean {close[0]}?" if close else ""
+    close = get_close_matches(word[:SHOWN], known, 1, cutoff=0.7)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from services.errors import ConfigError
+from services.query import meant
 from services.training.parameters import known_metrics, known_parameters
 from services.training.search_space import check_sampling, read_space
 
@@ -74,12 +74,7 @@ def _check_fixed(parameters: Mapping[str, object], names: frozenset[str]) -> Non
 
 def _check_name(name: str, names: frozenset[str], place: str) -> None:
     if name not in names:
-        raise _wrong(f"{place}{name}", f"a parameter of AutoML{_guess(name, sorted(names))}", name)
-
-
-def _guess(name: str, names: Sequence[str]) -> str:
-    close = get_close_matches(name, names, n=1)
-    return f" (perhaps {close[0]})" if close else ""
+        raise _wrong(f"{place}{name}", f"a parameter of AutoML{meant(name, names)}", name)
 
 
 def _wrong(place: str, expected: str, found: str) -> ConfigError:

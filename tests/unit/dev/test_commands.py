@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -61,10 +63,10 @@ def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["uplod", "x", "y"], "there is no command uplod: did you mean upload; "),
+        (["uplod", "x", "y"], "there is no command uplod (did you mean upload?); "),
         (["export"], "there is no command export; `python3 dev.py --help` lists them"),
-        (["upload", "--treads", "3", "folder", "loop"], "upload does not know --treads: did you mean --threads; "),
-        (["serve", "--prots=auto"], "serve does not know --prots: did you mean --ports; "),
+        (["upload", "--treads", "3", "folder", "loop"], "upload does not know --treads (did you mean --threads?); "),
+        (["serve", "--prots=auto"], "serve does not know --prots (did you mean --ports?); "),
         (["serve", "here"], "serve does not know here; "),
         (["upload", "folder", "loop", "--threads", "0"], "argument --threads: 0 is no number from 1 to 64"),
     ],
@@ -76,6 +78,14 @@ def test_what_is_misspelt_is_named_with_what_was_meant(
         cli.main(typed)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_command_is_understood_before_anything_is_installed() -> None:
+    """`-S`: without the packages that this Python has; `-I`: without what its user has."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from devtools.cli import main; main(['uplod'])"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "(did you mean upload?)" in done.stderr
 
 
 def test_an_unknown_loop_is_answered_by_those_that_there_are(

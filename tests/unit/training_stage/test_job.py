@@ -127,7 +127,7 @@ def test_task_and_classes_change_the_hash() -> None:
     [
         (
             "parameters: {number_of_epoch: 3}",
-            "parameters.number_of_epoch: expected a parameter of AutoML (perhaps number_of_epochs)",
+            "parameters.number_of_epoch: expected a parameter of AutoML (did you mean number_of_epochs?), found ",
         ),
         ("parameters: {learning_rate: 'uniform(0, 1)'}", "parameters.learning_rate: expected one value"),
         ("parameters: {learning_rate: [0.1, 0.2]}", "parameters.learning_rate: expected one value"),
