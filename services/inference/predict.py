@@ -137,10 +137,14 @@ class Predictor:
         pictures = [await self._picture(images, number) for number in range(len(images))]
         sent = time.monotonic()
         data = [picture.data for picture in pictures]
-        model, scored = await self._ask(loop, wishes, ends, lambda model, until: self._known(model, data, until))
-        ended = time.monotonic()
-        both = zip(scored, pictures, strict=True)
-        found = [predictions(one, model.task, size, wishes.threshold, wishes.top) for one, size in both]
+
+        async def look(model: Champion, until: float) -> tuple[list[list[Prediction]], float]:
+            """And when the slot had answered; what it answered in another shape is its failure."""
+            scored, at = await self._known(model, data, until), time.monotonic()
+            both = zip(scored, pictures, strict=True)
+            return [predictions(one, model.task, size, wishes.threshold, wishes.top) for one, size in both], at
+
+        model, (found, ended) = await self._ask(loop, wishes, ends, look)
         timing = {"proxy": 1000 * (sent - began + time.monotonic() - ended), "model": 1000 * (ended - sent)}
         if self._capturer is not None and not (wishes.slot or wishes.version):
             await self._offer(self._capturer, loop, model, zip(pictures, found, strict=True))

@@ -30,9 +30,12 @@ from services.inference.calls import Calls
 from services.inference.capture import Capturer
 from services.inference.champion import Champions
 from services.inference.predict import BATCH_BYTES, BATCH_IMAGES, Predictor, Reply, Request, batches
+from services.inference.record import Recorder
+from services.inference.targets import place
 from services.loop_config import Capture, LoopConfig
-from services.state import LoopState
-from tests.support.predictions import jpeg, loop_state, picture
+from services.state import LoopState, ModelRef, Rollout
+from tests.support.predictions import NOW, jpeg, loop_state, picture
+from tests.support.stages import version
 
 KIND = "image/jpeg"
 
@@ -359,6 +362,28 @@ def test_what_the_model_is_unsure_about_is_kept_where_the_loop_wants_it() -> Non
     ask(predictor, Request("cards", jpeg(40, 30)))
     capturer.drain()
     assert [blob.name.rpartition(".")[2] for blob in cloud.data.list("cards/images/captured/")] == ["jpg"]
+
+
+@pytest.mark.parametrize("said", [{"nonsense": 1}, {"boxes": [{"label": "ace"}]}, {"probs": [1], "labels": ["ace"]}])
+def test_nobody_suffers_from_a_challenger_that_answers_in_another_shape(said: dict[str, object]) -> None:
+    """And that is counted, as a canary is for finding it."""
+    state, written = loop_state(), dict[str, bytes]()
+    state.datasets = [version(2, task="object_detection", classes=["ace"])]
+    state.rollout = Rollout(
+        run=2, model=ModelRef(name="vl-cards", version="2"), dataset_version=2, endpoint="vl-cards-abc", slot="green",
+        scoring_uri="https://cards.example/score", step="canary", started=NOW, step_started=NOW, share=99, watching="seen/",
+    )  # fmt: skip
+    known = state.model_dump_json().encode()
+    recorder = Recorder(written.__setitem__, every=60)
+    scorer = FakeAsyncScorer(lambda slot, image: said if slot == "green" else TWO)
+    predictor = Predictor(Champions(lambda name, etag: (200, "1", known)), scorer, fake_settings(), recorder)
+    client = {"x-client-key": next(key for key in "abcdef" if place(key, "cards/2") < 0.99)}
+    reply = ask(predictor, Request("cards", jpeg(40, 30), client))
+    assert reply.headers["x-visionloop-slot"] == "blue"
+    recorder.flush()
+    [counts] = written.values()
+    seen = json.loads(counts)["slots"]
+    assert {slot: (one["requests"], one["errors"]) for slot, one in seen.items()} == {"green": (1, 1), "blue": (1, 0)}
 
 
 def test_of_several_addresses_the_wrong_one_is_named() -> None:
