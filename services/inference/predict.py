@@ -12,7 +12,7 @@ from services.cloud.ports.scoring import AsyncScorer
 from services.errors import BadRequest, UpstreamRefused, UpstreamTimeout
 from services.inference.answer import Answer, Prediction, answer, predictions, to_json
 from services.inference.body import Images, check_body, check_count, read_images, scoring_images, takes_long
-from services.inference.cache import Cache
+from services.inference.cache import Cache, Scored
 from services.inference.calls import Calls
 from services.inference.capture import Capturer
 from services.inference.champion import Champions
@@ -20,6 +20,7 @@ from services.inference.image import Picture, as_sent, measured
 from services.inference.record import Recorder
 from services.inference.render import decoded, render
 from services.inference.routes import Routes, Score
+from services.inference.targets import slot_key
 from services.inference.wishes import Wishes, read_wishes
 from services.settings import Settings
 from services.state import Champion
@@ -137,10 +138,13 @@ class Predictor:
         pictures = [await self._picture(images, number) for number in range(len(images))]
         sent = time.monotonic()
         data = [picture.data for picture in pictures]
+        said: dict[str, Scored] = {}
 
         async def look(model: Champion, until: float) -> tuple[list[list[Prediction]], float]:
             """And when the slot had answered; what it answered in another shape is its failure."""
-            scored, at = await self._known(model, data, until), time.monotonic()
+            so_far = said.setdefault(f"{slot_key(model)} {model.model.version}", [])
+            ask = partial(self._score, model, data, until, so_far)
+            scored, at = await self._cache.get(model, data, ask), time.monotonic()
             both = zip(scored, pictures, strict=True)
             return [predictions(one, model.task, size, wishes.threshold, wishes.top) for one, size in both], at
 
@@ -203,14 +207,13 @@ class Predictor:
             return await self._routes.ask_one(loop, wishes.slot, wishes.version, score, ends=ends)
         return await self._routes.ask(loop, score, client=wishes.client, ends=ends)
 
-    async def _known(self, model: Champion, images: Sequence[bytes], ends: float) -> list[dict[str, object]]:
-        return await self._cache.get(model, images, lambda: self._score(model, images, ends))
-
-    async def _score(self, model: Champion, images: Sequence[bytes], ends: float) -> list[dict[str, object]]:
-        found = []
+    async def _score(self, model: Champion, images: Sequence[bytes], ends: float, found: Scored) -> Scored:
+        """Put what a slot says behind what it said of the first images: of those it is not asked again."""
         try:
-            for batch in batches(images):
-                left = max(0.001, ends - time.monotonic())
+            for batch in batches(images[len(found) :]):
+                left = ends - time.monotonic()
+                if left <= 0:
+                    raise UpstreamTimeout(f"The deadline passed after {len(found)} of {len(images)} images")
                 found += await self._scorer.score(model.scoring_uri, model.slot, batch, deadline=left)
         except UpstreamRefused:
             await in_thread(partial(_check_decodable, images))  # where an image is to blame, the caller is told so
@@ -219,14 +222,18 @@ class Predictor:
 
 
 def batches(images: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Images in their order, as many at a time as a slot takes; one that is too large alone goes alone."""
+    """Images in their order, as many at a time as a slot takes; one that is too large alone goes alone.
+
+    What follows a batch is parted as it would be alone.
+    """
     start = size = 0
     for number, image in enumerate(images):
         if number > start and (number - start >= BATCH_IMAGES or size + len(image) > BATCH_BYTES):
             yield images[start:number]
             start, size = number, 0
         size += len(image)
-    yield images[start:]
+    if images:
+        yield images[start:]
 
 
 def _check_decodable(images: Sequence[bytes]) -> None:

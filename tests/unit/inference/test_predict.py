@@ -261,6 +261,39 @@ class TestSeveral:
         with pytest.raises(UnprocessableImage, match="Image 3 of 3"):
             self.ask(world, jpeg(40, 30), jpeg(40, 30), whole[: len(whole) // 2])
 
+    def test_of_a_request_that_is_repeated_only_what_is_missing_is_asked_for(self) -> None:
+        """The rest would cost a slot that is busy its work again."""
+        images, busy = [jpeg(9 + n, 9) for n in range(2 * BATCH_IMAGES + 1)], [True, False]
+        asked: list[bytes] = []
+
+        def score(slot: str, image: bytes) -> dict[str, object]:
+            asked.append(image)
+            if image == images[BATCH_IMAGES] and busy.pop(0):
+                raise UpstreamBusy("503")
+            return boxes((str(len(asked)), 0.5, (0.0, 0.0, 1.0, 1.0)))
+
+        world = World(max_request_images=99)
+        world.predictor._scorer = FakeAsyncScorer(score)
+        found = self.ask(world, *images)
+        assert asked == images[: BATCH_IMAGES + 1] + images[BATCH_IMAGES:]
+        numbers = [int(one["predictions"][0]["label"]) for one in found]
+        assert numbers == [*range(1, BATCH_IMAGES + 1), *range(BATCH_IMAGES + 2, len(images) + 2)]
+
+    def test_after_the_deadline_no_further_images_are_sent(self) -> None:
+        sent: list[bytes] = []
+
+        def score(slot: str, image: bytes) -> dict[str, object]:
+            sent.append(image)
+            time.sleep(0.02)
+            return TWO
+
+        world = World(max_request_images=99)
+        world.predictor._scorer = FakeAsyncScorer(score)
+        images = [base64.b64encode(jpeg(9 + n, 9)).decode() for n in range(3 * BATCH_IMAGES)]
+        with pytest.raises(UpstreamTimeout, match=f"{BATCH_IMAGES} of {3 * BATCH_IMAGES} images"):
+            world.reply(json.dumps({"images": images}).encode(), "application/json", x_deadline_ms="150")
+        assert len(sent) == BATCH_IMAGES
+
     def test_a_picture_is_drawn_of_one_only(self) -> None:
         with pytest.raises(BadRequest, match="one image"):
             self.ask(World(), jpeg(40, 30), jpeg(40, 30), render="true")
