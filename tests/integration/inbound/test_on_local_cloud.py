@@ -18,6 +18,7 @@ from azure.identity import DefaultAzureCredential
 from azure.storage.blob import ContainerClient
 from standardwebhooks import Webhook
 
+from services.names import digest
 from tests.support.cloud_process import CloudProcess, running_cloud
 from tests.support.fake_cvat import TOKEN, Answer, fake_cvat
 from tests.support.predictions import picture
@@ -319,3 +320,30 @@ def test_of_many_annotations_the_right_ones_are_taken_and_the_wrong_ones_told(
     assert (answer.status_code, answer.json()["taken"]) == (200, True)
     eventually(lambda: [p for p in user.status()["problems"] if p["found"].startswith("task.data: the path")])
     assert [told["reason"][:20] for told in failures(user, made["id"])] == ["1 of 2 annotations o"]
+
+
+def test_labels_that_are_sent_are_written_over_each_other_in_their_order(
+    user: User, cloud: CloudProcess, outside: httpx.Client
+) -> None:
+    """A message that was cut off comes again after a newer one; and `5.webp` does not take the label of `5.png`."""
+    made = source(user, "generic")
+
+    def send(message: str, name: str, label: str) -> Any:
+        item = {"name": name, "label": {"visionloop": 1, "labels": [{"label": label, "box": [1, 2, 30, 40]}]}}
+        body, now = json.dumps({"items": [item]}), datetime.now(UTC)
+        signature = Webhook(made["secret"]).sign(message, now, body)
+        stamp = str(int(now.timestamp()))
+        headers = {"webhook-id": message, "webhook-timestamp": stamp, "webhook-signature": signature}
+        return outside.post(made["path"], content=body, headers=headers).json()
+
+    assert send("m1", "sent/5.png", "old")["files"] == ["labels/sent/5.json"]
+    assert send("m2", "sent/5.png", "new")["files"] == ["labels/sent/5.json"]
+    assert send("m3", "sent/5.webp", "other")["files"] == ["labels/sent/5.webp.json"]
+    with system_of(cloud) as system:
+        key = digest("m1", length=32)
+        shelf = system.get_blob_client(f"inbound/{made['id']}/taken/{key[:3]}.json")
+        noted = json.loads(shelf.download_blob().readall())
+        shelf.upload_blob(json.dumps({"at": {}, "begun": {key: noted["at"][key]}}), overwrite=True)
+    assert send("m1", "sent/5.png", "old")["files"] == []
+    found = {name: each["labels"][0]["label"] for name, each in user.files("labels/sent/").items()}
+    assert found == {"5.json": "new", "5.webp.json": "other"}
