@@ -19,7 +19,7 @@ from services.names import digest
 
 THREADS = 8
 MOST_KEPT = 100
-"""Annotations of one image; beyond it the oldest are forgotten."""
+"""Annotations of one image; beyond it those are forgotten that say nothing, then the oldest."""
 
 
 class Entry(BaseModel):
@@ -53,8 +53,8 @@ class _Image(BaseModel):
         known = self.entries.get(annotation)
         if known is None or entry.rank >= known.rank:
             self.entries[annotation] = entry
-        oldest_first = sorted(self.entries.items(), key=lambda each: each[1].at)
-        self.entries = dict(oldest_first[-MOST_KEPT:])
+        least_first = sorted(self.entries.items(), key=lambda each: (each[1].content is not None, each[1].at))
+        self.entries = dict(least_first[-MOST_KEPT:])
 
     def winner(self) -> tuple[datetime | None, str, str | None]:
         """When the entry that holds was made, its key, and its content."""

@@ -11,6 +11,7 @@ import pytest
 
 from services.errors import BadRequest, Forged
 from services.inbound.label_studio import changes_of
+from services.inbound.newest import MOST_KEPT
 from services.labels.label_studio import LabelStudioReader
 from services.labels.per_image import PerImageReader
 from services.labels.record import ImageRecord
@@ -244,3 +245,15 @@ def test_a_writer_who_comes_between_is_not_written_over(house: House) -> None:
     house.send(message("ANNOTATION_CREATED", annotation(17, 1, "ace")))
     assert not between
     assert house.classes() == ["ten"]
+
+
+def test_who_skips_an_image_however_many_takes_no_label_of_it(house: House) -> None:
+    """Of the annotations of one image a hundred are known: the oldest, which alone said something, was forgotten."""
+    house.send(message("ANNOTATION_CREATED", annotation(1, 0, "ace")))
+    for number in range(2, MOST_KEPT + 5):
+        house.send(message("ANNOTATION_CREATED", annotation(number, number % 60, was_cancelled=True)))
+    assert house.classes() == ["ace"]
+    for number in range(200, 200 + MOST_KEPT):
+        house.send(message("ANNOTATION_CREATED", annotation(number, 1, "jack")))
+    house.send(message("ANNOTATION_CREATED", annotation(300, 59, "ten")))
+    assert house.classes() == ["ten"], "of those that say something the oldest are forgotten"
