@@ -144,9 +144,10 @@ class Champions:
         champion = await self.champion(loop)
         return explicit(await self._state(loop), champion, slot, version)
 
-    async def capture(self, loop: str) -> Capture:
-        """Which predictions' images the loop keeps."""
-        return (await self._state(loop)).config.config.capture
+    def capture(self, loop: str) -> Capture | None:
+        """Which predictions' images the loop keeps, as far as is known: an answer is there, and waits for no storage."""
+        known = self._known.get(loop)
+        return None if known is None or known.state is None else known.state.config.config.capture
 
     async def answering(self, loop: str) -> list[Champion]:
         """All models that answer now, the champion first.

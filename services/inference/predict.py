@@ -151,14 +151,14 @@ class Predictor:
         model, (found, ended) = await self._ask(loop, wishes, ends, look)
         timing = {"proxy": 1000 * (sent - began + time.monotonic() - ended), "model": 1000 * (ended - sent)}
         if self._capturer is not None and not (wishes.slot or wishes.version):
-            await self._offer(self._capturer, loop, model, zip(pictures, found, strict=True))
+            self._offer(self._capturer, loop, model, zip(pictures, found, strict=True))
         return Found(loop, model, pictures, found, timing)
 
-    async def _offer(
+    def _offer(
         self, capturer: Capturer, loop: str, model: Champion, both: Iterable[tuple[Picture, Sequence[Prediction]]]
     ) -> None:
-        policy = await self._champions.capture(loop)
-        if policy.share > 0:
+        policy = self._champions.capture(loop)
+        if policy is not None and policy.share > 0:
             for picture, found in both:
                 capturer.offer(loop, policy, model, picture, found)
 

@@ -419,6 +419,29 @@ def test_nobody_suffers_from_a_challenger_that_answers_in_another_shape(said: di
     assert {slot: (one["requests"], one["errors"]) for slot, one in seen.items()} == {"green": (1, 1), "blue": (1, 0)}
 
 
+def test_no_answer_waits_for_storage_or_fails_by_it() -> None:
+    """Not for the policy of keeping images either, where the slot took longer than the state is fresh."""
+    cloud, state, reads, now = FakeCloud(), loop_state(), list[str](), [0.0]
+    state.config.config = LoopConfig(capture=Capture(share=1))
+    known = state.model_dump_json().encode()
+
+    def read(name: str, etag: str) -> tuple[int, str, bytes]:
+        reads.append(name)
+        return 200, "1", known
+
+    def score(slot: str, image: bytes) -> dict[str, object]:
+        now[0] += 3600
+        return TWO
+
+    capturer = Capturer(lambda: (cloud.data, cloud.system), cloud.clock, lambda: 0.0)
+    champions = Champions(read, clock=lambda: now[0])
+    predictor = Predictor(champions, FakeAsyncScorer(score), fake_settings(), capturer=capturer)
+    ask(predictor, Request("cards", jpeg(40, 30)))
+    assert len(reads) == 1
+    capturer.drain()
+    assert len(list(cloud.data.list("cards/images/captured/"))) == 1
+
+
 def test_of_several_addresses_the_wrong_one_is_named() -> None:
     def fetch(url: str) -> bytes:
         if url.endswith("2"):
