@@ -145,7 +145,7 @@ class Champions:
         return explicit(await self._state(loop), champion, slot, version)
 
     def capture(self, loop: str) -> Capture | None:
-        """Which predictions' images the loop keeps, as far as is known: an answer is there, and waits for no storage."""
+        """Which predictions' images the loop keeps, as far as is known: answers that are there wait for no storage."""
         known = self._known.get(loop)
         return None if known is None or known.state is None else known.state.config.config.capture
 
