@@ -71,6 +71,8 @@ class _Known:
     """When storage is asked again."""
     read: float = float("-inf")
     """When storage answered last."""
+    failure: Upstream | None = None
+    """The last time that it did not, and nothing was known."""
 
     def take(self, status: int, etag: str, body: bytes, now: float) -> None:
         """What storage answered; 304 means that nothing changed."""
@@ -167,18 +169,24 @@ class Champions:
     def _look(self, loop: str) -> LoopState:
         with self._lock:
             known = self._known.setdefault(loop, _Known())
-        if self._clock() >= known.due and known.lock.acquire(blocking=known.state is None):
-            try:
-                self._renew(loop, known)
-            finally:
-                known.lock.release()
+        before = known.failure
+        try:
+            if self._clock() >= known.due and known.lock.acquire(blocking=known.state is None):
+                try:
+                    self._renew(loop, known, before)
+                finally:
+                    known.lock.release()
+        finally:
+            if known.state is None:
+                with self._lock:
+                    self._known.pop(loop, None)  # names that are no loops are not collected
         if known.state is None:
-            with self._lock:
-                self._known.pop(loop, None)  # names that are no loops are not collected
             raise NotFound(unknown_loop(loop))
         return known.state
 
-    def _renew(self, loop: str, known: _Known) -> None:
+    def _renew(self, loop: str, known: _Known, before: Upstream | None) -> None:
+        if (failure := known.failure) is not before and failure is not None:
+            raise _alike(failure)  # another request has just waited for it
         now = self._clock()
         if now < known.due:
             return  # another request has just done it
@@ -186,11 +194,17 @@ class Champions:
             status, etag, body = self._read(state_blob(loop), known.etag)
         except Upstream as error:
             if known.state is None or now - known.read > STALE_SECONDS:
+                known.failure = _alike(error)
                 raise
             log.warning("The state of %s is %.0f s old: %s", loop, now - known.read, error.detail)
         else:
             known.take(status, etag, body, now)
         known.due = now + FRESH_SECONDS
+
+
+def _alike(error: Upstream) -> Upstream:
+    """One that holds nobody's frames."""
+    return type(error)(error.detail, **error.extra)
 
 
 def _waking(state: LoopState, resting: Resting) -> Waking:

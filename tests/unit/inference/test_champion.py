@@ -164,6 +164,48 @@ def test_many_first_requests_ask_once() -> None:
     assert len(storage.asked) == 1
 
 
+def test_many_first_requests_fail_at_once_where_storage_does() -> None:
+    """One after the other each would wait as long again, and hold a thread that others need."""
+    storage, came = Storage(loop_state()), threading.Semaphore(0)
+
+    def clock() -> float:
+        came.release()
+        return 1000.0
+
+    def all_have_come() -> None:
+        for _ in range(8 + 1):  # who looks has seen twice that it is time
+            assert came.acquire(timeout=60)
+        raise UpstreamBusy("Storage answered 503", retry_after=3)
+
+    storage.answer = all_have_come
+    champions, told = Champions(storage, clock), list[tuple[str, dict[str, object]]]()
+
+    def ask() -> None:
+        with pytest.raises(UpstreamBusy) as caught:
+            champion(champions, "cards")
+        told.append((caught.value.detail, caught.value.extra))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert told == [("Storage answered 503", {"retry_after": 3})] * 8
+    assert len(storage.asked) == 1
+    storage.answer = lambda: None
+    assert champion(champions, "cards").slot == "blue"
+
+
+def test_names_that_storage_could_not_say_anything_of_are_not_collected() -> None:
+    storage = Storage(None)
+    storage.fail(Upstream("Storage did not answer"))
+    champions = Champions(storage, Clock())
+    for number in range(3):
+        with pytest.raises(Upstream):
+            champion(champions, f"cards-{number}")
+    assert champions._known == {}
+
+
 class TestHowFar:
     """409 tells what is still missing."""
 
