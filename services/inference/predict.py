@@ -30,8 +30,8 @@ BATCH_IMAGES, BATCH_BYTES = 8, 1_000_000
 """What one request to a slot holds of several images."""
 T = TypeVar("T")
 S = TypeVar("S")
-Fetch = Callable[[str], bytes]
-"""An address to the bytes that are there; blocks, and raises BadRequest."""
+Fetch = Callable[[str, float], bytes]
+"""An address to the bytes that are there, within seconds; blocks, and raises BadRequest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +175,15 @@ class Predictor:
         return [_one_of(count, n, partial(self._fetch_by, ends, url)) for n, url in enumerate(addresses)]
 
     def _fetch_by(self, ends: float, url: str) -> bytes:
-        if time.monotonic() >= ends:
-            raise UpstreamTimeout("The deadline passed before all images were fetched from their addresses")
-        return self._fetch(url)
+        late = UpstreamTimeout("The deadline passed before all images were fetched from their addresses")
+        if (left := ends - time.monotonic()) <= 0:
+            raise late
+        try:
+            return self._fetch(url, left)
+        except BadRequest:
+            if time.monotonic() >= ends:
+                raise late from None
+            raise
 
     async def _picture(self, images: Sequence[bytes], number: int) -> Picture:
         def look(way: Callable[[bytes, Settings], S]) -> S:
@@ -262,5 +268,5 @@ def told(model: Champion, timing: Mapping[str, float], wishes: Wishes) -> dict[s
     return {**found, "preference-applied": f"wait={wishes.deadline:g}"} if wishes.preferred else found
 
 
-def _fetch_nothing(_: str) -> bytes:
+def _fetch_nothing(_: str, __: float) -> bytes:
     raise BadRequest("url: addresses of images are not taken here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from services.errors import BadRequest, TooLarge
 from services.inference.fetch import ImageFetcher
 from services.webhooks.guard import Guard
 from tests.support.small_server import Handler, serving
+from tests.support.timing import tried_again, within
 
 hits: list[str] = []
 
@@ -89,6 +91,14 @@ def test_a_site_that_trickles_is_left(site: str) -> None:
     times = iter([0.0, 1.0, 2.0, 99.0])
     with pytest.raises(BadRequest, match="within 10 s"):
         ImageFetcher(LOCAL, 1000, lambda: next(times))(f"{site}/endless")
+
+
+@tried_again
+def test_who_has_less_time_waits_no_longer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, within(0.9):
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/a"
+        with pytest.raises(BadRequest, match="no answer"):
+            ImageFetcher(LOCAL, 1000)(address, 0.1)
 
 
 def test_nobody_there_is_said() -> None:

@@ -443,7 +443,7 @@ def test_no_answer_waits_for_storage_or_fails_by_it() -> None:
 
 
 def test_of_several_addresses_the_wrong_one_is_named() -> None:
-    def fetch(url: str) -> bytes:
+    def fetch(url: str, seconds: float) -> bytes:
         if url.endswith("2"):
             raise BadRequest("url: example.com answered 404")
         return jpeg(40, 30)
@@ -458,7 +458,7 @@ def test_of_several_addresses_the_wrong_one_is_named() -> None:
 def test_addresses_are_fetched_within_the_deadline() -> None:
     fetched: list[str] = []
 
-    def fetch(url: str) -> bytes:
+    def fetch(url: str, seconds: float) -> bytes:
         fetched.append(url)
         time.sleep(0.06)
         return jpeg(40, 30)
@@ -473,6 +473,25 @@ def test_addresses_are_fetched_within_the_deadline() -> None:
     assert len(fetched) <= 3
     one = json.dumps({"image_url": "https://example.com/1.jpg"}).encode()
     assert json.loads(ask(predictor, Request("cards", one, {"content-type": "application/json"})).content)["slot"]
+
+
+@pytest.mark.parametrize(("given", "error"), [("100", UpstreamTimeout), ("60000", BadRequest)])
+def test_an_address_has_no_longer_than_the_caller(given: str, error: type[VisionloopError]) -> None:
+    limits: list[float] = []
+
+    def fetch(url: str, seconds: float) -> bytes:
+        limits.append(seconds)
+        time.sleep(min(seconds, 0.2))
+        raise BadRequest("url: no answer from example.com")
+
+    known = loop_state().model_dump_json().encode()
+    champions = Champions(lambda name, etag: (200, "1", known))
+    predictor = Predictor(champions, FakeAsyncScorer(lambda slot, image: TWO), fake_settings(), fetch=fetch)
+    body = json.dumps({"image_url": "https://example.com/1.jpg"}).encode()
+    with pytest.raises(VisionloopError) as caught:
+        ask(predictor, Request("cards", body, {"content-type": "application/json", "x-deadline-ms": given}))
+    assert type(caught.value) is error
+    assert 0 < limits[0] <= float(given) / 1000
 
 
 def test_a_usual_prediction_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
