@@ -79,8 +79,9 @@ def test_a_second_job_extracts_new_images_only_and_learns_the_same(detector: Det
     assert again.of("completed")[0]["metrics"] == detector.result.of("completed")[0]["metrics"]
     more = rows(tmp_path / "more", 2, first=200)
     grown = job(
-        tmp_path / "grown", detector.rows[:18] + more, detector.rows[18:], {"number_of_epochs": 1}, feature_cache=cache
-    )
+        tmp_path / "grown", detector.rows[:18] + more, detector.rows[18:], {"number_of_epochs": 1},
+        feature_cache=cache, threads=2,
+    )  # fmt: skip
     assert train(grown).of("features")[-1]["total"] == 2
 
 
