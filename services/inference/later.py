@@ -46,7 +46,7 @@ API = "/api"
 ATTEMPTS = 5
 """As often as host.json has a message tried; the last failure is the outcome."""
 AWAY_SECONDS = 60.0
-"""Where storage cannot even say what was asked for, the message is sent again after this long."""
+"""Where storage cannot say what was asked for, or take whom to tell, the message is sent again after this long."""
 LOST = timedelta(hours=1)
 """After the last attempt began, whose time a function limits, nothing more comes of it."""
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -156,8 +156,7 @@ class Later:
         except Upstream as error:
             if attempt < ATTEMPTS:
                 raise
-            log.warning("A prediction waits, as storage is away: %s", error.detail)
-            await in_thread(partial(self._queue.send, body, delay=AWAY_SECONDS))
+            await self._again(body, error)
             return
         try:
             outcome = outcome or await self._make(asked, attempt)
@@ -168,7 +167,16 @@ class Later:
             await in_thread(partial(self._system.delete, _last(asked)))
             return
         if asked.notify:
-            await in_thread(partial(self._tell, asked, outcome.status))
+            try:
+                await in_thread(partial(self._tell, asked, outcome.status))
+            except Upstream as error:
+                if attempt < ATTEMPTS:
+                    raise
+                await self._again(body, error)
+
+    async def _again(self, body: str, error: Upstream) -> None:
+        log.warning("A prediction waits, as storage is away: %s", error.detail)
+        await in_thread(partial(self._queue.send, body, delay=AWAY_SECONDS))
 
     def forget(self) -> int:
         """Delete what is older than it is kept, and end what nobody makes any more; returns how many blobs are gone.

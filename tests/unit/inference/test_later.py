@@ -301,6 +301,26 @@ def test_storage_that_is_away_at_every_attempt_loses_no_prediction(call: str) ->
     assert w.show(number)[0] == 200
 
 
+def test_a_queue_of_deliveries_that_is_away_at_every_attempt_keeps_nobody_untold() -> None:
+    w = World()
+    w.accept(notify=w.registry.add({"url": "https://example.com/hook"}).id)
+
+    def hook(made: str) -> None:
+        if made == "before:queue.send":
+            raise UpstreamBusy("storage is away")
+
+    w.cloud.on_call = hook
+    [(body, _)] = w.queue.sent
+    for attempt in range(1, ATTEMPTS):
+        with pytest.raises(UpstreamBusy):
+            asyncio.run(w.later.make(body, attempt))
+    w.work(ATTEMPTS)
+    w.cloud.on_call = lambda _: None
+    assert [delay for _, delay in w.queue.sent] == [AWAY_SECONDS]
+    w.work()
+    assert (w.scored, len(w.cloud.deliveries.sent)) == (1, 1)
+
+
 def test_who_dies_at_the_last_attempt_while_the_endpoint_wakes_leaves_it_to_somebody() -> None:
     """Either a message is queued, or it is known that nobody makes it."""
     for at in range(60):
