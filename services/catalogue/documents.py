@@ -20,7 +20,7 @@ from services.labels.options import Options
 from services.labels.record import ImageRecord
 from services.state import Problem
 
-FORMAT = 9
+FORMAT = 10
 """Raised when documents, readers or checks change in a way that needs everything to be read again.
 
 What was read last of a file that is broken now is nowhere else: documents of older formats must still load.

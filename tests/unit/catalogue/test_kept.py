@@ -259,6 +259,22 @@ def test_a_new_format_reads_everything_again_and_keeps_what_can_no_longer_be_rea
     assert looked(house).problem_count == 0
 
 
+def test_a_label_that_an_earlier_version_gave_to_nobody_is_given_to_its_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two images of one stem; a version of the dataset cannot take an image that it gave no side."""
+    house = good()
+    for name in ("two.png", "two.bmp"):
+        house.put(f"images/{name}", picture(len(name) + ord(name[-1])))
+    house.put("labels/two.xml", voc(("nut", BOX)).replace(b"wrong.jpg", b"two.png"))
+    find = match.Matcher.find
+    with monkeypatch.context() as earlier:
+        earlier.setattr(match.Matcher, "find", lambda *args, **more: find(*args, **more | {"named": ""}))
+        assert codes(looked(house)) == ["image-ambiguous"]
+    _another_format(monkeypatch)
+    found = looked(house)
+    assert (found.labelled, found.problem_count) == (IMAGES + 1, 0)
+    assert found.train_images + found.validation_images == IMAGES + 1
+
+
 def test_a_label_that_an_earlier_version_put_elsewhere_comes_to_its_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """`000.png.xml` was kept among files of the stem `000.png`, where its image is not."""
     house = House()
