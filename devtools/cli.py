@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from devtools import commands, mutation
 from devtools.console import Stop, say, tolerant_output
 from devtools.processes import end_on_signals
-from services.query import meant
 
 INTERRUPTED = 130
 MOST_THREADS = 64
@@ -37,15 +37,21 @@ def _check_command(top: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """A misspelt command gets the one that was meant, where argparse would list all of them."""
     word, names = next(iter(argv), "-"), _commands(top)
     if not word.startswith("-") and word not in names:
-        top.error(f"there is no command {word}{meant(word, names)}; `python3 dev.py --help` lists them")
+        top.error(f"there is no command {word}{_meant(word, names)}; `python3 dev.py --help` lists them")
 
 
 def _unknown(command: argparse.ArgumentParser, name: str, rest: Sequence[str]) -> str:
     """Only what looks like an option is named: the value after it may have taken another one's place."""
     options = [word.partition("=")[0] for word in rest if word.startswith("-")] or list(rest)
     known = command._option_string_actions  # noqa: SLF001  # argparse lists its options nowhere else
-    perhaps = "".join(meant(word, known) for word in options[:1])
+    perhaps = "".join(_meant(word, known) for word in options[:1])
     return f"{name} does not know {' '.join(options)}{perhaps}; `python3 dev.py {name} --help` lists what it knows"
+
+
+def _meant(word: str, names: Iterable[str]) -> str:
+    """As `services.query.meant`; nothing of the product is imported here."""
+    close = difflib.get_close_matches(word, list(names), 1, cutoff=0.7)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _commands(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
