@@ -20,7 +20,7 @@ def checked(query: Mapping[str, str], *known: str) -> dict[str, str]:
     for name in query:
         if name not in known and name not in OF_THE_HOST:
             takes = f"which takes {', '.join(known)}" if known else "which takes none"
-            raise BadRequest(f"{name[:SHOWN]} is no parameter of this request, {takes}{meant(name, known)}")
+            raise BadRequest(f"{name[:SHOWN]}{meant(name, known)} is no parameter of this request, {takes}")
     return {name: value for name, value in query.items() if name in known}
 
 

@@ -40,7 +40,7 @@ def test_what_no_route_knows_is_refused_by_each(host: Host, path: str) -> None:
     [
         (
             "loops/cards/timeline?limt=3",
-            "limt is no parameter of this request, which takes limit, before (did you mean limit?)",
+            "limt (did you mean limit?) is no parameter of this request, which takes limit, before",
         ),
         ("loops/cards/problems?sevrity=error", " (did you mean severity?)"),
         ("loops/cards/problems?code=box-outsid", "box-outsid is no code of a problem (did you mean box-outside?)"),
