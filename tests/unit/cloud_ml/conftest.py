@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Iterator
 
@@ -22,12 +21,3 @@ def slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slot]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """No search for cycles frees anything."""
-    gc.collect()
-    gc.disable()
-    yield None
-    gc.enable()

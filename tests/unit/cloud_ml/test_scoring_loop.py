@@ -197,6 +197,7 @@ class Image(bytes):
         Image.alive -= 1
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize(
     "trouble", ["late", "cancelled", "refused", "unnamed", "unconnected", "broken", "error", "none"]
 )
@@ -227,12 +228,7 @@ def test_no_image_outlives_its_request(trouble: str, slot: Slot, monkeypatch: py
         assert Image.alive == 0
         scorer.close()
 
-    gc.collect()
-    gc.disable()
-    try:
-        asyncio.run(scene())
-    finally:
-        gc.enable()
+    asyncio.run(scene())
 
 
 def test_the_way_of_a_prediction_imports_no_sdk() -> None:

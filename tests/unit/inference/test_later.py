@@ -280,10 +280,8 @@ def test_one_that_waits_for_the_endpoint_after_its_last_attempt_is_not_lost() ->
     assert w.show(number)[0] == 202
 
 
-@pytest.mark.parametrize("call", ["before:blob.read", "before:blob.write"])
-def test_storage_that_is_away_at_every_attempt_loses_no_prediction(call: str) -> None:
-    w = World()
-    number = w.accept()
+def away_at_every_attempt(w: World, call: str) -> None:
+    """The message is sent again, and made once storage is back."""
 
     def hook(made: str) -> None:
         if made == call:
@@ -298,26 +296,20 @@ def test_storage_that_is_away_at_every_attempt_loses_no_prediction(call: str) ->
     w.cloud.on_call = lambda _: None
     assert [delay for _, delay in w.queue.sent] == [AWAY_SECONDS]
     w.work()
+
+
+@pytest.mark.parametrize("call", ["before:blob.read", "before:blob.write"])
+def test_storage_that_is_away_at_every_attempt_loses_no_prediction(call: str) -> None:
+    w = World()
+    number = w.accept()
+    away_at_every_attempt(w, call)
     assert w.show(number)[0] == 200
 
 
 def test_a_queue_of_deliveries_that_is_away_at_every_attempt_keeps_nobody_untold() -> None:
     w = World()
     w.accept(notify=w.registry.add({"url": "https://example.com/hook"}).id)
-
-    def hook(made: str) -> None:
-        if made == "before:queue.send":
-            raise UpstreamBusy("storage is away")
-
-    w.cloud.on_call = hook
-    [(body, _)] = w.queue.sent
-    for attempt in range(1, ATTEMPTS):
-        with pytest.raises(UpstreamBusy):
-            asyncio.run(w.later.make(body, attempt))
-    w.work(ATTEMPTS)
-    w.cloud.on_call = lambda _: None
-    assert [delay for _, delay in w.queue.sent] == [AWAY_SECONDS]
-    w.work()
+    away_at_every_attempt(w, "before:queue.send")
     assert (w.scored, len(w.cloud.deliveries.sent)) == (1, 1)
 
 

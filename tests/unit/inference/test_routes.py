@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import threading
 import time
@@ -248,6 +247,7 @@ def test_where_both_hang_both_have_failed() -> None:
     assert w.seen() == {"green": (1, 1), "blue": (1, 1)}
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("green", ["answers", "fails", "refuses", "hangs"])
 @pytest.mark.parametrize("blue", ["answers", "fails", "refuses", "hangs"])
 def test_no_image_outlives_its_request(green: str, blue: str) -> None:
@@ -283,12 +283,7 @@ def test_no_image_outlives_its_request(green: str, blue: str) -> None:
         await asyncio.sleep(0)
         assert seen() is None
 
-    gc.collect()
-    gc.disable()
-    try:
-        asyncio.run(scene())
-    finally:
-        gc.enable()
+    asyncio.run(scene())
 
 
 def test_a_slot_that_was_not_asked_in_time_has_not_failed() -> None:
